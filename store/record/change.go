@@ -1,0 +1,109 @@
+package record
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Op is what happened to a row, in Certyo's words.
+type Op string
+
+// The operations. Upsert is for a state that was read and not seen to happen (snapshot, reconciliation).
+const (
+	Insert Op = "insert"
+	Update Op = "update"
+	Delete Op = "delete"
+	Upsert Op = "upsert"
+)
+
+// Position is where a Source stands: the next transaction is the first one behind it. It is opaque to all but its source.
+type Position struct {
+	Flavor string    `json:"flavor,omitempty"` // "mysql" or "mariadb"
+	Server string    `json:"server,omitempty"` // identity of the server that File belongs to
+	GTID   string    `json:"gtid,omitempty"`   // executed set (MySQL) or last GTID by domain (MariaDB); "" if read by file
+	File   string    `json:"file,omitempty"`
+	Pos    uint64    `json:"pos,omitempty"`
+	At     time.Time `json:"at,omitzero"` // commit time of the last transaction before it, by the server's clock
+}
+
+// Zero tells whether p names no place yet.
+func (p Position) Zero() bool { return p.GTID == "" && p.File == "" }
+
+// Record is one Change in the form Certyo takes.
+type Record struct {
+	Database   string          `json:"database"`
+	Collection string          `json:"collection"`
+	ID         string          `json:"id"`      // primary key as text
+	Version    string          `json:"version"` // decimal, increases per row
+	Op         Op              `json:"op"`
+	At         time.Time       `json:"at"`      // commit time by the server's clock, UTC
+	Key        string          `json:"key"`     // idempotency key: the same change, the same key, always
+	Payload    json.RawMessage `json:"payload"` // canonical JSON, kept to the byte
+}
+
+// Queued is a Record in the outbox.
+type Queued struct {
+	Seq uint64 `json:"seq"`
+	Record
+}
+
+// Receipt is Certyo's answer for one accepted Record.
+type Receipt struct {
+	Hash       string    `json:"hash,omitempty"` // opaque; "" if the answer didn't say
+	AcceptedAt time.Time `json:"accepted_at,omitzero"`
+	Replayed   bool      `json:"replayed,omitempty"` // the key was known already
+	Snapshot   string    `json:"snapshot,omitempty"`
+}
+
+// Delivery is what became of one queued Record: accepted with a Receipt, or refused for good with Certyo's words.
+type Delivery struct {
+	Seq     uint64
+	Receipt *Receipt
+	Refusal string
+}
+
+// Unproven is a Record in the ledger: Certyo took it, its anchoring is not proven yet.
+type Unproven struct {
+	Seq     uint64    `json:"seq"`
+	Record  Record    `json:"record"`
+	Receipt Receipt   `json:"receipt"`
+	Since   time.Time `json:"since"` // when it was accepted, by our clock
+	Looks   int       `json:"looks"` // how often it was verified
+	Due     time.Time `json:"due"`   // when to look next
+}
+
+// Anchoring is what a verification said.
+type Anchoring string
+
+// The states of anchoring.
+const (
+	Pending  Anchoring = "pending"
+	Anchored Anchoring = "anchored"
+	Mismatch Anchoring = "mismatch" // Certyo's hash differs from the payload's: alarm, never sent again by itself
+	Unclear  Anchoring = "unclear"  // the answer fits nothing we know; it is kept for a person
+)
+
+// Look is one verification of one Unproven record.
+type Look struct {
+	Seq    uint64
+	State  Anchoring
+	Due    time.Time       // when to look again, for all but Anchored
+	Answer json.RawMessage // as it came
+}
+
+// ShadowRow is what capture knows of one row: whether this station speaks for it, and the state it last saw.
+type ShadowRow struct {
+	Collection string          `json:"collection"`
+	ID         string          `json:"id"`
+	Version    string          `json:"version"`
+	Payload    json.RawMessage `json:"payload,omitempty"`
+	Left       time.Time       `json:"left,omitzero"` // when it left the station; zero while it is here
+	Gone       bool            `json:"-"`             // forget the row: deleted, or another station speaks for it
+}
+
+// Group is what one commit of the store takes in: whole transactions of the source, in order.
+type Group struct {
+	Position Position
+	Records  []Record
+	Shadow   []ShadowRow
+}
