@@ -7,7 +7,7 @@ import "time"
 type Tag struct {
 	Reader    string `json:"reader"`              // the reader's name in the configuration
 	Symbology string `json:"symbology,omitempty"` // what the reader said of the carrier; "" if it didn't
-	Code      string `json:"code"`                // valid UTF-8 without control characters; "" if Bad
+	Code      string `json:"code"`                // valid UTF-8, no control characters but GS, RS and EOT; "" if Bad
 	Raw       []byte `json:"raw,omitempty"`       // bounded by the codec
 	Bad       string `json:"bad,omitempty"`       // why the bytes are no code ("longer than 128 bytes"); "" if they are one
 }

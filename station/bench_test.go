@@ -1,0 +1,311 @@
+package station
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"station-agent/store/record"
+)
+
+// memory is a Journal in memory.
+type memory struct {
+	mu      sync.Mutex
+	state   record.State
+	entries []record.Entry
+	before  func() error // called before an entry is taken; its error is Append's
+}
+
+func (m *memory) Append(e record.Entry) (record.Entry, error) {
+	if m.before != nil {
+		if err := m.before(); err != nil {
+			return record.Entry{}, err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.Seq = m.state.Seq + 1
+	for n := range e.Intents {
+		e.Intents[n].ID, e.Intents[n].Scan = m.state.Intent+uint64(n)+1, e.Seq
+	}
+	m.state.Apply(e)
+	m.entries = append(m.entries, e)
+	return e, nil
+}
+
+// witness is a Panel.
+type witness struct {
+	shown   []record.Scan
+	took    []time.Duration
+	resumed []record.Session
+	called  []record.Parked
+	onShow  func(record.Scan)
+}
+
+func (w *witness) Show(s record.Scan, took time.Duration) {
+	if w.onShow != nil {
+		w.onShow(s)
+	}
+	w.shown, w.took = append(w.shown, s), append(w.took, took)
+}
+func (w *witness) Resume(s record.Session)  { w.resumed = append(w.resumed, s) }
+func (w *witness) CallBack(p record.Parked) { w.called = append(w.called, p) }
+
+// verdicts shows what was shown.
+func (w *witness) verdicts() string {
+	var out []string
+	for _, s := range w.shown {
+		out = append(out, string(s.Verdict))
+	}
+	return strings.Join(out, ", ")
+}
+
+// rig is a running bench inside a synctest bubble.
+type rig struct {
+	*Bench
+	memory
+	witness
+	cancel context.CancelFunc
+	err    error         // of Run
+	done   chan struct{} // Run has returned
+}
+
+func newRig(t *testing.T, start record.State) *rig {
+	r := &rig{done: make(chan struct{})}
+	r.state = start.Clone()
+	p := NewPicture(3 * time.Second)
+	p.Replace([]record.Row{rowOf(hash("a"), "400", "-"), rowOf(hash("b"), "401", "-")}, time.Now())
+	r.Bench = NewBench(Config{Rules: rules, Start: start, Stamp: func() record.Stamp { return record.Stamp{Boot: "boot"} }}, &r.memory, p, &r.witness)
+	return r
+}
+
+func (r *rig) start(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r.cancel = cancel
+	go func() {
+		defer close(r.done)
+		r.err = r.Run(ctx)
+	}()
+	synctest.Wait()
+}
+
+func (r *rig) stop() { r.cancel(); <-r.done }
+
+func (r *rig) scan(codes ...string) {
+	for _, c := range codes {
+		r.Reads() <- Read{record.Tag{Reader: "r", Code: c}, time.Now()}
+	}
+	synctest.Wait()
+}
+
+func TestBench(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		r.start(t)
+		r.scan("P-1", "400", "400", hash("b"), "CLOSE")
+		if got := r.verdicts(); got != "accepted, accepted, duplicate, accepted, accepted" {
+			t.Fatal(got)
+		}
+		if len(r.entries) != 5 || r.entries[2].Session != nil || r.entries[1].At.Boot != "boot" || r.entries[3].Intents[0].ID != 2 {
+			t.Fatalf("%+v", r.entries)
+		}
+		if show(r.state.Session) != "|P-1:ab" || show(r.session) != "|P-1:ab" {
+			t.Fatal(show(r.session))
+		}
+		r.stop()
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+	})
+}
+
+// TestGreenMeansOnDisk: nothing is shown while the journal is busy, and nothing green after it failed.
+func TestGreenMeansOnDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		flushed := make(chan struct{})
+		r.before = func() error { <-flushed; return nil }
+		r.onShow = func(s record.Scan) {
+			if n := len(r.entries); n == 0 || r.entries[n-1].Scan.Code != s.Code {
+				t.Errorf("%q was shown before it was in the journal", s.Code)
+			}
+		}
+		r.start(t)
+		r.scan("P-1", "400")
+		time.Sleep(time.Second)
+		if len(r.shown) > 0 || show(r.session) != "" {
+			t.Fatalf("shown while the journal was busy: %s", r.verdicts())
+		}
+		for range 2 {
+			flushed <- struct{}{}
+		}
+		synctest.Wait()
+		if got := r.verdicts(); got != "accepted, accepted" {
+			t.Fatal(got)
+		}
+		r.stop()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		r.start(t)
+		r.scan("P-1")
+		full := errors.New("no space left on device")
+		r.before = func() error { return full }
+		r.scan("400")
+		<-r.done
+		if !errors.Is(r.err, full) || record.ClassOf(r.err) != record.StopHere {
+			t.Errorf("run: %v", r.err)
+		}
+		if got := r.verdicts(); got != "accepted, fault" {
+			t.Error(got)
+		}
+		row, _ := r.picture.Lookup(hash("a"))
+		if show(r.session) != "P-1" || row.Package != nil || r.shown[1].Step != "" || r.shown[1].Count != 0 {
+			t.Errorf("session %s, row %+v, shown %+v", show(r.session), row, r.shown[1])
+		}
+	})
+}
+
+// TestTheNetworkNeverDelaysTheBench: nobody reads the rows, nobody settles, nobody listens to Kick. In the bubble's time
+// every wait would show.
+func TestTheNetworkNeverDelaysTheBench(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		time.Sleep(time.Minute) // the last read is long ago
+		began := time.Now()
+		r.start(t)
+		for n := range 100 {
+			r.scan(fmt.Sprintf("P-%d", n), "400", "unknown", "UNDO")
+		}
+		if took := time.Since(began); took != 0 || len(r.shown) != 400 || len(r.state.Open) != 200 {
+			t.Fatalf("%d verdicts, %d open intents after %v", len(r.shown), len(r.state.Open), took)
+		}
+		for n, s := range r.shown {
+			if s.Verdict != record.AcceptedOffline && s.Verdict != record.Unknown || r.took[n] != 0 {
+				t.Fatalf("%s after %v", s.Text, r.took[n])
+			}
+		}
+		r.stop()
+	})
+}
+
+// TestTheBenchNeverDelaysTheSettler: outcomes are taken while a scan is on its way to the card.
+func TestTheBenchNeverDelaysTheSettler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		r.start(t)
+		r.scan("P-1", hash("a"), hash("b"))
+		flushed := make(chan struct{})
+		r.before = func() error { <-flushed; return nil }
+		r.scan("CLOSE")
+		began := time.Now()
+		for _, i := range r.state.Open {
+			r.Ended(record.Outcome{Intent: i.ID, Result: record.OtherValue, Found: val("Z"), Text: "look"}, i)
+		}
+		if time.Since(began) != 0 {
+			t.Error("the settler waited")
+		}
+		close(flushed)
+		synctest.Wait()
+		if len(r.called) != 2 || r.called[0].Hash != hash("a") || r.called[0].Outcome.Text != "look" {
+			t.Errorf("called back: %+v", r.called)
+		}
+		r.stop()
+	})
+}
+
+// TestAnIntentThatSettlesAtOnce: its outcome comes before Append has returned.
+func TestAnIntentThatSettlesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		r.start(t)
+		r.scan("P-1")
+		r.before = func() error {
+			r.Ended(record.Outcome{Intent: 1, Result: record.Settled}, intentOf(1, hash("a"), "P-1", "-"))
+			return nil
+		}
+		r.scan("400")
+		row, _ := r.picture.Lookup(hash("a"))
+		if vals(row.May) != "P-1" || len(r.called) > 0 {
+			t.Errorf("may be %s, called back %v", vals(row.May), r.called)
+		}
+		r.stop()
+	})
+}
+
+func TestBenchAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := newRig(t, record.State{})
+		first.start(t)
+		first.scan("P-1", "400")
+		first.stop()
+		r := newRig(t, first.state)
+		r.start(t)
+		if len(r.resumed) != 1 || show(r.resumed[0]) != "P-1:a" {
+			t.Fatalf("resumed %v", r.resumed)
+		}
+		if row, _ := r.picture.Lookup(hash("a")); vals(row.May) != "- P-1" {
+			t.Errorf("the open intent was not laid over the picture: %s", vals(row.May))
+		}
+		r.scan("400", "UNDO", "401")
+		if got := r.verdicts(); got != "duplicate, accepted, accepted" || show(r.session) != "P-1:b" {
+			t.Fatal(got, show(r.session))
+		}
+		if got := showIntents(r.state.Open); got != "a→P-1 for -, a→- for - P-1, b→P-1 for -" {
+			t.Error(got)
+		}
+		r.stop()
+	})
+}
+
+func TestAnUnknownCodeAsksForARead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		r.start(t)
+		r.scan("P-1", "400")
+		select {
+		case <-r.picture.Kick():
+			t.Fatal("asked without need")
+		default:
+		}
+		r.scan("402")
+		<-r.picture.Kick()
+		r.stop()
+	})
+}
+
+func TestLogPanel(t *testing.T) {
+	var out bytes.Buffer
+	p := LogPanel{slog.New(slog.NewJSONHandler(&out, nil))}
+	hostile := "x\n{\"msg\":\"verdict\"}\x1d"
+	p.Show(record.Scan{Tag: record.Tag{Reader: "r", Code: hostile}, Verdict: record.Accepted, Step: record.Added, Package: "P-1", Hash: "h", Count: 2, Text: "t"}, 1500*time.Microsecond)
+	p.Resume(session("P-1:ab"))
+	p.CallBack(record.Parked{Intent: intentOf(1, "h", "P-1", "-"), Outcome: record.Outcome{Result: record.OtherValue, Text: "look"}})
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	want := []map[string]any{
+		{"level": "INFO", "msg": "verdict", "reader": "r", "code": hostile, "verdict": "accepted", "step": "added", "package": "P-1", "hash": "h", "count": 2.0, "text": "t", "took_ms": 1.5},
+		{"level": "INFO", "msg": "package still open", "package": "P-1", "count": 2.0},
+		{"level": "WARN", "msg": "call back", "hash": "h", "package": "P-1", "result": "conflict", "found": "NULL", "text": "look"},
+	}
+	if len(lines) != len(want) {
+		t.Fatalf("%d lines:\n%s", len(lines), &out)
+	}
+	for n, line := range lines {
+		var got map[string]any
+		if err := json.Unmarshal([]byte(line), &got); err != nil {
+			t.Fatal(err)
+		}
+		delete(got, "time")
+		if fmt.Sprint(got) != fmt.Sprint(want[n]) {
+			t.Errorf("got  %v\nwant %v", got, want[n])
+		}
+	}
+}

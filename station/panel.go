@@ -1,0 +1,44 @@
+package station
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"station-agent/store/record"
+)
+
+// LogPanel is a Panel that writes to the log.
+type LogPanel struct{ Log *slog.Logger }
+
+// Show logs a verdict.
+func (p LogPanel) Show(s record.Scan, took time.Duration) {
+	level := slog.LevelInfo
+	if s.Verdict == record.Fault {
+		level = slog.LevelError
+	}
+	p.Log.Log(context.Background(), level, "verdict", "reader", s.Reader, "code", s.Code, "verdict", string(s.Verdict), "step", string(s.Step),
+		"package", s.Package, "hash", s.Hash, "count", s.Count, "text", s.Text, "took_ms", milliseconds(took))
+}
+
+// Resume logs that a package is still open.
+func (p LogPanel) Resume(s record.Session) {
+	p.Log.Info("package still open", "package", s.Package, "count", len(s.Items))
+}
+
+// CallBack logs that an item needs a person.
+func (p LogPanel) CallBack(c record.Parked) {
+	p.Log.Warn("call back", "hash", c.Hash, "package", text(c.Package), "result", string(c.Outcome.Result),
+		"found", text(c.Outcome.Found), "text", c.Outcome.Text)
+}
+
+// milliseconds keeps microseconds, as a number.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// text is a value for a log line: NULL can't be told from the word, but the empty text can.
+func text(v record.Value) string {
+	if v == nil {
+		return "NULL"
+	}
+	return *v
+}

@@ -1,0 +1,44 @@
+package station
+
+import (
+	"context"
+	"time"
+
+	"station-agent/station/codec"
+	"station-agent/station/serial"
+	"station-agent/store/record"
+)
+
+// Reader is one barcode scanner at a serial port.
+type Reader struct {
+	Port   serial.Config
+	Prefix string // what the scanner puts before every code
+}
+
+// Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. The
+// error is that of serial.Run.
+func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Condition) error {
+	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads}, cond)
+}
+
+// ear is the serial.Sink of one Reader.
+type ear struct {
+	ctx   context.Context
+	line  codec.Line
+	reads chan<- Read
+}
+
+func (e *ear) Feed(p []byte) { e.send(e.line.Feed(p)) }
+func (e *ear) Idle()         { e.send(e.line.Idle()) }
+func (e *ear) Gone()         { e.send(e.line.Gone()) }
+
+func (e *ear) send(tags []record.Tag) {
+	now := time.Now()
+	for _, tag := range tags {
+		select {
+		case e.reads <- Read{tag, now}:
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package station
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"station-agent/station/serial"
+	"station-agent/station/stationtest"
+)
+
+// quiet is a Condition that nobody looks at.
+type quiet struct{}
+
+func (quiet) Lost(error) {}
+func (quiet) Back()      {}
+
+// TestReader takes codes from a pseudo-terminal, over an unplugging in the middle of one.
+func TestReader(t *testing.T) {
+	s, err := stationtest.NewScanner(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	reads := make(chan Read)
+	ctx, cancel := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		r := Reader{Port: serial.Config{Name: "scanner1", Device: s.Path(), Idle: time.Minute}, Prefix: "S1"}
+		if err := r.Run(ctx, reads, quiet{}); err != nil {
+			t.Error(err)
+		}
+	})
+	defer done.Wait()
+	defer cancel()
+	send := func(bytes string) {
+		if _, err := s.Write([]byte(bytes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(want string) {
+		t.Helper()
+		select {
+		case r := <-reads:
+			if got := fmt.Sprintf("%s %s %q %s", r.Reader, r.Symbology, r.Code, r.Bad); got != want || r.At.IsZero() {
+				t.Fatalf("got  %s\nwant %s", got, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("nothing came, want %s", want)
+		}
+	}
+	send("S1]E0400\rS1]C101\x1d2\r\n")
+	expect(`scanner1 ]E0 "400" `)
+	expect(`scanner1 ]C1 "01\x1d2" `)
+	send("S1\xff\xff\r")
+	expect(`scanner1  "" not UTF-8`)
+	send("S1PKG-2026-00")
+	time.AfterFunc(200*time.Millisecond, func() { _ = s.Unplug() })
+	expect(`scanner1  "" cut off: the reader was unplugged`)
+	if err := s.Plug(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Scan("S1PKG-2026-0001"); err != nil {
+		t.Fatal(err)
+	}
+	expect(`scanner1  "PKG-2026-0001" `)
+}
