@@ -1,0 +1,142 @@
+package mysql
+
+import (
+	"context"
+	"crypto/x509"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"unicode"
+
+	driver "github.com/go-sql-driver/mysql"
+
+	"station-agent/store/record"
+)
+
+// explained is an error in the words for a person: what MySQL said, and what to do.
+type explained struct {
+	text string
+	err  error
+}
+
+func (e explained) Error() string { return e.text }
+func (e explained) Unwrap() error { return e.err }
+
+// Explain gives err its class and a text that names the thing, the reason and what to do. Errors that repetition can't
+// mend (a missing grant on the table, a value that the column doesn't take) become record.Never; all else is to be tried
+// again. Nil stays nil, and explaining twice changes nothing.
+func Explain(err error) error {
+	if _, done := errors.AsType[explained](err); err == nil || done {
+		return err
+	}
+	if e, ok := errors.AsType[*driver.MySQLError](err); ok {
+		return answer(e, err)
+	}
+	return connection(err)
+}
+
+// answer explains an error that the server sent.
+func answer(e *driver.MySQLError, err error) error {
+	advice := advices()[e.Number]
+	if dataError(e) {
+		advice = "the database never takes this value: correct it"
+	} else if advice == "" {
+		advice = "tried again; ask Buylo operations if it stays"
+	}
+	told := explained{fmt.Sprintf("mysql error %d: %s: %s", e.Number, clean(e.Message), advice), err}
+	if dataError(e) || missingGrant(e.Number) {
+		return record.Never(told)
+	}
+	return told
+}
+
+// missingGrant is about one table or column. 1044 (no right on the schema) isn't here: it comes while connecting, is about
+// no single intent, and heals when the grant is given.
+func missingGrant(number uint16) bool { return number == 1142 || number == 1143 }
+
+// dataError tells whether the value itself was refused: SQLSTATE classes 22 (data exception) and 23 (constraint), and
+// those that come under HY000.
+func dataError(e *driver.MySQLError) bool {
+	switch e.Number {
+	case 1048, 1062, 1264, 1267, 1300, 1366, 1406, 3819, 3854, 3988, 4025:
+		return true
+	}
+	class := string(e.SQLState[:2])
+	return class == "22" || class == "23"
+}
+
+// advices says what to do, by the number of the error (MySQL error reference; 1698, 1927, 1969, 4025 and 4151 are
+// MariaDB's).
+func advices() map[uint16]string {
+	const (
+		login   = "wrong password or source address not allowed for this user (or it must use TLS): correct the password file or ask Buylo operations to allow this address"
+		locked  = "the account is locked or its password expired: ask Buylo operations to renew it"
+		busy    = "the server has no room for this connection now: tried again"
+		row     = "another transaction holds the row: tried again"
+		back    = "the server closed the connection or stops: connected again"
+		reading = "the server takes no changes now: tried again; if it stays, the address may be that of a replica"
+		grant   = "the account lacks this right: ask Buylo operations for SELECT on the table and UPDATE (external_package_id)"
+	)
+	return map[uint16]string{
+		1045: login, 1130: login, 1698: login, 1129: "the server blocks this address after broken connects: ask Buylo operations to flush its hosts",
+		1820: locked, 1862: locked, 3118: locked, 4151: locked,
+		1044: "the account has no right on this schema: correct the schema or ask Buylo operations for the grant",
+		1049: "there is no such schema: correct the schema in the configuration",
+		1142: grant, 1143: grant,
+		1146: "the table isn't there (now): check schema and table in the configuration, or ask Buylo operations",
+		1054: "the table has no such column: ask Buylo operations what changed",
+		1205: row, 1213: row, 3572: row,
+		1290: reading, 1792: reading, 1836: reading, 3100: reading,
+		1040: busy, 1203: busy, 1226: busy, 1041: busy, 1135: busy, 1461: busy,
+		1053: back, 1317: back, 1927: back, 2006: back, 2013: back, 4031: back, 1077: back, 1079: back,
+		1969: "the server ended the statement after its time: tried again", 3024: "the server ended the statement after its time: tried again",
+		3159: "the server wants TLS: set tls to verify or verify-ca",
+	}
+}
+
+// connection explains an error of the way to the server.
+func connection(err error) error {
+	var (
+		issuer x509.UnknownAuthorityError
+		name   x509.HostnameError
+		cert   x509.CertificateInvalidError
+		netErr net.Error
+		advice string
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &issuer):
+		advice = "the CA file isn't the issuer of the server's certificate: name the right one"
+	case errors.As(err, &name):
+		advice = "the certificate is for another name: set the server name, or tls to verify-ca if MySQL made it for itself"
+	case errors.As(err, &cert):
+		advice = "the certificate doesn't hold: renew it, or set this machine's clock"
+	case errors.Is(err, driver.ErrNoTLS):
+		advice = "set up TLS at the server, or set tls to off in a network that you trust wholly"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		advice = "no answer in time: check network, address and firewall"
+	case errors.Is(err, driver.ErrInvalidConn), errors.Is(err, sqldriver.ErrBadConn), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		advice = "the connection broke: connected again"
+	case errors.As(err, &netErr):
+		advice = "the server can't be reached: check network, address and that MySQL runs"
+	default:
+		return err // the text is its own: the password's source, the driver's words on authentication
+	}
+	return explained{"reach mysql: " + clean(err.Error()) + ": " + advice, err}
+}
+
+// clean makes what the server said fit for one line of a log: at most 200 characters, none of them control characters.
+func clean(s string) string {
+	const limit = 200
+	text := []rune(strings.ToValidUTF8(s[:min(len(s), 4*limit)], "?"))
+	for i, r := range text {
+		if !unicode.IsPrint(r) {
+			text[i] = ' '
+		}
+	}
+	return string(text[:min(len(text), limit)])
+}

@@ -1,0 +1,104 @@
+package mysql
+
+import (
+	"context"
+	"crypto/x509"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+
+	driver "github.com/go-sql-driver/mysql"
+
+	"station-agent/store/record"
+)
+
+func TestExplainByNumber(t *testing.T) {
+	for _, c := range []struct {
+		number uint16
+		state  string
+		class  record.Class
+		advice string
+	}{
+		{1045, "28000", record.Again, "correct the password file or ask Buylo operations to allow this address"},
+		{1698, "28000", record.Again, "correct the password file"},
+		{1130, "HY000", record.Again, "allow this address"},
+		{1862, "HY000", record.Again, "renew"},
+		{1044, "42000", record.Again, "no right on this schema"},
+		{1142, "42000", record.ThisOne, "UPDATE (external_package_id)"},
+		{1143, "42000", record.ThisOne, "UPDATE (external_package_id)"},
+		{1049, "42000", record.Again, "correct the schema"},
+		{1146, "42S02", record.Again, "check schema and table"},
+		{1054, "42S22", record.Again, "no such column"},
+		{1205, "HY000", record.Again, "holds the row"},
+		{1213, "40001", record.Again, "holds the row"},
+		{1290, "HY000", record.Again, "takes no changes"},
+		{1836, "HY000", record.Again, "takes no changes"},
+		{1040, "08004", record.Again, "no room"},
+		{1226, "42000", record.Again, "no room"},
+		{1053, "08S01", record.Again, "connected again"},
+		{1927, "70100", record.Again, "connected again"},
+		{2006, "HY000", record.Again, "connected again"},
+		{2013, "HY000", record.Again, "connected again"},
+		{3159, "HY000", record.Again, "wants TLS"},
+		{1406, "22001", record.ThisOne, "never takes this value"},
+		{1406, "", record.ThisOne, "never takes this value"},
+		{1366, "HY000", record.ThisOne, "never takes this value"},
+		{1690, "22003", record.ThisOne, "never takes this value"},
+		{1062, "23000", record.ThisOne, "never takes this value"},
+		{4025, "23000", record.ThisOne, "never takes this value"},
+		{9999, "HY000", record.Again, "ask Buylo operations if it stays"},
+	} {
+		e := &driver.MySQLError{Number: c.number, Message: "what the server said"}
+		copy(e.SQLState[:], c.state)
+		got := Explain(fmt.Errorf("outer: %w", e))
+		if record.ClassOf(got) != c.class || !strings.Contains(got.Error(), c.advice) || !strings.Contains(got.Error(), fmt.Sprint(c.number)) ||
+			!strings.Contains(got.Error(), e.Message) || !errors.Is(got, e) {
+			t.Errorf("%d: class %d, %v", c.number, record.ClassOf(got), got)
+		}
+		if again := Explain(fmt.Errorf("settle: %w", got)); again.Error() != "settle: "+got.Error() || record.ClassOf(again) != c.class {
+			t.Errorf("explained twice: %v", again)
+		}
+	}
+}
+
+func TestExplainTheWay(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		advice string
+	}{
+		{sqldriver.ErrBadConn, "connected again"},
+		{driver.ErrInvalidConn, "connected again"},
+		{io.EOF, "connected again"},
+		{context.DeadlineExceeded, "no answer in time"},
+		{&net.OpError{Op: "read", Err: syscall.ETIMEDOUT}, "no answer in time"},
+		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "can't be reached"},
+		{&net.DNSError{Err: "no such host", Name: "db", IsNotFound: true}, "can't be reached"},
+		{driver.ErrNoTLS, "set tls to off"},
+		{x509.UnknownAuthorityError{}, "CA file"},
+		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "db"}, "server name"},
+		{x509.CertificateInvalidError{Reason: x509.Expired}, "clock"},
+		{errors.New("read secret: the file is empty"), "read secret: the file is empty"},
+		{context.Canceled, "context canceled"},
+	} {
+		got := Explain(fmt.Errorf("outer: %w", c.err))
+		if record.ClassOf(got) != record.Again || !strings.Contains(got.Error(), c.advice) || !errors.Is(got, c.err) {
+			t.Errorf("%v: %v", c.err, got)
+		}
+	}
+	if Explain(nil) != nil {
+		t.Error("explains nothing")
+	}
+}
+
+// TestHostileMessage: what a server says is bounded and stays on its line.
+func TestHostileMessage(t *testing.T) {
+	got := Explain(&driver.MySQLError{Number: 1045, Message: "\x1b[2J\r\n\xff\u202e" + strings.Repeat("ж", 70_000)}).Error()
+	if len(got) > 1000 || strings.ContainsAny(got, "\x1b\r\n\u202e") {
+		t.Errorf("%d bytes: %q", len(got), got)
+	}
+}
