@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"station-agent/uplink/fleet"
+)
+
+const sayAgain = 30 * time.Second // how often a lasting trouble is logged
+
+// board keeps the state of every outside world. It is where a loop's trouble becomes one line in the log, one problem in
+// status and health, and one "recovered".
+type board struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu    sync.Mutex
+	conds []*condition
+}
+
+// condition is one thing outside.
+type condition struct {
+	b     *board
+	name  string
+	known bool // said "up" or "lost" once
+	lost  bool
+	fleet.Problem
+	said   time.Time
+	unsaid uint64
+}
+
+func newBoard(log *slog.Logger) *board { return &board{log: log, now: time.Now} }
+
+// condition registers one thing outside under its name.
+func (b *board) condition(name string) *condition {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := &condition{b: b, name: name}
+	b.conds = append(b.conds, c)
+	return c
+}
+
+// problems lists what is lost now, in the order of registration.
+func (b *board) problems() []fleet.Problem {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := []fleet.Problem{}
+	for _, c := range b.conds {
+		if c.lost {
+			list = append(list, c.Problem)
+		}
+	}
+	return list
+}
+
+// lost tells whether the thing called name is lost now.
+func (b *board) lost(name string) bool {
+	return slices.ContainsFunc(b.problems(), func(p fleet.Problem) bool { return p.Name == name })
+}
+
+// Lost says that the thing is away or wrong. The end of the program is none of its troubles.
+func (c *condition) Lost(err error) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	now := c.b.now()
+	if !c.lost {
+		c.lost, c.Problem = true, fleet.Problem{Name: c.name, Since: now}
+		c.said, c.unsaid = time.Time{}, 0
+	}
+	c.known = true
+	c.Text = oneLine(err.Error())
+	c.Count++
+	c.unsaid++
+	if now.Sub(c.said) < sayAgain {
+		return
+	}
+	c.b.log.Warn("lost", "what", c.name, "err", c.Text, "count", c.unsaid)
+	c.said, c.unsaid = now, 0
+}
+
+// Back says that the thing works.
+func (c *condition) Back() {
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	switch {
+	case c.lost:
+		c.b.log.Info("recovered", "what", c.name, "after", c.b.now().Sub(c.Since).Round(time.Millisecond), "count", c.Count)
+	case !c.known:
+		c.b.log.Info("up", "what", c.name)
+	}
+	c.known, c.lost = true, false
+}
+
+// oneLine keeps a text from outside from breaking a line of the log or the terminal.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}

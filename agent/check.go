@@ -1,0 +1,268 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+var errMissing = errors.New("is missing")
+
+const (
+	small  = "abcdefghijklmnopqrstuvwxyz"
+	digits = "0123456789"
+)
+
+// only tells whether s has 1 to most characters, all of them out of set.
+func only(s, set string, most int) bool {
+	return s != "" && len(s) <= most && strings.Trim(s, set) == ""
+}
+
+// isUUID tells whether s is a UUID in small letters, the form in which stations are compared byte by byte.
+func isUUID(s string) bool {
+	parts := strings.Split(s, "-")
+	if len(parts) != 5 {
+		return false
+	}
+	for i, n := range []int{8, 4, 4, 4, 12} {
+		if len(parts[i]) != n || !only(parts[i], digits+"abcdef", n) {
+			return false
+		}
+	}
+	return true
+}
+
+// report takes one wrong field.
+type report func(field string, err error)
+
+// need reports a field without a value.
+func (r report) need(field, value string) bool {
+	if value == "" {
+		r(field, errMissing)
+	}
+	return value != ""
+}
+
+// oneOf reports a value outside the list.
+func (r report) oneOf(field, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		r(field, fmt.Errorf("%q is none of %s", value, strings.Join(allowed, ", ")))
+	}
+}
+
+// between reports a duration outside its bounds.
+func (r report) between(field string, d duration, low, high time.Duration) {
+	if v := time.Duration(d); v < low || v > high {
+		r(field, fmt.Errorf("%v is not between %v and %v", v, low, high))
+	}
+}
+
+// absolute reports a path that depends on where the program was started.
+func (r report) absolute(field, path string) {
+	if path != "" && !filepath.IsAbs(path) {
+		r(field, fmt.Errorf("%q must be an absolute path", path))
+	}
+}
+
+// authorities reports a file that holds no certificate authority. Unlike a secret it has to be there from the start: the
+// part that needs it could not even be put together.
+func (r report) authorities(field, file string) {
+	r.absolute(field, file)
+	if file == "" || !filepath.IsAbs(file) {
+		return
+	}
+	if _, err := readAuthorities(file); err != nil {
+		r(field, err)
+	}
+}
+
+func (r report) secret(field string, s secret) {
+	if err := s.check(); err != nil {
+		r(field, err)
+	}
+}
+
+// check reports every field that can't be right. It looks at the text only: a device, file or server that is away now is
+// not a wrong configuration.
+func (c *config) check(r report) {
+	if r.need("environment", c.Environment) && !only(c.Environment, small+digits+"-", 32) {
+		r("environment", fmt.Errorf("%q is no name of an environment: use small letters, digits and dashes, such as test or production", c.Environment))
+	}
+	c.Station.check(r)
+	if r.need("store.folder", c.Store.Folder) {
+		r.absolute("store.folder", c.Store.Folder)
+	}
+	if c.Store.EvidenceDays < 1 || c.Store.EvidenceDays > 3650 {
+		r("store.evidence_days", fmt.Errorf("%d is not between 1 and 3650", c.Store.EvidenceDays))
+	}
+	c.checkReaders(r)
+	c.Packing.check(r)
+	c.MySQL.check(r)
+	r.oneOf("capture.source", c.Capture.Source, "binlog", "off")
+	r.oneOf("capture.mode", c.Capture.Mode, "auto", "gtid", "position")
+	if c.Capture.User != "" {
+		r.secret("capture.password_file", c.Capture.PasswordFile)
+	}
+	c.Certyo.check(r)
+	c.Fleet.check(r)
+	if r.need("status.socket", c.Status.Socket) {
+		r.absolute("status.socket", c.Status.Socket)
+		if len(c.Status.Socket) > 100 {
+			r("status.socket", errors.New("is longer than 100 bytes, which no unix socket takes"))
+		}
+	}
+	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	r.oneOf("log.format", c.Log.Format, "text", "json")
+}
+
+func (s *stationConfig) check(r report) {
+	if r.need("station.uuid", s.UUID) && !isUUID(s.UUID) {
+		r("station.uuid", fmt.Errorf("%q is no UUID in small letters, such as 7d6f0f0e-3b7a-4c55-9a0b-2f1f7a4f1c11", s.UUID))
+	}
+	for _, a := range s.Agents {
+		if !isUUID(a) {
+			r("station.agents", fmt.Errorf("%q is no UUID in small letters", a))
+		}
+	}
+}
+
+func (c *config) checkReaders(r report) {
+	if len(c.Readers) == 0 {
+		r("reader", errors.New("is missing: a station without a reader can't pack; add a [[reader]] table"))
+	}
+	seen := map[string]bool{}
+	for i, rd := range c.Readers {
+		at := fmt.Sprintf("reader[%d].", i)
+		if r.need(at+"name", rd.Name) && seen[rd.Name] {
+			r(at+"name", fmt.Errorf("%q is the name of an earlier reader too", rd.Name))
+		}
+		seen[rd.Name] = true
+		if r.need(at+"device", rd.Device) {
+			r.absolute(at+"device", rd.Device)
+		}
+		if !slices.Contains([]int{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600}, rd.Baud) {
+			r(at+"baud", fmt.Errorf("%d is no standard rate, such as 9600 or 115200", rd.Baud))
+		}
+		r.oneOf(at+"parity", rd.Parity, "none", "even", "odd")
+		r.between(at+"idle", rd.Idle, 10*time.Millisecond, 2*time.Second)
+	}
+}
+
+// check refuses command codes that could be taken for a package or an item: what a code means must never depend on luck.
+func (p *packingConfig) check(r report) {
+	var pattern *regexp.Regexp
+	if r.need("packing.package_pattern", p.PackagePattern) {
+		var err error
+		if pattern, err = p.pattern(); err != nil {
+			r("packing.package_pattern", err)
+		} else if pattern.MatchString("") {
+			r("packing.package_pattern", errors.New("matches the empty code, so that every code could be a package"))
+		}
+	}
+	for field, code := range map[string]string{"packing.close_code": p.CloseCode, "packing.undo_code": p.UndoCode} {
+		switch {
+		case !r.need(field, code):
+		case len(code) > 64:
+			r(field, errors.New("is longer than 64 bytes"))
+		case pattern != nil && pattern.MatchString(code):
+			r(field, fmt.Errorf("%q matches package_pattern too: no label could be told from the command", code))
+		case len(code) == 32 || only(code, digits, 64):
+			r(field, fmt.Errorf("%q could be an item: use letters and another length than 32", code))
+		}
+	}
+	if p.CloseCode != "" && p.CloseCode == p.UndoCode {
+		r("packing.undo_code", errors.New("is the same as close_code"))
+	}
+}
+
+// pattern compiles the package pattern so that it must match the whole code.
+func (p *packingConfig) pattern() (*regexp.Regexp, error) {
+	re, err := regexp.Compile(`^(?:` + p.PackagePattern + `)$`)
+	if err != nil {
+		return nil, fmt.Errorf("is no regular expression: %w", err)
+	}
+	return re, nil
+}
+
+func (m *mysqlConfig) check(r report) {
+	if r.need("mysql.address", m.Address) {
+		if _, port, err := net.SplitHostPort(m.Address); err != nil || port == "" {
+			r("mysql.address", fmt.Errorf("%q is not HOST:PORT, such as db.example.com:3306", m.Address))
+		}
+	}
+	if r.need("mysql.schema", m.Schema) && !only(strings.ToLower(m.Schema), small+digits+"_", 64) {
+		r("mysql.schema", fmt.Errorf("%q is no plain schema name", m.Schema))
+	}
+	if r.need("mysql.user", m.User) {
+		r.secret("mysql.password_file", m.PasswordFile)
+	}
+	r.between("mysql.refresh", m.Refresh, 200*time.Millisecond, time.Minute)
+	r.oneOf("mysql.tls", m.TLS, "verify", "verify-ca", "off")
+	if m.TLS == "verify-ca" && m.CAFile == "" {
+		r("mysql.ca_file", errors.New("is missing: tls = \"verify-ca\" needs the certificate authority to check against"))
+	}
+	r.authorities("mysql.ca_file", m.CAFile)
+}
+
+func (c *certyoConfig) check(r report) {
+	if r.need("certyo.url", c.URL) {
+		if err := checkURL(c.URL); err != nil {
+			r("certyo.url", err)
+		}
+	}
+	r.need("certyo.tenant", c.Tenant)
+	r.secret("certyo.key_file", c.KeyFile)
+	r.authorities("certyo.ca_file", c.CAFile)
+	if c.Batch < 1 || c.Batch > 1000 {
+		r("certyo.batch", fmt.Errorf("%d is not between 1 and 1000", c.Batch))
+	}
+	r.between("certyo.linger", c.Linger, 0, 30*time.Second)
+	if len(c.VerifyAfter) == 0 {
+		r("certyo.verify_after", errMissing)
+	}
+	for _, d := range c.VerifyAfter {
+		r.between("certyo.verify_after", d, 100*time.Millisecond, 24*time.Hour)
+	}
+}
+
+// checkURL demands https, since the key travels in a header; plain http stays on this machine.
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	switch { // the value isn't repeated: a key may have been put into it
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return errors.New("is no address such as https://www.certyos.com")
+	case u.User != nil || u.RawQuery != "":
+		return errors.New("must hold neither a user nor a query: the key belongs into key_file")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return errors.New("must begin with https://: over http the key could be read on the way")
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (f *fleetConfig) check(r report) {
+	if f.Broker == "" {
+		return // a station without a fleet
+	}
+	u, err := url.Parse(f.Broker)
+	if err != nil || u.Host == "" || u.User != nil || !slices.Contains([]string{"tcp", "ssl", "ws", "wss"}, u.Scheme) {
+		r("fleet.broker", errors.New("is no address such as ssl://broker.example.com:8883 (tcp, ssl, ws or wss; the user belongs into fleet.user)"))
+	} else if f.User != "" && (u.Scheme == "tcp" || u.Scheme == "ws") && !loopback(u.Hostname()) {
+		r("fleet.broker", errors.New("must begin with ssl:// or wss:// when there is a user: the password could be read on the way"))
+	}
+	if f.User != "" {
+		r.secret("fleet.password_file", f.PasswordFile)
+	}
+	r.authorities("fleet.ca_file", f.CAFile)
+	r.between("fleet.interval", f.Interval, time.Second, time.Hour)
+}

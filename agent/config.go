@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// config is the configuration file. sample.toml documents every field; a test holds the two together.
+type config struct {
+	Environment string         `toml:"environment"`
+	Station     stationConfig  `toml:"station"`
+	Store       storeConfig    `toml:"store"`
+	Readers     []readerConfig `toml:"reader"`
+	Packing     packingConfig  `toml:"packing"`
+	MySQL       mysqlConfig    `toml:"mysql"`
+	Capture     captureConfig  `toml:"capture"`
+	Certyo      certyoConfig   `toml:"certyo"`
+	Fleet       fleetConfig    `toml:"fleet"`
+	Status      statusConfig   `toml:"status"`
+	Log         logConfig      `toml:"log"`
+}
+
+type stationConfig struct {
+	UUID   string   `toml:"uuid"`
+	Name   string   `toml:"name"`
+	Agents []string `toml:"agents"`
+}
+
+type storeConfig struct {
+	Folder       string `toml:"folder"`
+	EvidenceDays int    `toml:"evidence_days"`
+}
+
+type readerConfig struct {
+	Name   string   `toml:"name"`
+	Device string   `toml:"device"`
+	Baud   int      `toml:"baud"`
+	Parity string   `toml:"parity"`
+	Prefix string   `toml:"prefix"`
+	Idle   duration `toml:"idle"`
+}
+
+type packingConfig struct {
+	PackagePattern string `toml:"package_pattern"`
+	CloseCode      string `toml:"close_code"`
+	UndoCode       string `toml:"undo_code"`
+}
+
+type mysqlConfig struct {
+	Address      string   `toml:"address"`
+	Schema       string   `toml:"schema"`
+	User         string   `toml:"user"`
+	PasswordFile secret   `toml:"password_file"`
+	Refresh      duration `toml:"refresh"`
+	TLS          string   `toml:"tls"`
+	CAFile       string   `toml:"ca_file"`
+	ServerName   string   `toml:"server_name"`
+}
+
+type captureConfig struct {
+	Source       string `toml:"source"`
+	Mode         string `toml:"mode"`
+	User         string `toml:"user"`
+	PasswordFile secret `toml:"password_file"`
+	ServerID     uint32 `toml:"server_id"`
+}
+
+type certyoConfig struct {
+	URL         string     `toml:"url"`
+	Tenant      string     `toml:"tenant"`
+	Client      string     `toml:"client"`
+	KeyFile     secret     `toml:"key_file"`
+	Database    string     `toml:"database"`
+	CAFile      string     `toml:"ca_file"`
+	Batch       int        `toml:"batch"`
+	Linger      duration   `toml:"linger"`
+	VerifyAfter []duration `toml:"verify_after"`
+}
+
+type fleetConfig struct {
+	Broker       string   `toml:"broker"`
+	User         string   `toml:"user"`
+	PasswordFile secret   `toml:"password_file"`
+	CAFile       string   `toml:"ca_file"`
+	Interval     duration `toml:"interval"`
+}
+
+type statusConfig struct {
+	Socket string `toml:"socket"`
+}
+
+type logConfig struct {
+	Level  string `toml:"level"`
+	Format string `toml:"format"`
+}
+
+// duration is a time.Duration written with its unit: "90s".
+type duration time.Duration
+
+// UnmarshalText reads "250ms", "90s", "2m", "1h30m".
+func (d *duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is no duration: write a number with its unit, such as 250ms, 90s or 2m", b)
+	}
+	*d = duration(v)
+	return nil
+}
+
+// MarshalText writes it back as it is read.
+func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// defaults is the configuration before the file is read over it.
+func defaults() config {
+	return config{
+		Store:   storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 90},
+		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: duration(time.Second)},
+		Capture: captureConfig{Source: "binlog", Mode: "auto"},
+		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: duration(2 * time.Second),
+			VerifyAfter: []duration{
+				duration(2 * time.Minute), duration(150 * time.Second), duration(4 * time.Minute),
+				duration(8 * time.Minute), duration(15 * time.Minute), duration(30 * time.Minute),
+			}},
+		Fleet:  fleetConfig{Interval: duration(30 * time.Second)},
+		Status: statusConfig{Socket: "/run/station-agent/agent.sock"},
+		Log:    logConfig{Level: "info", Format: "text"},
+	}
+}
+
+// fill sets what follows from other fields.
+func (c *config) fill() {
+	if c.Capture.User == "" {
+		c.Capture.User, c.Capture.PasswordFile = c.MySQL.User, c.MySQL.PasswordFile
+	}
+	if c.Certyo.Database == "" {
+		c.Certyo.Database = c.MySQL.Schema
+	}
+	if c.Station.Name == "" {
+		c.Station.Name = c.Station.UUID
+	}
+	for i := range c.Readers {
+		r := &c.Readers[i]
+		if r.Baud == 0 {
+			r.Baud = 9600
+		}
+		if r.Parity == "" {
+			r.Parity = "none"
+		}
+		if r.Idle == 0 {
+			r.Idle = duration(80 * time.Millisecond)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// TestSampleLoads holds that the sample is right as it stands, and right too with every commented-out default.
+func TestSampleLoads(t *testing.T) {
+	c, err := parseConfig("sample.toml", []byte(sample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// the password files of the accounts that are not set stay empty, as their users do
+	whole := regexp.MustCompile(`(?m)^#([a-z_]+ = )`).ReplaceAllString(sample, "$1")
+	d, err := parseConfig("sample.toml", []byte(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Station.Agents = c.Station.Agents // [] and nil mean the same
+	if !reflect.DeepEqual(c, d) {
+		t.Errorf("a default in the sample is not the program's:\n%+v\n%+v", c, d)
+	}
+}
+
+// TestSampleDocumentsEveryField holds that no field is without a place, and so without a comment, in the sample.
+func TestSampleDocumentsEveryField(t *testing.T) {
+	for _, field := range fields(reflect.TypeFor[config](), "") {
+		name := field[strings.LastIndex(field, ".")+1:]
+		table := strings.TrimSuffix(strings.TrimSuffix(field, name), ".")
+		section := sample
+		if table != "" {
+			head := "\n[" + table + "]\n"
+			if table == "reader" {
+				head = "\n[[reader]]\n"
+			}
+			_, rest, ok := strings.Cut(sample, head)
+			if !ok {
+				t.Errorf("the sample lacks %s", head)
+				continue
+			}
+			section, _, _ = strings.Cut(rest, "\n[")
+		}
+		if !regexp.MustCompile(`(?m)^#?` + name + ` = `).MatchString(section) {
+			t.Errorf("the sample lacks %s", field)
+		}
+	}
+}
+
+func fields(typ reflect.Type, prefix string) []string {
+	var list []string
+	for f := range typ.Fields() {
+		name := prefix + f.Tag.Get("toml")
+		inner := f.Type
+		if inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct {
+			list = append(list, fields(inner, name+".")...)
+			continue
+		}
+		list = append(list, name)
+	}
+	return list
+}
+
+// TestWrongConfiguration holds that each fault is one line with file, line, column and field, and never repeats a secret.
+func TestWrongConfiguration(t *testing.T) {
+	for name, c := range map[string]struct{ old, new, want string }{
+		"unknown field":      {"[log]", "[log]\ncolour = true", `f.toml:%:1: log.colour: unknown field`},
+		"unknown table":      {"[log]", "[logg]\nlevel = \"info\"\n[log]", `f.toml:%:2: logg: unknown field`},
+		"syntax":             {"[log]", "[log", `f.toml:%:`},
+		"missing":            {`tenant = "tenant" # CHANGE`, "", `f.toml:%:2: certyo.tenant: is missing`},
+		"duration":           {`#linger = "2s"`, `linger = "2"`, `f.toml:%:10: certyo.linger: "2" is no duration`},
+		"type":               {`#batch = 1000`, `batch = "many"`, `f.toml:%:9: certyo.batch: `},
+		"range":              {`#batch = 1000`, `batch = 1001`, `f.toml:%:1: certyo.batch: 1001 is not between 1 and 1000`},
+		"uuid":               {"7d6f0f0e-3b7a", "7D6F0F0E-3B7A", `f.toml:%:1: station.uuid: "7D6F`},
+		"pattern":            {`PKG-[0-9]{4}-[0-9]{4,8}`, `PKG-[`, `f.toml:%:1: packing.package_pattern: is no regular expression`},
+		"pattern for all":    {`PKG-[0-9]{4}-[0-9]{4,8}`, `.*`, `f.toml:%:1: packing.package_pattern: matches the empty code`},
+		"command as package": {`"STA-7Q4-CLOSE"`, `"PKG-0000-0000"`, `f.toml:%:1: packing.close_code: `},
+		"command as item":    {`"STA-7Q4-UNDO"`, `"8590000000017"`, `f.toml:%:1: packing.undo_code: "8590000000017" could be an item`},
+		"reader":             {`#baud = 9600`, `baud = 9601`, `f.toml:%:1: reader[0].baud: 9601`},
+		"no reader":          {"\n[[reader]]\n", "\n[[no]]\n", `f.toml:%:3: no: unknown field`},
+		"secret in the file": {`"/etc/station-agent/certyo-key"`, `"certyo_sk_live_SECRET"`, `f.toml:%:1: certyo.key_file: must be an absolute path`},
+		"secret in the url":  {`#url = "https://www.certyos.com"`, `url = "https://me:SECRET@www.certyos.com"`, `f.toml:%:1: certyo.url: must hold neither`},
+		"plain http":         {`#url = "https://www.certyos.com"`, `url = "http://www.certyos.com"`, `f.toml:%:1: certyo.url: must begin with https`},
+		"broker with user":   {`"ssl://mqtt.example.com:8883"`, `"ssl://me:SECRET@mqtt.example.com:8883"`, `f.toml:%:1: fleet.broker: is no address`},
+		"address":            {`"db.example.com:3306"`, `"db.example.com"`, `f.toml:%:1: mysql.address: "db.example.com" is not HOST:PORT`},
+		"schema":             {`#schema = "external"`, "schema = \"a`; drop\"", `f.toml:%:1: mysql.schema: `},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(sample, c.old, c.new, 1)
+			if text == sample {
+				t.Fatal("the sample has changed: nothing was replaced")
+			}
+			_, err := parseConfig("f.toml", []byte(text))
+			if _, ok := errors.AsType[*configError](err); !ok {
+				t.Fatalf("%T %v", err, err)
+			}
+			pattern := strings.ReplaceAll(regexp.QuoteMeta(c.want), "%", `[1-9][0-9]*`)
+			if got := err.Error(); !regexp.MustCompile(pattern).MatchString(got) || strings.Contains(got, "\n") || strings.Contains(got, "SECRET") {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestFaultsStandWhereTheyAre(t *testing.T) {
+	text := strings.Replace(sample, `#baud = 9600`, `baud = 9601`, 1)
+	line := 1 + strings.Count(text[:strings.Index(text, "baud = 9601")], "\n")
+	_, err := parseConfig("f.toml", []byte(text))
+	bad, ok := errors.AsType[*configError](err)
+	if !ok || len(bad.faults) != 1 || bad.faults[0].line != line || bad.faults[0].column != 1 {
+		t.Fatalf("%v, want line %d", err, line)
+	}
+}
+
+func TestConfigCommands(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "c.toml")
+	write(t, file, sample)
+	out, errs, code := command(t, "config", "check", "--config", file)
+	if code != 0 || !strings.Contains(out, "right (environment test") || !strings.Contains(errs, "warning: certyo.key_file") {
+		t.Errorf("check: %d %s %s", code, out, errs)
+	}
+	out, _, code = command(t, "config", "print", "--config", file)
+	var back config
+	if code != 0 || toml.Unmarshal([]byte(out), &back) != nil || back.Certyo.Batch != 1000 {
+		t.Errorf("print: %d %s", code, out)
+	}
+	write(t, file, strings.Replace(sample, "[log]", "[log]\na = 1\nb = 2", 1))
+	_, errs, code = command(t, "config", "check", "--config", file)
+	if code != exitConfig || strings.Count(errs, "unknown field") != 2 {
+		t.Errorf("check of a bad file: %d %s", code, errs)
+	}
+	_, errs, code = command(t, "run", "--config", file)
+	if code != exitConfig || strings.Count(strings.TrimSpace(errs), "\n") != 0 {
+		t.Errorf("run of a bad file: %d %s", code, errs)
+	}
+	_, errs, code = command(t, "run", "--config", filepath.Join(dir, "none.toml"))
+	if code != exitConfig || !strings.Contains(errs, "none.toml: no such file") {
+		t.Errorf("run without a file: %d %s", code, errs)
+	}
+	if _, _, code = command(t, "config", "check", "--confg", file); code != exitUsage {
+		t.Errorf("wrong flag: %d", code)
+	}
+	if _, _, code = command(t, "rum"); code != exitUsage {
+		t.Errorf("wrong command: %d", code)
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// command runs one command line in process.
+func command(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = execute(context.Background(), args, &out, &errs)
+	return out.String(), errs.String(), code
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"station-agent/station"
+	"station-agent/store"
+	"station-agent/store/record"
+	"station-agent/uplink/fleet"
+)
+
+// facts is where health and status come from: memory only, so that asking costs nothing and waits for nothing.
+type facts struct {
+	cfg   *config
+	began time.Time
+	clock *clock
+	store *store.Store
+	board *board
+	rows  *station.Picture
+	lag   func() (time.Duration, bool) // of capture; false if not known
+}
+
+// health is what the fleet is told.
+func (f *facts) health() fleet.Health {
+	now := f.clock.now()
+	j, q := f.store.Journal.State(), f.store.DB.Stats()
+	h := fleet.Health{
+		Version: version, UptimeS: round(time.Since(f.began)), RSSMB: residentMB(), ClockTrusted: now.Trusted,
+		LastScanS: since(now, j.LastScan), IntentsOpen: len(j.Open), IntentsParked: len(j.Parked), LastSettledS: since(now, j.LastDone),
+		QueueRecords: q.QueueRecords, QueueBytes: q.QueueBytes, OldestUnsentS: age(now.Wall, q.OldestQueued),
+		Unanchored: q.Unanchored, OldestUnanchoredS: age(now.Wall, q.OldestUnanchored), DeadLetters: q.DeadLetters,
+		Problems: f.board.problems(),
+	}
+	for _, n := range j.Verdicts {
+		h.Scans += n
+	}
+	if lag, ok := f.lag(); ok {
+		s := round(lag)
+		h.CaptureLagS = &s
+	}
+	return h
+}
+
+// status is what the command of that name shows.
+func (f *facts) status() status {
+	h := f.health()
+	j := f.store.Journal.State()
+	s := status{
+		Health: h, State: fleet.Ready, Environment: f.cfg.Environment, Station: f.cfg.Station.UUID, Name: f.cfg.Station.Name,
+		StoreID: f.store.ID(), Capture: f.cfg.Capture.Source, OpenPackage: j.Session.Package, OpenItems: len(j.Session.Items),
+		ItemsHere: len(f.rows.Rows()), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: f.store.DB.Stats().Anchored,
+	}
+	if len(h.Problems) > 0 {
+		s.State = fleet.Alert
+	}
+	if s.Parked == nil {
+		s.Parked = []record.Parked{}
+	}
+	return s
+}
+
+// since tells how many seconds ago at was: by the boot's own clock if it was in this boot, else by the wall clock.
+func since(now, at record.Stamp) *float64 {
+	if at.Boot == "" {
+		return nil
+	}
+	s := round(now.Wall.Sub(at.Wall))
+	if at.Boot == now.Boot {
+		s = round(now.Mono - at.Mono)
+	}
+	return &s
+}
+
+// age is in seconds, 0 for a time that isn't set.
+func age(now, t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(0, round(now.Sub(t)))
+}
+
+// round gives seconds to the millisecond.
+func round(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+
+// residentMB is the memory that the kernel holds for this process, in 1e6 bytes, see proc_pid_statm(5).
+func residentMB() float64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	fields := strings.Fields(string(b))
+	if err != nil || len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(fields[1], 10, 64) // 0 if the kernel writes something else
+	return float64(pages*int64(os.Getpagesize())) / 1e6
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"station-agent/station"
+	"station-agent/store"
+	"station-agent/store/record"
+)
+
+// keeper takes the rows that were read to the Picture, and to the card for a start without a network: at once when they
+// changed, but at most every keepEvery, as each time wears the card.
+type keeper struct {
+	picture *station.Picture
+	db      *store.DB
+	log     *slog.Logger
+
+	mu    sync.Mutex
+	rows  []record.Row // as last read
+	at    time.Time
+	saved []record.Row
+}
+
+const keepEvery = 5 * time.Second
+
+// load puts the rows that were kept on disk into the Picture; they are no read, so that the Picture stays offline.
+func (k *keeper) load() error {
+	rows, _, err := k.db.LoadPicture()
+	if err == nil && len(rows) > 0 {
+		k.picture.Replace(rows, time.Time{})
+		k.saved = rows
+	}
+	return err
+}
+
+// seen takes one read of the rows.
+func (k *keeper) seen(rows []record.Row, began time.Time) {
+	k.picture.Replace(rows, began)
+	kept := slices.Clone(rows)
+	slices.SortFunc(kept, func(a, b record.Row) int { return cmp.Compare(a.Hash, b.Hash) })
+	k.mu.Lock()
+	k.rows, k.at = kept, began
+	k.mu.Unlock()
+}
+
+// Run saves until ctx ends, and once more then.
+func (k *keeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return k.save()
+		case <-tick.C:
+			if err := k.save(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// save keeps the rows if they changed. Only a broken store is worth an error: the Picture on the card is a convenience.
+func (k *keeper) save() error {
+	k.mu.Lock()
+	rows, at := k.rows, k.at
+	k.mu.Unlock()
+	if at.IsZero() || slices.EqualFunc(rows, k.saved, sameRow) {
+		return nil
+	}
+	err := k.db.SavePicture(rows, at)
+	if record.ClassOf(err) == record.StopHere {
+		return err
+	}
+	if err != nil {
+		k.log.Warn("the rows of this station were not kept for a start without network", "err", err)
+	}
+	k.saved = rows
+	return nil
+}
+
+func sameRow(a, b record.Row) bool {
+	return a.Hash == b.Hash && a.EAN == b.EAN && a.Name == b.Name && record.Same(a.Package, b.Package)
+}
+
+// pruner drops evidence that is older than it has to be kept, once the clock can be trusted.
+type pruner struct {
+	db    *store.DB
+	clock *clock
+	log   *slog.Logger
+}
+
+// Run prunes once an hour.
+func (p *pruner) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := p.clock.now()
+		if !now.Trusted {
+			continue
+		}
+		n, err := p.db.Prune(now.Wall)
+		if record.ClassOf(err) == record.StopHere {
+			return err
+		}
+		if n > 0 || err != nil {
+			p.log.Info("dropped old evidence", "count", n, "err", err)
+		}
+	}
+}

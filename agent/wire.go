@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"station-agent/station"
+	"station-agent/station/serial"
+	"station-agent/store"
+	"station-agent/store/record"
+	"station-agent/uplink/assign"
+	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/binlog"
+	"station-agent/uplink/certyo"
+	"station-agent/uplink/deliver"
+	"station-agent/uplink/fleet"
+	"station-agent/uplink/mysql"
+)
+
+// runner is a part that blocks until ctx ends and has joined its goroutines when it returns.
+type runner interface {
+	Run(ctx context.Context) error
+}
+
+// runFunc makes a runner of a function.
+type runFunc func(ctx context.Context) error
+
+// Run calls f.
+func (f runFunc) Run(ctx context.Context) error { return f(ctx) }
+
+// parts is the agent, put together.
+type parts struct {
+	cfg     *config
+	log     *slog.Logger
+	clock   *clock
+	board   *board
+	store   *store.Store
+	picture *station.Picture
+	bench   *station.Bench
+	lag     func() (time.Duration, bool)
+	dbs     []*sql.DB
+	running []runner
+}
+
+// wire is the list of parts. Deleting one line of it disables exactly one thing.
+func wire(c *config, log *slog.Logger) (_ *parts, err error) {
+	clk, err := newClock()
+	if err != nil {
+		return nil, err
+	}
+	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), lag: func() (time.Duration, bool) { return 0, false }}
+	p.store, err = store.Open(c.Store.Folder, store.Identity{
+		Environment: c.Environment, Station: c.Station.UUID, Database: c.MySQL.Address + "/" + c.MySQL.Schema,
+	}, clk.now)
+	if err != nil {
+		return nil, err
+	}
+	p.store.DB.EvidenceDays = c.Store.EvidenceDays
+	p.store.DB.FirstLook = time.Duration(c.Certyo.VerifyAfter[0])
+	for _, add := range []func() error{
+		p.addBench,
+		p.addReaders,
+		p.addDatabase,
+		p.addCertyo,
+		p.addFleet,
+		p.addStatus,
+		p.addHousekeeping,
+	} {
+		if err := add(); err != nil {
+			p.close()
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *parts) add(r runner) { p.running = append(p.running, r) }
+
+// addBench adds what the operator works with: it needs the store and nothing else.
+func (p *parts) addBench() error {
+	pattern, err := p.cfg.Packing.pattern()
+	if err != nil {
+		return err
+	}
+	refresh := time.Duration(p.cfg.MySQL.Refresh)
+	p.picture = station.NewPicture(max(3*refresh, time.Second))
+	p.bench = station.NewBench(station.Config{
+		Rules: station.Rules{Package: pattern, Close: p.cfg.Packing.CloseCode, Undo: p.cfg.Packing.UndoCode},
+		Start: p.store.Journal.State(), Stamp: p.clock.now,
+	}, p.store.Journal, p.picture, station.LogPanel{Log: p.log})
+	p.add(p.bench)
+	p.add(p.store.Journal)
+	return nil
+}
+
+func (p *parts) addReaders() error {
+	for _, r := range p.cfg.Readers {
+		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: time.Duration(r.Idle)}
+		reader := station.Reader{Port: port, Prefix: r.Prefix}
+		cond := p.board.condition("reader " + r.Name)
+		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
+	}
+	return nil
+}
+
+// addDatabase adds what reads and writes the rows, and what captures their changes.
+func (p *parts) addDatabase() error {
+	table := p.cfg.MySQL.Schema + ".buylo_products"
+	db, err := p.open(p.cfg.MySQL.User, p.cfg.MySQL.PasswordFile, 2)
+	if err != nil {
+		return err
+	}
+	k := &keeper{picture: p.picture, db: p.store.DB, log: p.log}
+	if err := k.load(); err != nil {
+		return err
+	}
+	p.add(k)
+	watcher, err := assign.NewWatcher(assign.WatcherConfig{
+		DB: db, Explain: mysql.Explain, Table: table, Station: p.cfg.Station.UUID, Condition: p.board.condition("mysql"),
+		Every: time.Duration(p.cfg.MySQL.Refresh), Kick: p.picture.Kick(), Seen: k.seen,
+	})
+	if err != nil {
+		return err
+	}
+	p.add(watcher)
+	open, err := p.addCapture()
+	if err != nil {
+		return err
+	}
+	settler, err := assign.NewSettler(assign.SettlerConfig{
+		DB: db, Explain: mysql.Explain, Table: table, Intents: p.store.Journal, Condition: p.board.condition("assign"),
+		Gate: open, Ended: func(i record.Intent, o record.Outcome) { p.bench.Ended(o, i) },
+	})
+	if err != nil {
+		return err
+	}
+	p.add(settler)
+	return nil
+}
+
+// open makes a pool of connections to MySQL.
+func (p *parts) open(user string, password secret, conns int) (*sql.DB, error) {
+	m := p.cfg.MySQL
+	tlsConfig, err := mysql.TLSConfig(m.CAFile, m.ServerName, m.TLS)
+	if err != nil {
+		return nil, err
+	}
+	db, err := mysql.Open(mysql.Config{
+		Address: m.Address, Schema: m.Schema, User: user, Password: password.read, TLS: tlsConfig,
+		Program: "station-agent", Version: version, Station: p.cfg.Station.UUID, MaxConns: conns,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.dbs = append(p.dbs, db)
+	return db, nil
+}
+
+// addCapture adds the way from row changes into the outbox and gives the settler's gate, nil if nothing is captured.
+func (p *parts) addCapture() (<-chan struct{}, error) {
+	if p.cfg.Capture.Source == "off" {
+		return nil, nil
+	}
+	c, m := p.cfg.Capture, p.cfg.MySQL
+	db, err := p.open(c.User, c.PasswordFile, 1)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := mysql.TLSConfig(m.CAFile, m.ServerName, m.TLS)
+	if err != nil {
+		return nil, err
+	}
+	spec := capture.Buylo(m.Schema)
+	own := binlog.Config{
+		Address: m.Address, User: c.User, Password: c.PasswordFile.read, TLS: tlsConfig, DB: db, Explain: mysql.Explain,
+		Tables: []capture.Spec{spec}, Mode: binlog.Mode(c.Mode), Station: p.cfg.Station.UUID, Version: version,
+	}
+	if c.ServerID != 0 {
+		own.ServerIDs, own.ServerIDSpan = c.ServerID, 1
+	}
+	source, err := binlog.New(own)
+	if err != nil {
+		return nil, err
+	}
+	run, err := capture.New(
+		capture.Config{Table: spec, Database: p.cfg.Certyo.Database, Scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents}},
+		source, p.store.DB, &capture.Snapshot{DB: db, Table: spec, Station: p.cfg.Station.UUID, Explain: mysql.Explain},
+		p.board.condition("capture"))
+	if err != nil {
+		return nil, err
+	}
+	p.lag = func() (time.Duration, bool) { return run.Lag(), !run.LastEvent().IsZero() }
+	g := newGate(run.Armed(), p.board)
+	p.add(run)
+	p.add(g)
+	return g.open, nil
+}
+
+// addCertyo adds the way from the outbox to Certyo and to the proof.
+func (p *parts) addCertyo() error {
+	c := p.cfg.Certyo
+	tlsConfig, err := clientTLS(c.CAFile)
+	if err != nil {
+		return err
+	}
+	client := certyo.New(certyo.Config{
+		URL: c.URL, Tenant: c.Tenant, Client: c.Client, Key: c.KeyFile.read, KeyPlace: string(c.KeyFile), TLS: tlsConfig,
+		UserAgent: fmt.Sprintf("station-agent/%s (%s)", version, p.cfg.Station.UUID),
+	})
+	schedule := make([]time.Duration, len(c.VerifyAfter))
+	for i, d := range c.VerifyAfter {
+		schedule[i] = time.Duration(d)
+	}
+	p.add(deliver.New(deliver.Config{Batch: c.Batch, Linger: time.Duration(c.Linger), Schedule: schedule},
+		p.store.DB, ledger{p.store.DB}, client, deliver.Conditions{
+			Delivery: p.board.condition("certyo"), Verification: p.board.condition("verification"),
+			Anchoring: p.board.condition("anchoring"), Integrity: p.board.condition("integrity"),
+		}))
+	return nil
+}
+
+// ledger is the store's ledger with its own signal.
+type ledger struct{ *store.DB }
+
+// Changed signals after records came into the ledger.
+func (l ledger) Changed() <-chan struct{} { return l.LedgerChanged() }
+
+func (p *parts) addFleet() error {
+	f := p.cfg.Fleet
+	if f.Broker == "" {
+		return nil
+	}
+	tlsConfig, err := clientTLS(f.CAFile)
+	if err != nil {
+		return err
+	}
+	p.add(fleet.New(fleet.Config{
+		Broker: f.Broker, Environment: p.cfg.Environment, Station: p.cfg.Station.UUID, Name: p.cfg.Station.Name, Version: version,
+		Session: p.store.Session(), User: f.User, Password: f.PasswordFile.read, TLS: tlsConfig, Interval: time.Duration(f.Interval),
+	}, p.facts().health, p.board.condition("broker")))
+	return nil
+}
+
+func (p *parts) addStatus() error {
+	p.add(&statusServer{socket: p.cfg.Status.Socket, status: p.facts().status, cond: p.board.condition("status socket")})
+	return nil
+}
+
+func (p *parts) addHousekeeping() error {
+	p.add(&pruner{db: p.store.DB, clock: p.clock, log: p.log})
+	return nil
+}
+
+func (p *parts) facts() *facts {
+	return &facts{cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }}
+}
+
+// Run runs every part side by side; the first error ends them all.
+func (p *parts) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, r := range p.running {
+		g.Go(func() error { return r.Run(ctx) })
+	}
+	err := g.Wait()
+	if closed := p.close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+func (p *parts) close() error {
+	for _, db := range p.dbs {
+		_ = db.Close() // nothing waits for it
+	}
+	return p.store.Close()
+}

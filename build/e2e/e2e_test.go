@@ -1,0 +1,181 @@
+// Package e2e starts the real binary against real servers, breaks the world around it and counts what came of it.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"station-agent/build/bed"
+	"station-agent/build/servers"
+)
+
+// binary is the agent under test: the one that make built, else built here once.
+var binary string
+
+func TestMain(m *testing.M) {
+	binary = os.Getenv("STATION_AGENT_BINARY")
+	if binary == "" {
+		dir, err := os.MkdirTemp("", "e2e")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "station-agent")
+		if out, err := exec.Command("go", "build", "-o", binary, "../../agent").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build agent: %v\n%s", err, out)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// site is a bed with the test's clock and its complaints.
+type site struct {
+	*bed.Bed
+	t   testing.TB
+	ctx context.Context
+}
+
+func newSite(t testing.TB, db *servers.Database) *site {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	t.Cleanup(cancel)
+	b, err := bed.New(ctx, bed.Options{Agent: binary, Dir: t.TempDir(), DB: db, Broker: servers.Broker(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		b.Close()
+		if t.Failed() {
+			for _, l := range b.Agent.Lines(nil) {
+				t.Log(l.Raw)
+			}
+		}
+	})
+	return &site{b, t, ctx}
+}
+
+func (s *site) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) start() {
+	s.t.Helper()
+	s.must(s.WriteConfig())
+	s.must(s.Agent.Start())
+}
+
+// started starts the agent and waits until all its worlds are there.
+func (s *site) started() {
+	s.t.Helper()
+	s.start()
+	s.must(s.Ready(s.ctx, "reader scanner", "mysql", "capture"))
+}
+
+func (s *site) stock(first, n int) []string {
+	s.t.Helper()
+	hashes, err := s.Stock(s.ctx, first, n)
+	s.must(err)
+	s.seen()
+	return hashes
+}
+
+// seen waits until the agent knows what is on its station; without it a scan would be unknown.
+func (s *site) seen() {
+	s.t.Helper()
+	s.must(s.Seen(s.ctx))
+}
+
+// scan wants a verdict.
+func (s *site) scan(code, verdict string) {
+	s.t.Helper()
+	line, err := s.Scan(s.ctx, code)
+	s.must(err)
+	if line.Verdict != verdict {
+		s.t.Fatalf("scan %q: %s (%s), want %s", code, line.Verdict, line.Text, verdict)
+	}
+}
+
+// pack packs items into a package and closes it.
+func (s *site) pack(label string, items ...string) {
+	s.t.Helper()
+	s.scan(label, "accepted")
+	for _, i := range items {
+		s.scan(i, "accepted")
+	}
+	s.scan(bed.CloseCode, "accepted")
+}
+
+// clean waits until everything that was promised has happened.
+func (s *site) clean() bed.Report {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, 45*time.Second)
+	defer cancel()
+	r, err := s.WaitClean(ctx)
+	s.must(err)
+	return r
+}
+
+// said waits for a line of the log about one thing.
+func (s *site) said(msg, what string) bed.Line {
+	s.t.Helper()
+	return s.saidSince(0, msg, what)
+}
+
+func (s *site) saidSince(mark int, msg, what string) bed.Line {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
+	defer cancel()
+	l, err := s.Agent.Wait(ctx, mark, func(l bed.Line) bool { return l.Msg == msg && l.What == what })
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", msg, what, err)
+	}
+	return l
+}
+
+// count tells how often the log says msg of what.
+func (s *site) count(msg, what string) int {
+	return len(s.Agent.Lines(func(l bed.Line) bool { return l.Msg == msg && l.What == what }))
+}
+
+// problem waits until status lists the thing as a problem (or no more), and gives its text.
+func (s *site) problem(name string, want bool) string {
+	s.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		status, err := s.Agent.Status(s.ctx)
+		if err == nil {
+			text, has := "", false
+			for _, p := range status["problems"].([]any) {
+				if p := p.(map[string]any); p["name"] == name {
+					text, has = p["text"].(string), true
+				}
+			}
+			if has == want {
+				return text
+			}
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("problem %s: want %v: %v %v", name, want, status["problems"], err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// stop wants a clean end within five seconds.
+func (s *site) stop() {
+	s.t.Helper()
+	code, took, err := s.Agent.Stop()
+	s.must(err)
+	if code != 0 || took > 5*time.Second {
+		s.t.Fatalf("stopped with %d after %v", code, took)
+	}
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for the time given.
+set -euo pipefail
+time=$1
+grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do
+	grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | sed 's/^func //' | while read -r target; do
+		echo "fuzz: $dir $target $time"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$dir"
+	done
+done
