@@ -1,0 +1,268 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+)
+
+// fakeBroker answers like a broker as far as it is asked to.
+type fakeBroker struct {
+	refuses bool // no connection
+	noRoute bool // dialing never ends
+	mute    bool // nothing is answered, not even the greeting
+	noPong  bool
+	noAck   bool
+	full    bool // reads no more after the greeting
+
+	dials   []time.Time
+	mu      sync.Mutex
+	heard   []packets.ControlPacket // on all connections
+	silence chan struct{}           // closed at the end
+}
+
+func (b *fakeBroker) dial(ctx context.Context) (net.Conn, error) {
+	b.dials = append(b.dials, time.Now())
+	if b.refuses {
+		return nil, errors.New("refused")
+	}
+	if b.noRoute {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	ours, theirs := net.Pipe()
+	go b.serve(theirs)
+	return ours, nil
+}
+
+func (b *fakeBroker) serve(conn net.Conn) {
+	defer conn.Close()
+	for {
+		p, err := packets.ReadPacket(conn)
+		if err != nil {
+			return
+		}
+		b.mu.Lock()
+		b.heard = append(b.heard, p)
+		b.mu.Unlock()
+		if a := b.answer(p); a != nil && a.Write(conn) != nil {
+			return
+		}
+		if b.full {
+			<-b.silence
+			return
+		}
+	}
+}
+
+func (b *fakeBroker) answer(p packets.ControlPacket) packets.ControlPacket {
+	switch p := p.(type) {
+	case *packets.ConnectPacket:
+		if !b.mute {
+			return packets.NewControlPacket(packets.Connack)
+		}
+	case *packets.PingreqPacket:
+		if !b.noPong {
+			return packets.NewControlPacket(packets.Pingresp)
+		}
+	case *packets.PublishPacket:
+		if p.Qos == 1 && !b.noAck {
+			ack := packets.NewControlPacket(packets.Puback).(*packets.PubackPacket)
+			ack.MessageID = p.MessageID
+			return ack
+		}
+	}
+	return nil
+}
+
+func (b *fakeBroker) states() (modes []Mode) {
+	for _, p := range b.heard {
+		if p, ok := p.(*packets.PublishPacket); ok && p.Qos == 1 {
+			var s State
+			json.Unmarshal(p.Payload, &s)
+			modes = append(modes, s.State)
+		}
+	}
+	return modes
+}
+
+type lostAt struct {
+	after time.Duration
+	text  string
+}
+
+type record struct {
+	began time.Time
+	lost  []lostAt
+	backs int
+}
+
+func (r *record) Lost(err error) { r.lost = append(r.lost, lostAt{time.Since(r.began), err.Error()}) }
+func (r *record) Back()          { r.backs++ }
+
+// run runs a Publisher against b for d and then stops it; it returns how long the stop took.
+func run(b *fakeBroker, r *record, d time.Duration) (stopped time.Duration) {
+	b.silence = make(chan struct{})
+	defer close(b.silence)
+	r.began = time.Now()
+	p := New(Config{Broker: "tcp://broker", Environment: "test", Station: "s"}, func() Health { return Health{} }, r)
+	p.dial = b.dial
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	p.Run(ctx)
+	stopped = time.Since(r.began) - d
+	synctest.Wait() // the broker has heard the last word
+	return stopped
+}
+
+func TestQuietConnectionHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b fakeBroker
+		var r record
+		stopped := run(&b, &r, time.Hour)
+		if len(b.dials) != 1 || len(r.lost) != 0 || r.backs != 1 || stopped > 0 {
+			t.Errorf("%d dials, lost %v, back %d, stopped after %v", len(b.dials), r.lost, r.backs, stopped)
+		}
+		if want := []Mode{Init, Ready, Disconnected}; !slices.Equal(b.states(), want) {
+			t.Errorf("states %v, want %v", b.states(), want)
+		}
+		if _, ok := b.heard[len(b.heard)-1].(*packets.DisconnectPacket); !ok {
+			t.Errorf("the last word was %v", b.heard[len(b.heard)-1])
+		}
+	})
+}
+
+func TestEveryStallEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		broker *fakeBroker
+		within time.Duration
+		text   string
+	}{
+		"refuses":                {&fakeBroker{refuses: true}, 0, "refused"},
+		"takes and says nothing": {&fakeBroker{mute: true}, dialWithin, "says nothing"},
+		"answers no ping":        {&fakeBroker{noPong: true}, keepAlive + pongWithin, "ping"},
+		"acknowledges no state":  {&fakeBroker{noAck: true}, ackWithin, "acknowledgement"},
+		"reads nothing any more": {&fakeBroker{full: true}, writeWithin, "timeout"},
+		"is behind a dead route": {&fakeBroker{noRoute: true}, dialWithin, "deadline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var r record
+				if stopped := run(c.broker, &r, time.Minute); stopped > writeWithin {
+					t.Errorf("the stop took %v", stopped)
+				}
+				if len(r.lost) == 0 || r.lost[0].after > c.within || !strings.Contains(r.lost[0].text, c.text) {
+					t.Errorf("lost: %v, want one with %q within %v", r.lost, c.text, c.within)
+				}
+			})
+		})
+	}
+}
+
+func TestAttemptsBecomeRareAndDiffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, r := &fakeBroker{refuses: true}, record{}
+		run(b, &r, time.Hour)
+		if n := len(b.dials); n < 80 || n > 240 {
+			t.Errorf("%d attempts in an hour", n)
+		}
+		gaps := map[time.Duration]bool{}
+		for i := 1; i < len(b.dials); i++ {
+			gap := b.dials[i].Sub(b.dials[i-1])
+			if gap < firstWait/2 || gap > longestWait*3/2 {
+				t.Errorf("a gap of %v", gap)
+			}
+			gaps[gap] = true
+		}
+		if len(gaps) < len(b.dials)/2 {
+			t.Error("the gaps are all the same: a fleet would come back all at once")
+		}
+	})
+}
+
+func TestStopWhileTheBrokerStallsCutsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, r := &fakeBroker{noAck: true}, record{}
+		if stopped := run(b, &r, 2*time.Second); stopped > farewellWithin {
+			t.Errorf("the stop took %v", stopped)
+		}
+		for _, p := range b.heard {
+			if _, ok := p.(*packets.DisconnectPacket); ok {
+				t.Error("DISCONNECT keeps the broker from saying lost, and disconnected never got through")
+			}
+		}
+	})
+}
+
+func TestHealthIsNumbersWithUnits(t *testing.T) {
+	ago := 2.5
+	payload, err := json.Marshal(Health{Version: "1", UptimeS: 1.5, RSSMB: 20.25, ClockTrusted: true, Scans: 7, LastScanS: &ago,
+		QueueRecords: 3, QueueBytes: 512, OldestUnsentS: 4, Problems: []Problem{{Name: "mysql", Since: time.Unix(0, 0).UTC(), Text: "away", Count: 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"version":"1","uptime_s":1.5,"rss_mb":20.25,"clock_trusted":true,"scans":7,"last_scan_s":2.5,"intents_open":0,` +
+		`"intents_parked":0,"last_settled_s":null,"capture_lag_s":null,"queue_records":3,"queue_bytes":512,"oldest_unsent_s":4,` +
+		`"unanchored":0,"oldest_unanchored_s":0,"dead_letters":0,` +
+		`"problems":[{"name":"mysql","since":"1970-01-01T00:00:00Z","text":"away","count":2}]}`
+	if string(payload) != want {
+		t.Errorf("got  %s\nwant %s", payload, want)
+	}
+}
+
+func TestHealthWithoutProblemsHasAnEmptyList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b fakeBroker
+		run(&b, &record{}, time.Second)
+		for _, p := range b.heard {
+			if p, ok := p.(*packets.PublishPacket); ok && p.Qos == 0 {
+				if !bytes.Contains(p.Payload, []byte(`"problems":[]`)) || p.Retain {
+					t.Errorf("%v", p)
+				}
+				return
+			}
+		}
+		t.Error("no health")
+	})
+}
+
+// counted counts what is read of it.
+type counted struct {
+	io.Reader
+	n int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
+}
+
+func FuzzReadAnswer(f *testing.F) {
+	f.Add([]byte{0x20, 2, 0, 0})
+	f.Add([]byte{0x40, 2, 0, 1})
+	f.Add([]byte{0xd0, 0})
+	f.Add([]byte{0x40, 0})
+	f.Add([]byte{0x30, 0xff, 0xff, 0xff, 0x7f})
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		c := counted{Reader: bytes.NewReader(stream)}
+		p, err := readAnswer(&c)
+		if (p == nil) == (err == nil) {
+			t.Fatalf("packet %v, error %v", p, err)
+		}
+		if c.n > 4 {
+			t.Fatalf("read %d bytes", c.n)
+		}
+	})
+}

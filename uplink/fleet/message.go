@@ -1,0 +1,63 @@
+package fleet
+
+import "time"
+
+// Mode is the state of a station in one word.
+type Mode string
+
+// The modes. See the package comment for their order.
+const (
+	Init         Mode = "init"         // the agent has just started
+	Ready        Mode = "ready"        // the work goes on and nothing is wrong
+	Alert        Mode = "alert"        // the work goes on as far as it can; Health names what is wrong
+	Disconnected Mode = "disconnected" // the agent was stopped
+	Lost         Mode = "lost"         // said by the broker: no word from the agent
+)
+
+// State is the payload of the state topic.
+type State struct {
+	State       Mode      `json:"state"`
+	Session     uint64    `json:"session"` // number of the agent's start, increasing
+	At          time.Time `json:"at"`      // since when; for lost: when the connection that was lost began
+	Version     string    `json:"version"`
+	Station     string    `json:"station"` // uuid
+	Environment string    `json:"environment"`
+	Name        string    `json:"name"` // for people
+}
+
+// Health is the payload of the health topic. Times ago and ages are in seconds; null is "never" or "not known".
+type Health struct {
+	Version           string    `json:"version"`
+	UptimeS           float64   `json:"uptime_s"` // of the agent
+	RSSMB             float64   `json:"rss_mb"`   // resident memory of the agent, 1e6 bytes
+	ClockTrusted      bool      `json:"clock_trusted"`
+	Scans             uint64    `json:"scans"`
+	LastScanS         *float64  `json:"last_scan_s"`
+	IntentsOpen       int       `json:"intents_open"`   // assignments not yet in the database
+	IntentsParked     int       `json:"intents_parked"` // assignments that need a person
+	LastSettledS      *float64  `json:"last_settled_s"`
+	CaptureLagS       *float64  `json:"capture_lag_s"` // age of the last change taken in, behind the database
+	QueueRecords      int       `json:"queue_records"` // records not yet sent
+	QueueBytes        int64     `json:"queue_bytes"`
+	OldestUnsentS     float64   `json:"oldest_unsent_s"`     // 0 if there is none
+	Unanchored        int       `json:"unanchored"`          // records sent and not yet proven
+	OldestUnanchoredS float64   `json:"oldest_unanchored_s"` // 0 if there is none
+	DeadLetters       int       `json:"dead_letters"`        // records refused for good
+	Problems          []Problem `json:"problems"`
+}
+
+// Problem is one thing that is away or wrong now.
+type Problem struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+	Text  string    `json:"text"`  // the thing, the reason and what to do
+	Count uint64    `json:"count"` // failures since then
+}
+
+// mode is the state that h stands for.
+func (h Health) mode() Mode {
+	if len(h.Problems) > 0 {
+		return Alert
+	}
+	return Ready
+}
