@@ -87,6 +87,23 @@ func sameRow(a, b record.Row) bool {
 	return a.Hash == b.Hash && a.EAN == b.EAN && a.Name == b.Name && record.Same(a.Package, b.Package)
 }
 
+// scanJournal is the journal as the bench writes it: a scan that could not be saved shows in status and health.
+type scanJournal struct {
+	*store.Journal
+	cond *condition
+}
+
+// Append implements station.Journal.
+func (s scanJournal) Append(e record.Entry) (record.Entry, error) {
+	e, err := s.Journal.Append(e)
+	if err != nil {
+		s.cond.Lost(err)
+	} else {
+		s.cond.Back()
+	}
+	return e, err
+}
+
 // pruner drops evidence that is older than it has to be kept, once the clock can be trusted.
 type pruner struct {
 	db    *store.DB

@@ -92,7 +92,7 @@ func (p *parts) addBench() error {
 	p.bench = station.NewBench(station.Config{
 		Rules: station.Rules{Package: pattern, Close: p.cfg.Packing.CloseCode, Undo: p.cfg.Packing.UndoCode},
 		Start: p.store.Journal.State(), Stamp: p.clock.now,
-	}, p.store.Journal, p.picture, station.LogPanel{Log: p.log})
+	}, scanJournal{p.store.Journal, p.board.condition("journal")}, p.picture, station.LogPanel{Log: p.log})
 	p.add(p.bench)
 	p.add(p.store.Journal)
 	return nil

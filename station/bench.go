@@ -12,7 +12,7 @@ import (
 // Journal is the durable log of the station.
 type Journal interface {
 	// Append writes e whole or not at all and returns after the flush, with the sequence and the intents' ids filled in.
-	// After an error nothing may be told to be accepted any more.
+	// After an error e did not happen; one of class StopHere says that no later entry can be taken either.
 	Append(e record.Entry) (record.Entry, error)
 }
 
@@ -87,7 +87,8 @@ func (b *Bench) Ended(o record.Outcome, i record.Intent) {
 	}
 }
 
-// Run answers reads until ctx ends. It returns an error, of class StopHere, only if the journal can't take a scan.
+// Run answers reads until ctx ends. It returns an error, of class StopHere, only if the journal can take no scan any more. A
+// scan that it could not take this once (a full card) is answered with Fault, and the bench goes on.
 func (b *Bench) Run(ctx context.Context) error {
 	if b.session.Package != "" {
 		b.panel.Resume(b.session.Clone())
@@ -100,8 +101,8 @@ func (b *Bench) Run(ctx context.Context) error {
 			b.learn()
 		case r := <-b.reads:
 			b.learn()
-			if err := b.judge(r); err != nil {
-				return record.Stop(err)
+			if err := b.judge(r); record.ClassOf(err) == record.StopHere {
+				return err
 			}
 		}
 	}

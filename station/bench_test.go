@@ -159,12 +159,15 @@ func TestGreenMeansOnDisk(t *testing.T) {
 		r.scan("P-1")
 		full := errors.New("no space left on device")
 		r.before = func() error { return full }
-		r.scan("400")
+		r.scan("400") // the card is full: the bench goes on
+		broken := errors.New("flush failed")
+		r.before = func() error { return record.Stop(broken) }
+		r.scan("400") // the journal is broken: it ends
 		<-r.done
-		if !errors.Is(r.err, full) || record.ClassOf(r.err) != record.StopHere {
+		if !errors.Is(r.err, broken) || record.ClassOf(r.err) != record.StopHere {
 			t.Errorf("run: %v", r.err)
 		}
-		if got := r.verdicts(); got != "accepted, fault" {
+		if got := r.verdicts(); got != "accepted, fault, fault" {
 			t.Error(got)
 		}
 		row, _ := r.picture.Lookup(hash("a"))

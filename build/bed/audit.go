@@ -42,7 +42,7 @@ func newAudit(ctx context.Context, db *sql.DB) (*Audit, error) {
 		if op == "update" {
 			where = " WHERE NOT (" + strings.Join(same, " AND ") + ")"
 		}
-		return fmt.Sprintf("CREATE TRIGGER external.audit_%s AFTER %s ON external.buylo_products FOR EACH ROW "+
+		return fmt.Sprintf("CREATE TRIGGER `external`.audit_%s AFTER %s ON `external`.buylo_products FOR EACH ROW "+
 			"INSERT INTO audit.changes SELECT NULL, '%s', USER(), %s, %s FROM DUAL%s", op, strings.ToUpper(op), op, side(before), side(after), where)
 	}
 	for _, statement := range []string{

@@ -90,7 +90,7 @@ func lookAround(ctx context.Context, show *show, b *bed.Bed, db *servers.Databas
 	show.title("everything stays up until Ctrl-C: type a code and Enter to scan it, or look around with")
 	for _, c := range [][2]string{
 		{"how is it going?", fmt.Sprintf("%s status --config %s/agent.toml", b.Options.Agent, b.Dir)},
-		{"the rows", strings.Join(db.Client(), " ") + " -e 'SELECT hash, buylo_name, external_package_id FROM external.buylo_products'"},
+		{"the rows", strings.Join(db.Client(), " ") + " external -e 'SELECT hash, buylo_name, external_package_id FROM buylo_products'"},
 		{"what Certyo got", "curl -s -H 'X-API-Key: " + bed.CertyoKey + "' 'http://" + b.Cloud.Addr() + "/api/v1/records?tenantId=" + bed.Tenant + "'"},
 		{"what the fleet sees", strings.Join(broker.Client(), " ") + " -v -t 'station-agent/#'"},
 	} {
