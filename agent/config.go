@@ -113,7 +113,7 @@ func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // defaults is the configuration before the file is read over it.
 func defaults() config {
 	return config{
-		Store:   storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 90},
+		Store:   storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 30},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: duration(time.Second)},
 		Capture: captureConfig{Source: "binlog", Mode: "auto"},
 		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: duration(2 * time.Second),

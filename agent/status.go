@@ -163,11 +163,22 @@ func (s *status) print(out io.Writer) error {
 	}
 	line("bench", "%s; %d items are here%s; last scan %s", open, s.ItemsHere, map[bool]string{false: " as far as known: MySQL is away"}[s.Online], maybeAgo(s.LastScanS))
 	line("database", "%d assignments waiting, %d need a person; last one settled %s", s.IntentsOpen, s.IntentsParked, maybeAgo(s.LastSettledS))
-	line("capture", "%s", s.Capture)
+	line("capture", "%s%s", s.Capture, behind(s.CaptureLagS))
 	line("certyo", "%d records unsent%s, %d not anchored yet%s, %d dead letters, %d anchored",
 		s.QueueRecords, oldest(s.OldestUnsentS), s.Unanchored, oldest(s.OldestUnanchoredS), s.DeadLetters, s.AnchoredTotal)
 	line("clock", "%s", map[bool]string{true: "synchronised", false: "not synchronised: check the time service"}[s.ClockTrusted])
 	return w.Flush()
+}
+
+func behind(lag *float64) string {
+	switch {
+	case lag == nil:
+		return ""
+	case *lag < 1:
+		return ", up to date"
+	default:
+		return ", " + seconds(*lag) + " behind"
+	}
 }
 
 func show(v record.Value) string {

@@ -60,6 +60,9 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := p.store.Journal.Torn(); n > 0 {
+		log.Info("cut off what was being written when the power failed", "bytes", n)
+	}
 	p.store.DB.EvidenceDays = c.Store.EvidenceDays
 	p.store.DB.FirstLook = time.Duration(c.Certyo.VerifyAfter[0])
 	for _, add := range []func() error{

@@ -74,6 +74,9 @@ func demo(ctx context.Context, agent string, once bool) error {
 	}
 	if !once {
 		lookAround(ctx, show, b, db, broker)
+		if report, err = b.Check(context.Background()); err != nil {
+			return err
+		}
 	}
 	if code, took, err := b.Agent.Stop(); err != nil || code != 0 {
 		return fmt.Errorf("stop agent: exit %d after %v: %w", code, took, err)

@@ -163,9 +163,13 @@ func (s *script) online() error {
 	if err := s.row(bed.Hash(6), "PKG-2026-0003"); err != nil {
 		return err
 	}
-	_, err := s.Agent.Wait(s.ctx, mark, func(l bed.Line) bool { return l.Msg == "recovered" && l.What == "broker" })
+	for _, what := range []string{"mysql", "capture", "broker"} {
+		if _, err := s.Agent.Wait(s.ctx, mark, func(l bed.Line) bool { return l.Msg == "recovered" && l.What == what }); err != nil {
+			return err
+		}
+	}
 	s.pause(time.Second)
-	return err
+	return nil
 }
 
 func (s *script) plug() error {

@@ -141,11 +141,6 @@ func (s *site) saidSince(mark int, msg, what string) bed.Line {
 	return l
 }
 
-// count tells how often the log says msg of what.
-func (s *site) count(msg, what string) int {
-	return len(s.Agent.Lines(func(l bed.Line) bool { return l.Msg == msg && l.What == what }))
-}
-
 // problem waits until status lists the thing as a problem (or no more), and gives its text.
 func (s *site) problem(name string, want bool) string {
 	s.t.Helper()

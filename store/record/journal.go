@@ -72,7 +72,7 @@ func (s *State) Apply(e Entry) {
 		s.LastScan = e.At
 	}
 	if e.Session != nil {
-		s.Session = *e.Session
+		s.Session = e.Session.Clone()
 	}
 	for _, i := range e.Intents {
 		s.Intent = max(s.Intent, i.ID)

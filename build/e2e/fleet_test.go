@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"station-agent/build/bed"
+	"station-agent/build/servers"
+)
+
+// subscriber is somebody of the fleet, straight at the broker.
+type subscriber struct {
+	mu     sync.Mutex
+	states []string
+	health []map[string]any
+}
+
+func (s *site) subscribe() *subscriber {
+	s.t.Helper()
+	f := &subscriber{}
+	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + s.Options.Broker.Addr).SetClientID("e2e"))
+	if t := client.Connect(); t.Wait() && t.Error() != nil {
+		s.t.Fatal(t.Error())
+	}
+	s.t.Cleanup(func() { client.Disconnect(0) })
+	topic := fmt.Sprintf("station-agent/test/%s/", bed.Station)
+	take := func(_ mqtt.Client, m mqtt.Message) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		var body map[string]any
+		if err := json.Unmarshal(m.Payload(), &body); err != nil {
+			s.t.Errorf("%s: %v", m.Topic(), err)
+		}
+		switch strings.TrimPrefix(m.Topic(), topic) {
+		case "state":
+			if body["station"] != bed.Station || body["environment"] != "test" {
+				s.t.Errorf("state %v", body)
+			}
+			f.states = append(f.states, body["state"].(string))
+		case "health":
+			f.health = append(f.health, body)
+		}
+	}
+	if t := client.Subscribe(topic+"+", 1, take); t.Wait() && t.Error() != nil {
+		s.t.Fatal(t.Error())
+	}
+	return f
+}
+
+// state waits until the newest state is the wanted one.
+func (f *subscriber) state(t *testing.T, want string) {
+	t.Helper()
+	f.wait(t, "state "+want, func() bool { return len(f.states) > 0 && f.states[len(f.states)-1] == want })
+}
+
+func (f *subscriber) wait(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		f.mu.Lock()
+		ok := done()
+		f.mu.Unlock()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for %s: states %v, %d health messages", what, f.states, len(f.health))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestFleetSeesTheWork follows state and health through work, trouble, a crash and a clean stop.
+func TestFleetSeesTheWork(t *testing.T) {
+	s := newSite(t, servers.MariaDB(t))
+	f := s.subscribe()
+	s.started()
+	f.state(t, "ready")
+	s.Certyo.Cut()
+	items := s.stock(1, 2)
+	s.pack("PKG-2026-0001", items...)
+	f.state(t, "alert")
+	f.wait(t, "a health that tells of the queue", func() bool {
+		h := f.health[len(f.health)-1]
+		return h["queue_records"].(float64) >= 4 && h["oldest_unsent_s"].(float64) > 0 && h["scans"] == float64(4) &&
+			len(h["problems"].([]any)) > 0 && h["capture_lag_s"] != nil && h["last_scan_s"] != nil
+	})
+	s.Certyo.Restore()
+	f.state(t, "ready")
+	f.wait(t, "a health that tells of the proof", func() bool {
+		h := f.health[len(f.health)-1]
+		return h["queue_records"] == float64(0) && h["unanchored"] == float64(0)
+	})
+	s.Agent.Kill()
+	f.state(t, "lost")
+	s.started()
+	f.state(t, "ready")
+	s.stop()
+	f.state(t, "disconnected")
+	s.clean()
+}
+
+// TestConnectionsNameTheStation holds that whoever looks at the server sees who is connected.
+func TestConnectionsNameTheStation(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, plain *servers.Database) {
+		db := plain
+		if err := db.Restart(t.Context(), "--performance-schema=ON"); err != nil {
+			t.Fatal(err)
+		}
+		s := newSite(t, db)
+		s.started()
+		for name, want := range map[string]string{"program_name": "station-agent", "station": bed.Station} {
+			var n int
+			s.must(db.Root().QueryRowContext(s.ctx, "SELECT COUNT(*) FROM performance_schema.session_connect_attrs WHERE attr_name = ? AND attr_value = ?",
+				name, want).Scan(&n))
+			if n < 2 { // the reader of rows, and capture's questions
+				t.Errorf("%d connections name %s %s", n, name, want)
+			}
+		}
+		show := "SHOW REPLICAS"
+		if db.Flavor == "mariadb" {
+			show = "SHOW SLAVE HOSTS"
+		}
+		rows, err := db.Root().QueryContext(s.ctx, show)
+		s.must(err)
+		defer rows.Close()
+		columns, err := rows.Columns()
+		s.must(err)
+		cells, into := make([]string, len(columns)), make([]any, len(columns))
+		for i := range cells {
+			into[i] = &cells[i]
+		}
+		found := false
+		for rows.Next() {
+			s.must(rows.Scan(into...))
+			found = found || strings.Contains(strings.Join(cells, " "), bed.Station[:8])
+		}
+		if !found {
+			t.Errorf("the reader of the binary log isn't named: %v", cells)
+		}
+		s.stop()
+	})
+}

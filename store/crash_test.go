@@ -1,0 +1,178 @@
+package store
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"station-agent/store/record"
+)
+
+const (
+	childVariable = "STORE_TEST_CHILD" // what the re-executed test program does instead of testing
+	childFolder   = "STORE_TEST_FOLDER"
+)
+
+func TestMain(m *testing.M) {
+	what := os.Getenv(childVariable)
+	if what == "" {
+		os.Exit(m.Run())
+	}
+	s, err := Open(os.Getenv(childFolder), here, testNow)
+	if err == nil && what == "work" {
+		err = work(s)
+	}
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+// work writes for ever and prints what was acknowledged: "scan SEQ INTENT", "settled INTENT", "put N", "accepted SEQ".
+func work(s *Store) error {
+	put := 0
+	if p, err := s.DB.Position(); err != nil {
+		return err
+	} else if p.File != "" {
+		put = int(p.Pos)
+	}
+	for n := 0; ; n++ {
+		e, err := s.Journal.Append(bigOrSmall(n))
+		if err != nil {
+			return err
+		}
+		fmt.Println("scan", e.Seq, e.Intents[0].ID)
+		if n%2 == 0 {
+			if err := s.Journal.Settle(record.Outcome{Intent: e.Intents[0].ID, Result: record.Settled}); err != nil {
+				return err
+			}
+			fmt.Println("settled", e.Intents[0].ID)
+		}
+		g := group(put, put+3)
+		put += 3
+		g.Position = record.Position{File: "binlog.1", Pos: uint64(put)}
+		if err := s.DB.Put(g); err != nil {
+			return err
+		}
+		fmt.Println("put", put)
+		q, err := s.DB.Head(2, 1<<20)
+		if err != nil {
+			return err
+		}
+		if err := s.DB.Settle([]record.Delivery{{Seq: q[0].Seq, Receipt: &record.Receipt{}}}); err != nil {
+			return err
+		}
+		fmt.Println("accepted", q[0].Seq)
+	}
+}
+
+func bigOrSmall(n int) record.Entry {
+	e := scanEntry(fmt.Sprint(n))
+	if n%3 == 0 {
+		e.Scan.Text = strings.Repeat("x", 50<<10) // segments rotate within a round
+	}
+	return e
+}
+
+// TestAcknowledgedWorkSurvivesKill kills a working process ten times at random moments.
+func TestAcknowledgedWorkSurvivesKill(t *testing.T) {
+	dir := t.TempDir()
+	var scans, open []uint64
+	var put, accepted int
+	for round := range 10 {
+		for _, line := range killed(t, dir) {
+			var a, b uint64
+			switch what, rest, _ := strings.Cut(line, " "); what {
+			case "scan":
+				fmt.Sscan(rest, &a, &b)
+				scans, open = append(scans, a), append(open, b)
+			case "settled":
+				fmt.Sscan(rest, &a)
+				open = slices.DeleteFunc(open, func(id uint64) bool { return id == a })
+			case "put":
+				fmt.Sscan(rest, &put)
+			case "accepted":
+				accepted++
+			default:
+				t.Fatal(line)
+			}
+		}
+		seen := map[uint64]bool{}
+		ok(t, ReplayDir(dir, func(e record.Entry) error { seen[e.Seq] = true; return nil }))
+		s := openTest(t, dir)
+		again := 0
+		ok(t, s.Journal.Replay(func(record.Entry) error { again++; return nil }))
+		if again != len(seen) {
+			t.Fatalf("round %d: %d entries by ReplayDir, %d by Replay", round, len(seen), again)
+		}
+		oldest := slices.Min(append(slices.Collect(keys(seen)), 1<<62))
+		for _, seq := range scans {
+			if seq >= oldest && !seen[seq] {
+				t.Fatalf("round %d: acknowledged entry %d is gone", round, seq)
+			}
+		}
+		var left []uint64
+		for _, i := range s.Journal.Open() {
+			left = append(left, i.ID)
+		}
+		for n, id := range open { // the last may have been settled without a word
+			if n < len(open)-1 && !slices.Contains(left, id) {
+				t.Fatalf("round %d: open intent %d is gone", round, id)
+			}
+		}
+		open = left
+		p, err := s.DB.Position()
+		ok(t, err)
+		st := s.DB.Stats()
+		if int(p.Pos) < put || int(p.Pos) > put+3 || st.QueueRecords+int(st.Accepted) != int(p.Pos) || len(head(t, s.DB)) != st.QueueRecords {
+			t.Fatalf("round %d: position %d, put %d, %+v", round, p.Pos, put, st)
+		}
+		if int(st.Accepted) < accepted || int(st.Accepted) > accepted+1+round {
+			t.Fatalf("round %d: %d accepted, %+v", round, accepted, st)
+		}
+		ok(t, s.Close())
+	}
+	if len(scans) < 20 {
+		t.Fatal("only", len(scans), "scans")
+	}
+}
+
+func keys(m map[uint64]bool) func(func(uint64) bool) {
+	return func(yield func(uint64) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// killed runs a working child, kills it and gives the whole lines that it printed.
+func killed(t *testing.T, dir string) (lines []string) {
+	t.Helper()
+	c := child("work", dir)
+	out, err := c.StdoutPipe()
+	ok(t, err)
+	ok(t, c.Start())
+	timer := time.AfterFunc(time.Duration(50+rand.IntN(150))*time.Millisecond, func() { c.Process.Kill() })
+	defer timer.Stop()
+	for r := bufio.NewReader(out); ; {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			break
+		}
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	if err := c.Wait(); err == nil {
+		t.Fatal("it ended by itself")
+	}
+	return lines
+}

@@ -1,0 +1,206 @@
+package store
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"station-agent/store/record"
+)
+
+const testID = "00112233445566778899aabbccddeeff"
+
+var here = Identity{Environment: "test", Station: "bench-1", Database: "127.0.0.1:3306/external"}
+
+func testNow() record.Stamp {
+	return record.Stamp{Boot: "b", Mono: time.Minute, Wall: time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC), Trusted: true}
+}
+
+func openTest(t testing.TB, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir, here, testNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// disk is a card that counts, fails and can lose power: it knows what was flushed of every file and of the folder.
+type disk struct {
+	dir     string
+	ops     []string                           // "write", "datasync", "sync"
+	hook    func(op, path string) error        // before the operation
+	flushed map[uint64][]byte                  // inode -> content at its last flush
+	names   map[string]uint64                  // at the last flush of the folder
+	watch   bool                               // keep flushed and names
+	lazy    bool                               // flushes do nothing: the negative control
+	after   func(op, path string, data []byte) // what a second handle reads after a flush
+}
+
+type diskFile struct {
+	file
+	d    *disk
+	path string
+}
+
+func (d *disk) open(path string, flag int) (file, error) {
+	if err := d.do("open", path); err != nil {
+		return nil, err
+	}
+	f, err := openFile(path, flag)
+	if err != nil {
+		return nil, err
+	}
+	return diskFile{f, d, path}, nil
+}
+
+func (d *disk) do(op, path string) error {
+	d.ops = append(d.ops, op)
+	if d.hook != nil {
+		return d.hook(op, path)
+	}
+	return nil
+}
+
+func (f diskFile) WriteAt(b []byte, off int64) (int, error) {
+	if err := f.d.do("write", f.path); err != nil {
+		return 0, err
+	}
+	return f.file.WriteAt(b, off)
+}
+
+func (f diskFile) Datasync() error { return f.flush("datasync") }
+func (f diskFile) Sync() error     { return f.flush("sync") }
+
+func (f diskFile) flush(op string) error {
+	if err := f.d.do(op, f.path); err != nil {
+		return err
+	}
+	if f.d.watch && !f.d.lazy {
+		f.d.remember(f.file.(cardFile).File)
+	}
+	if f.d.after != nil {
+		data, _ := os.ReadFile(f.path)
+		f.d.after(op, f.path, data)
+	}
+	return nil // the real flush is left out: the page cache is our card
+}
+
+func (d *disk) remember(f *os.File) {
+	info, _ := f.Stat()
+	if info.IsDir() {
+		d.names = map[string]uint64{}
+		files, _ := os.ReadDir(d.dir)
+		for _, e := range files {
+			i, _ := e.Info()
+			d.names[e.Name()] = inode(i)
+		}
+		return
+	}
+	b, _ := os.ReadFile(f.Name())
+	if b == nil { // renamed since it was opened
+		b = make([]byte, info.Size())
+		f.ReadAt(b, 0)
+	}
+	if d.flushed == nil {
+		d.flushed = map[uint64][]byte{}
+	}
+	d.flushed[inode(info)] = b
+}
+
+func inode(i os.FileInfo) uint64 { return i.Sys().(*syscall.Stat_t).Ino }
+
+// power gives the journal folder as a power cut now would leave it: everything that was written, or only what was flushed.
+func (d *disk) power(t *testing.T, everything bool) map[string][]byte {
+	t.Helper()
+	state := map[string][]byte{}
+	if !everything {
+		for name, ino := range d.names {
+			state[name] = d.flushed[ino]
+		}
+		return state
+	}
+	files, err := os.ReadDir(d.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(d.dir, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		state[f.Name()] = b
+	}
+	return state
+}
+
+func folder(t testing.TB, files map[string][]byte) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "journal")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name := range maps.Keys(files) {
+		if err := os.WriteFile(filepath.Join(dir, name), files[name], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func openJournalTest(t testing.TB, dir string, d *disk) *Journal {
+	t.Helper()
+	if d == nil {
+		d = &disk{}
+	}
+	d.dir = dir
+	j, err := openJournal(dir, testID, true, testNow, d.open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	return j
+}
+
+func scanEntry(code string) record.Entry {
+	return record.Entry{
+		Scan:    &record.Scan{Tag: record.Tag{Reader: "scanner", Code: code}, Verdict: record.Accepted, Hash: code},
+		Intents: []record.Intent{{Hash: code, Package: record.Package("P"), Replaces: []record.Value{nil}}},
+	}
+}
+
+func mustAppend(t testing.TB, j *Journal, e record.Entry) record.Entry {
+	t.Helper()
+	e, err := j.Append(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func codes(t testing.TB, replay func(func(record.Entry) error) error) (codes []string) {
+	t.Helper()
+	err := replay(func(e record.Entry) error {
+		if e.Scan != nil {
+			codes = append(codes, e.Scan.Code)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return codes
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+const (
+	identityFile = "store.json"
+	format       = 1 // of the folder as a whole
+)
+
+// Identity says for whom a store keeps its promises. A store made for one never serves another.
+type Identity struct {
+	Environment string `json:"environment"` // "test", "production", ...
+	Station     string `json:"station"`
+	Database    string `json:"database"` // address and schema, "127.0.0.1:3306/external"
+}
+
+func (i Identity) String() string {
+	return fmt.Sprintf("environment %q, station %q, database %q", i.Environment, i.Station, i.Database)
+}
+
+// card is the content of store.json. Format comes first and is all that a program may read of a newer store.
+type card struct {
+	Format int    `json:"format"`
+	ID     string `json:"id"`
+	Identity
+}
+
+// identify reads the store's id and refuses a store of another identity or a newer format. An empty folder becomes a
+// store of this identity.
+func identify(dir string, id Identity) (string, error) {
+	path := filepath.Join(dir, identityFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return introduce(dir, path, id)
+	}
+	if err != nil {
+		return "", err
+	}
+	var c card
+	if err := json.Unmarshal(b, &c); err != nil {
+		return "", fmt.Errorf("%w: read %s: %w: restore the file or use another store folder", ErrDamaged, path, err)
+	}
+	if c.Format > format {
+		return "", fmt.Errorf("%w (format %d, this program knows %d): install the newer program again", ErrNewer, c.Format, format)
+	}
+	if c.Identity != id {
+		return "", fmt.Errorf("%w: it was made for %v, the configuration says %v: use another store folder or the right configuration",
+			ErrForeign, c.Identity, id)
+	}
+	if raw, err := hex.DecodeString(c.ID); err != nil || len(raw) != idSize {
+		return "", fmt.Errorf("%w: %s holds no store id: restore the file or use another store folder", ErrDamaged, path)
+	}
+	return c.ID, nil
+}
+
+// introduce gives a new store its id. Data without a store.json is somebody's lost store and not a place for a new one.
+func introduce(dir, path string, id Identity) (string, error) {
+	for _, name := range []string{databaseFile, journalFolder} {
+		if exists(filepath.Join(dir, name)) {
+			return "", fmt.Errorf("%w: %s is there but %s is missing: restore it or use another store folder",
+				ErrDamaged, name, identityFile)
+		}
+	}
+	c := card{Format: format, ID: newID(), Identity: id}
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	return c.ID, replaceFile(path, append(b, '\n'))
+}
+
+const idSize = 16
+
+// newID makes 128 random bits, as 32 hexadecimal digits.
+func newID() string {
+	b := make([]byte, idSize)
+	rand.Read(b) // never fails: crypto/rand ends the program instead
+	return hex.EncodeToString(b)
+}
+
+// lockFolder takes the folder for this process. The kernel lets go of it when the process ends, however it ends.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("%w: give the agent's user a folder that it can write", err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		defer f.Close()
+		return nil, fmt.Errorf("%w (pid %s): stop it first", ErrLocked, holder(f))
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(f, os.Getpid())
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w: give the agent a folder on a writable local disk", f.Name(), err)
+	}
+	return f, nil
+}
+
+func holder(f *os.File) string {
+	b := make([]byte, 20)
+	n, _ := f.ReadAt(b, 0)
+	if pid := strings.TrimSpace(string(bytes.TrimRight(b[:n], "\x00"))); pid != "" {
+		return pid
+	}
+	return "unknown"
+}
