@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"station-agent/station"
+	"station-agent/store"
+	"station-agent/store/record"
+	"station-agent/uplink/fleet"
+)
+
+// TestStatus asks a served status in both forms, over a socket that a killed agent left behind.
+func TestStatus(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "run", "agent.sock")
+	if err := os.Mkdir(filepath.Dir(socket), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	left, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.(*net.UnixListener).SetUnlinkOnClose(false)
+	left.Close()
+	if _, errs, code := command(t, "status", "--socket", socket); code != exitFailed || !strings.Contains(errs, "is it running") {
+		t.Errorf("nobody there: %d %s", code, errs)
+	}
+
+	b := newBoard(slog.New(slog.DiscardHandler))
+	cond := b.condition("status socket")
+	ago := 3.0
+	s := &statusServer{socket: socket, cond: cond, status: func() status {
+		return status{
+			Health: fleet.Health{Version: "1.2.3", LastScanS: &ago, QueueRecords: 12, OldestUnsentS: 90,
+				Problems: []fleet.Problem{{Name: "mysql", Since: time.Now(), Text: "connect: refused", Count: 4}}},
+			State: fleet.Alert, Environment: "test", Station: "7d6f", Name: "bench 1", OpenPackage: "PKG-1", OpenItems: 2,
+			Parked: []record.Parked{{Intent: record.Intent{Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
+		}
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		if _, _, code := command(t, "status", "--socket", socket); code == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no answer", b.problems())
+		}
+	}
+	out, errs, code := command(t, "status", "--socket", socket)
+	for _, want := range []string{"alert", "mysql", "connect: refused", `abc for package "PKG-1": conflict is in PKG-2`, "PKG-1 is open with 2 items", "3s ago", "12 records unsent (oldest 1m30s)"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("status lacks %q: %d %s%s", want, code, out, errs)
+		}
+	}
+	out, _, _ = command(t, "status", "--json", "--socket", socket)
+	var back map[string]any
+	if err := json.Unmarshal([]byte(out), &back); err != nil || back["state"] != "alert" || back["queue_records"] != float64(12) {
+		t.Errorf("json: %v %s", err, out)
+	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("socket: %v %v", info, err)
+	}
+}
+
+// TestKeeperSavesWhatChanged holds that the rows survive a restart and that the card is spared.
+func TestKeeperSavesWhatChanged(t *testing.T) {
+	dir := t.TempDir()
+	clk, err := newClock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(dir, store.Identity{Environment: "test", Station: "s", Database: "d"}, clk.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	k := &keeper{picture: station.NewPicture(time.Second), db: st.DB, log: slog.New(slog.DiscardHandler)}
+	began := time.Now()
+	k.seen([]record.Row{{Hash: "b"}, {Hash: "a", Package: record.Package("P")}}, began)
+	if err := k.save(); err != nil {
+		t.Fatal(err)
+	}
+	rows, at, err := st.DB.LoadPicture()
+	if err != nil || len(rows) != 2 || rows[0].Hash != "a" || !at.Equal(began) {
+		t.Fatalf("%v %v %v", rows, at, err)
+	}
+	k.seen([]record.Row{{Hash: "a", Package: record.Package("P")}, {Hash: "b"}}, began.Add(time.Second))
+	if err := k.save(); err != nil {
+		t.Fatal(err)
+	}
+	if _, at, _ := st.DB.LoadPicture(); !at.Equal(began) {
+		t.Error("the same rows were written to the card again")
+	}
+	again := &keeper{picture: station.NewPicture(time.Second), db: st.DB, log: k.log}
+	if err := again.load(); err != nil {
+		t.Fatal(err)
+	}
+	if row, here := again.picture.Lookup("a"); !here || row.Package == nil || again.picture.Online(time.Now()) {
+		t.Error("the rows from the card are not in the picture, or pass for fresh")
+	}
+}
