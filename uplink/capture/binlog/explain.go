@@ -1,0 +1,76 @@
+package binlog
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+
+	"station-agent/uplink/capture"
+)
+
+const (
+	codeReplicaClash = 4052 // MariaDB; MySQL says it by 1236
+	grants           = "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.*"
+)
+
+// explain makes an error of the question connection one that a person can act on.
+func (s *Source) explain(err error) error {
+	if err != nil && s.cfg.Explain != nil {
+		return s.cfg.Explain(err)
+	}
+	return err
+}
+
+// about names the thing that an error is about.
+func (s *Source) about(err error) error {
+	if err == nil || errors.Is(err, capture.ErrGap) {
+		return err
+	}
+	return fmt.Errorf("read binary log of %s: %w", s.cfg.Address, err)
+}
+
+// classify says what an error of the stream means.
+func (s *Source) classify(err error) error {
+	if unreadable, ok := errors.AsType[*replication.EventError](err); ok {
+		return capture.Gap("an event of the binary log can't be read: %s", firstLine(unreadable.Err))
+	}
+	if strings.HasPrefix(err.Error(), "panic ") {
+		return capture.Gap("an event of the binary log can't be read: %s", firstLine(err.Error()))
+	}
+	my, ok := errors.AsType[*mysql.MyError](err)
+	if !ok {
+		return err
+	}
+	clash := my.Code == codeReplicaClash || strings.Contains(my.Message, "with the same server_uuid/server_id")
+	switch {
+	case clash:
+		id := s.replicaID()
+		s.clashes.Add(1)
+		return fmt.Errorf("another replica has our id %d, trying another one: %w", id, my)
+	case my.Code == mysql.ER_ACCESS_DENIED_ERROR:
+		return fmt.Errorf("user %s is refused: check its password, and as administrator %s TO it: %w", s.cfg.User, grants, my)
+	case my.Code == mysql.ER_SPECIFIC_ACCESS_DENIED_ERROR:
+		return fmt.Errorf("user %s may not read the binary log: as administrator %s TO it: %w", s.cfg.User, grants, my)
+	case my.Code == mysql.ER_MASTER_FATAL_ERROR_READING_BINLOG && !passing(my.Message):
+		return capture.Gap("the server can't go on from the stored position: %s", my.Message)
+	}
+	return my
+}
+
+// passing tells whether a fatal error of the log (1236) is the server's trouble of the moment and not one of our position.
+func passing(message string) bool {
+	for _, part := range []string{"Could not open log file", "Misconfigured master", "Misconfigured source", "memory"} {
+		if strings.Contains(message, part) {
+			return true
+		}
+	}
+	return false
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s[:min(len(s), 200)]
+}

@@ -1,0 +1,164 @@
+package binlog
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"station-agent/build/servers"
+	"station-agent/store/record"
+	"station-agent/uplink/capture"
+)
+
+// gap reads from a position and wants the stream to end with a gap that says why.
+func gap(t *testing.T, s *Source, from record.Position, why string, connected ...func()) {
+	t.Helper()
+	txs, err := follow(t, s, from, "end", connected...)
+	if !errors.Is(err, capture.ErrGap) || !strings.Contains(err.Error(), why) {
+		t.Fatalf("after %v: %v; want a gap: %s", lines(txs), err, why)
+	}
+}
+
+// purge makes the server forget every file but the one it writes.
+func purge(t *testing.T, db *servers.Database) {
+	t.Helper()
+	run(t, db, "FLUSH BINARY LOGS")
+	s := source(t, db, ByPosition)
+	now := start(t, s)
+	for range 100 { // a dump that just ended may still hold a file
+		run(t, db, "PURGE BINARY LOGS TO '"+now.File+"'")
+		files, err := s.list(t.Context(), "SHOW BINARY LOGS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) == 1 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("the server keeps its files")
+}
+
+func TestAPurgedLogIsAGap(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		byGTID, byPosition := source(t, db, ByGTID), source(t, db, ByPosition)
+		from, fromFile := start(t, byGTID), start(t, byPosition)
+		mark(t, db, "lost")
+		purge(t, db)
+		mark(t, db, "end")
+		gap(t, byPosition, fromFile, "purged")
+		if db.Flavor == "mysql" {
+			gap(t, byGTID, from, "purged")
+		} else {
+			gap(t, byGTID, from, "the server can't go on from the stored position")
+		}
+		now := start(t, byGTID)
+		run(t, db, "DELETE FROM `external`.buylo_products")
+		mark(t, db, "end")
+		same(t, lines(mustFollow(t, byGTID, now, "end")), []string{"delete end -", "delete lost -", "insert - end"})
+	})
+}
+
+func TestAnotherHistoryIsAGap(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		byGTID, byPosition := source(t, db, ByGTID), source(t, db, ByPosition)
+		for range 20 {
+			mark(t, db, "end")
+			run(t, db, "DELETE FROM `external`.buylo_products")
+		}
+		from, fromFile := start(t, byGTID), start(t, byPosition)
+		if db.Flavor == "mysql" {
+			run(t, db, "RESET BINARY LOGS AND GTIDS")
+		} else {
+			run(t, db, "RESET MASTER")
+		}
+		mark(t, db, "end")
+		gap(t, byGTID, from, "another history")
+		gap(t, byPosition, fromFile, "another history")
+		fromFile.Server = "another"
+		gap(t, byPosition, fromFile, "another server")
+		from.Flavor = "oracle"
+		gap(t, byGTID, from, "the server was oracle")
+		gap(t, byGTID, fromFileOnly(start(t, byPosition)), "has no GTID")
+	})
+}
+
+func fromFileOnly(p record.Position) record.Position {
+	p.GTID = ""
+	return p
+}
+
+// What the log doesn't tell in full is a gap, not a guess.
+func TestWhatTheLogDoesNotTellIsAGap(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		s := source(t, db, Auto)
+		update := "UPDATE `external`.buylo_products SET buylo_name = 'x' WHERE hash = 'a'"
+		for _, c := range []struct {
+			name, why  string
+			statements []string
+		}{
+			{"partial image", "partial", []string{"SET SESSION binlog_row_image = 'MINIMAL'", update}},
+			{"truncate", "a statement (TRUNCATE", []string{"TRUNCATE `external`.buylo_products"}},
+			{"statement format", "a statement (DELETE", []string{"SET SESSION binlog_format = 'STATEMENT'", "DELETE FROM `external`.buylo_products WHERE hash < 'x'"}},
+			{"rename", "a statement (RENAME", []string{
+				"RENAME TABLE `external`.buylo_products TO `external`.aside", "RENAME TABLE `external`.aside TO `external`.buylo_products"}},
+			{"two phases", "two-phase", []string{"XA START 'one'", "INSERT INTO `external`.buylo_products (hash) VALUES ('xa')", "XA END 'one'", "XA PREPARE 'one'", "XA COMMIT 'one'"}},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				run(t, db, "DELETE FROM `external`.buylo_products", insert("a", stationA))
+				from := start(t, s)
+				run(t, db, c.statements...)
+				mark(t, db, "end")
+				gap(t, s, from, c.why)
+			})
+		}
+	})
+}
+
+// A two-phase transaction of other tables is none of our business, whichever server.
+func TestForeignTwoPhaseTransactionsPass(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		s := source(t, db, Auto)
+		from := start(t, s)
+		run(t, db,
+			"XA START 'it''s','b'", "INSERT INTO `external`.buylo_sync_outbox (hash) VALUES ('xa')", "XA END 'it''s','b'", "XA PREPARE 'it''s','b'",
+			"XA COMMIT 'it''s','b'", insert("between", ""),
+			"XA START 'two'", "INSERT INTO `external`.buylo_sync_outbox (hash) VALUES ('xb')", "XA END 'two'", "XA COMMIT 'two' ONE PHASE",
+			"XA START 'three'", "INSERT INTO `external`.buylo_sync_outbox (hash) VALUES ('xc')", "XA END 'three'", "XA PREPARE 'three'", "XA ROLLBACK 'three'")
+		mark(t, db, "end")
+		same(t, lines(mustFollow(t, s, from, "end")), []string{"insert - between", "insert - end"})
+	})
+}
+
+// A layout that changed before we read is known only if it fits the rows.
+func TestALayoutThatDoesNotFitIsAGap(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		s := source(t, db, Auto)
+		from := start(t, s)
+		mark(t, db, "end")
+		run(t, db, "ALTER TABLE `external`.buylo_products ADD COLUMN note VARCHAR(20) FIRST")
+		gap(t, s, from, "the table has 9 columns and the log 8")
+
+		from = start(t, s)
+		run(t, db, "DELETE FROM `external`.buylo_products")
+		txs := mustFollow(t, s, from, "end", func() { // changed while we read: known
+			run(t, db, insert("old", ""), "ALTER TABLE `external`.buylo_products DROP COLUMN note, ADD COLUMN weight DECIMAL(8,3) DEFAULT 1.5 AFTER hash",
+				insert("end", stationA))
+		})
+		last := txs[len(txs)-1].Rows[0]
+		payload, err := last.Table.AppendPayload(nil, last.After)
+		if err != nil || !strings.Contains(string(payload), `"weight":"1.500"`) || last.Table.Place(last.After) != stationA {
+			t.Fatalf("%s: %v", payload, err)
+		}
+	})
+}
+
+func TestPartialJSONIsAGap(t *testing.T) {
+	db := servers.MySQL(t)
+	s := source(t, db, Auto, typeSpec)
+	typeTable(t, db)
+	from := start(t, s)
+	run(t, db, "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'", "UPDATE `external`.kinds SET d1 = JSON_SET(d1, '$.a', 22, '$.c', 44)")
+	gap(t, s, from, "JSON column d1 in part only")
+}

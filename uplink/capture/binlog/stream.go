@@ -1,0 +1,161 @@
+package binlog
+
+import (
+	"context"
+	"errors"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+
+	"station-agent/store/record"
+	"station-agent/uplink/capture"
+)
+
+// stream is one connection's worth of the log. The library calls HandleEvent from its one reading goroutine.
+type stream struct {
+	ctx    context.Context
+	keep   func(*capture.RowChange) bool
+	sink   func(capture.Tx) error
+	layout layouts
+
+	from   record.Position // where the stream was asked to begin
+	at     record.Position // behind the last whole transaction
+	read   gtids           // nil if read by file
+	tx     open
+	row    capture.RowChange // the one that keep looks at
+	twoXA  map[string]bool   // two-phase transactions that were prepared and have no row of ours
+	failed error             // why the stream ends, if it is our doing
+}
+
+// Run implements capture.Source.
+func (s *Source) Run(ctx context.Context, from record.Position, keep func(*capture.RowChange) bool, sink func(capture.Tx) error) error {
+	sv, err := s.ask(ctx)
+	if err != nil {
+		return s.about(err)
+	}
+	byGTID, err := s.resume(ctx, sv, from)
+	if err != nil {
+		return s.about(err)
+	}
+	password, err := s.cfg.Password()
+	if err != nil {
+		return s.about(err)
+	}
+	st := &stream{
+		ctx: ctx, keep: keep, sink: sink, from: from, at: from, twoXA: make(map[string]bool),
+		layout: layouts{specs: s.cfg.Tables, ask: s.table, known: make(map[capture.Spec]*capture.Table), mapped: make(map[uint64]mapped)},
+	}
+	for _, spec := range s.cfg.Tables { // now, for a change of the table may come before its next row
+		if st.layout.known[spec], err = s.table(ctx, spec); err != nil {
+			return s.about(err)
+		}
+	}
+	st.at.Server, st.at.GTID = sv.id, ""
+	if byGTID {
+		if st.read, err = parseGTIDs(sv.flavor, from.GTID); err != nil {
+			return capture.Gap("the stored position is unreadable: %v", err)
+		}
+		st.at.GTID = from.GTID
+	}
+	return s.about(s.follow(ctx, st, sv.flavor, password))
+}
+
+func (s *Source) table(ctx context.Context, spec capture.Spec) (*capture.Table, error) {
+	t, err := capture.ReadTable(ctx, s.cfg.DB, spec)
+	return t, s.explain(err)
+}
+
+// follow connects and reads until something fails or ctx ends.
+func (s *Source) follow(ctx context.Context, st *stream, flavor, password string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	syncer := s.syncer(password, flavor, dialer(ctx), st)
+	defer syncer.Close() // joins its goroutine
+	defer cancel()       // first: closes the connection
+	var events *replication.BinlogStreamer
+	var err error
+	if st.read != nil {
+		set, parseErr := mysql.ParseGTIDSet(flavor, st.from.GTID)
+		if parseErr != nil {
+			return capture.Gap("the stored position is unreadable: %v", parseErr)
+		}
+		events, err = syncer.StartSyncGTID(set)
+	} else {
+		events, err = syncer.StartSync(mysql.Position{Name: st.from.File, Pos: uint32(st.from.Pos)})
+	}
+	if err != nil {
+		return s.classify(err)
+	}
+	_, err = events.GetEvent(ctx) // HandleEvent has the events: this is how they end
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if st.failed != nil {
+		return st.failed
+	}
+	return s.classify(err)
+}
+
+var errOver = errors.New("the stream is over")
+
+// HandleEvent implements replication.EventHandler.
+func (s *stream) HandleEvent(e *replication.BinlogEvent) error {
+	if err := s.handle(e.Header, e.Event); err != nil {
+		s.failed = err
+		return errOver
+	}
+	return nil
+}
+
+func (s *stream) handle(h *replication.EventHeader, event replication.Event) error {
+	switch e := event.(type) {
+	case *replication.RowsEvent:
+		return s.rows(h, e)
+	case *replication.XIDEvent:
+		return s.commit(h)
+	case *replication.GTIDEvent:
+		s.beginGTID(h, e)
+	case *replication.GtidTaggedLogEvent:
+		s.beginGTID(h, &e.GTIDEvent)
+	case *replication.MariadbGTIDEvent:
+		s.beginMaria(h, e)
+	case *replication.QueryEvent:
+		return s.query(h, e)
+	case *replication.TransactionPayloadEvent:
+		for _, inner := range e.Events {
+			if err := s.handle(inner.Header, inner.Event); err != nil {
+				return err
+			}
+		}
+	case *replication.RotateEvent:
+		return s.rotate(h, e)
+	case *replication.FormatDescriptionEvent:
+		s.layout.renumber()
+		return s.sink(capture.Tx{}) // connected
+	case *replication.HeartbeatEvent:
+		return s.sink(capture.Tx{Idle: s.tx.id == ""})
+	case *replication.GenericEvent:
+		return s.generic(h, e)
+	}
+	return nil
+}
+
+// rotate goes on to the next file. The server invents such an event at the start of a stream to tell its file.
+func (s *stream) rotate(h *replication.EventHeader, e *replication.RotateEvent) error {
+	s.layout.renumber()
+	s.at.File, s.at.Pos = string(e.NextLogName), e.Position
+	if invented := h.Flags&replication.LOG_EVENT_ARTIFICIAL_F != 0 || h.LogPos == 0; invented || s.tx.id != "" {
+		return nil
+	}
+	return s.sink(capture.Tx{Position: s.at})
+}
+
+// generic handles what the library leaves undecoded.
+func (s *stream) generic(h *replication.EventHeader, e *replication.GenericEvent) error {
+	switch h.EventType {
+	case replication.XA_PREPARE_LOG_EVENT:
+		return s.prepared(h, e.Data)
+	case replication.INCIDENT_EVENT:
+		return capture.Gap("the server itself says that its binary log is incomplete (incident event)")
+	}
+	return nil
+}

@@ -1,0 +1,261 @@
+package binlog
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+
+	"station-agent/store/record"
+	"station-agent/uplink/capture"
+)
+
+// mostRows bounds the rows of ours in one transaction: it stands in memory until it is committed.
+const mostRows = 50_000
+
+// open is the transaction that is being read.
+type open struct {
+	id      string // "" outside of one
+	gtid    gtid
+	at      time.Time
+	tick    int64
+	begun   bool // it ends with XID or COMMIT; else with its first statement
+	ordinal int
+	rows    []capture.RowChange
+	undone  bool // a part was rolled back in the log
+}
+
+// beginGTID begins a transaction of MySQL. One without a GTID gets the place where it begins for a name.
+func (s *stream) beginGTID(h *replication.EventHeader, e *replication.GTIDEvent) {
+	s.tx = open{at: commitTime(h, e)}
+	s.tx.tick = s.tx.at.UnixMicro()
+	if h.EventType == replication.ANONYMOUS_GTID_EVENT {
+		s.tx.id = s.place(h)
+		return
+	}
+	s.tx.gtid = gtid{source: sourceName(e.SID, e.Tag.String()), number: uint64(e.GNO)}
+	s.tx.id = s.tx.gtid.String()
+}
+
+// place names a transaction by server, file and offset of its first event.
+func (s *stream) place(h *replication.EventHeader) string {
+	return s.at.Server + "/" + s.at.File + ":" + strconv.FormatInt(int64(h.LogPos)-int64(h.EventSize), 10)
+}
+
+func commitTime(h *replication.EventHeader, e *replication.GTIDEvent) time.Time {
+	if e.OriginalCommitTimestamp != 0 {
+		return time.UnixMicro(int64(e.OriginalCommitTimestamp)).UTC()
+	}
+	return time.Unix(int64(h.Timestamp), 0).UTC()
+}
+
+// beginMaria begins a transaction of MariaDB, whose log has whole seconds.
+func (s *stream) beginMaria(h *replication.EventHeader, e *replication.MariadbGTIDEvent) {
+	g := gtid{domain: e.GTID.DomainID, server: e.GTID.ServerID, number: e.GTID.SequenceNumber}
+	s.tx = open{
+		id: g.String(), gtid: g, at: time.Unix(int64(h.Timestamp), 0).UTC(), begun: !e.IsStandalone(),
+		tick: int64(h.Timestamp)*1e6 + int64(g.number%1e6),
+	}
+}
+
+// rows takes the rows of one event in. Rows that nobody keeps are only counted.
+func (s *stream) rows(h *replication.EventHeader, e *replication.RowsEvent) error {
+	table, err := s.layout.table(s.ctx, e.Table)
+	if err != nil {
+		return err
+	}
+	op, images := operation(h, e)
+	if images == 0 || len(e.Rows)%images != 0 {
+		return capture.Gap("a row event of %s.%s can't be read", e.Table.Schema, e.Table.Table)
+	}
+	if table == nil {
+		s.tx.ordinal += len(e.Rows) / images
+		return nil
+	}
+	if s.tx.id == "" {
+		return capture.Gap("rows of %s stand outside of a transaction", table.Spec)
+	}
+	for i := 0; i < len(e.Rows); i += images {
+		if err := whole(h, e, table, i, images); err != nil {
+			return err
+		}
+		s.take(table, op, e.Rows[i:i+images])
+	}
+	if len(s.tx.rows) > mostRows {
+		return capture.Gap("one transaction changes more than %d rows of this station", mostRows)
+	}
+	return nil
+}
+
+// operation tells what a row event does, and how many images each row has in it; 0 if it is unknown.
+func operation(h *replication.EventHeader, e *replication.RowsEvent) (record.Op, int) {
+	switch e.Type() {
+	case replication.EnumRowsEventTypeInsert:
+		return record.Insert, 1
+	case replication.EnumRowsEventTypeUpdate:
+		return record.Update, 2
+	case replication.EnumRowsEventTypeDelete:
+		return record.Delete, 1
+	}
+	if h.EventType == replication.PARTIAL_UPDATE_ROWS_EVENT {
+		return record.Update, 2
+	}
+	return "", 0
+}
+
+// whole holds that the images show every column in full.
+func whole(h *replication.EventHeader, e *replication.RowsEvent, table *capture.Table, i, images int) error {
+	for _, skipped := range e.SkippedColumns[i : i+images] {
+		if len(skipped) > 0 {
+			return capture.Gap("a row image of %s is partial: as administrator, SET GLOBAL binlog_row_image = 'FULL'; and no session may set another", table.Spec)
+		}
+	}
+	if h.EventType != replication.PARTIAL_UPDATE_ROWS_EVENT {
+		return nil
+	}
+	for _, c := range table.Columns {
+		if c.Kind == capture.Document {
+			return capture.Gap("an update of %s has its JSON column %s in part only: no session may set binlog_row_value_options", table.Spec, c.Name)
+		}
+	}
+	return nil
+}
+
+// take keeps one row if it is wanted.
+func (s *stream) take(table *capture.Table, op record.Op, images [][]any) {
+	s.row = capture.RowChange{Table: table, Ordinal: s.tx.ordinal, Op: op}
+	s.tx.ordinal++
+	switch op {
+	case record.Insert:
+		s.row.After = images[0]
+	case record.Delete:
+		s.row.Before = images[0]
+	default:
+		s.row.Before, s.row.After = images[0], images[1]
+	}
+	if s.keep == nil || s.keep(&s.row) {
+		s.tx.rows = append(s.tx.rows, s.row)
+	}
+}
+
+// commit ends the transaction and gives it out.
+func (s *stream) commit(h *replication.EventHeader) error {
+	tx := s.tx
+	s.tx = open{}
+	if h.LogPos > 0 {
+		s.at.Pos = uint64(h.LogPos)
+	}
+	if tx.id == "" || s.repeated(&tx) {
+		return nil
+	}
+	if tx.undone && len(tx.rows) > 0 {
+		return capture.Gap("a part of a transaction was rolled back in the log")
+	}
+	if s.read != nil && tx.gtid.number > 0 {
+		s.read.add(tx.gtid)
+		s.at.GTID = s.read.String()
+	}
+	s.at.At = tx.at
+	return s.sink(capture.Tx{Position: s.at, ID: tx.id, At: tx.at, Tick: tx.tick, Rows: tx.rows})
+}
+
+// repeated tells whether a transaction was read before: the server's and the library's answers to a lost connection differ
+// in whether they give the last one again.
+func (s *stream) repeated(tx *open) bool {
+	if s.read != nil {
+		return tx.gtid.number > 0 && s.read.has(tx.gtid)
+	}
+	return s.at.File == s.from.File && s.at.Pos <= s.from.Pos
+}
+
+// query handles a statement: a word of the transaction, a change of layout, or rows in statement format.
+func (s *stream) query(h *replication.EventHeader, e *replication.QueryEvent) error {
+	query := string(e.Query)
+	switch read(query) {
+	case begin, twoPhaseBegin, createFilled:
+		if s.tx.id == "" { // a server older than GTIDs
+			at := time.Unix(int64(h.Timestamp), 0).UTC()
+			s.tx = open{id: s.place(h), at: at, tick: at.UnixMicro()}
+		}
+		s.tx.begun = true
+	case commit:
+		return s.commit(h)
+	case rollback:
+		s.tx.rows = nil
+		return s.commit(h)
+	case rollbackTo:
+		s.tx.undone = true
+	case savepoint, twoPhaseEnd:
+	case twoPhaseUndo:
+		return s.commit(h)
+	case twoPhaseCommit:
+		return s.commitPrepared(h, query)
+	default:
+		return s.statement(h, query)
+	}
+	return nil
+}
+
+func (s *stream) statement(h *replication.EventHeader, query string) error {
+	for _, spec := range s.layout.specs {
+		layout, rows := touches(query, spec)
+		if layout {
+			s.layout.stale(spec)
+		}
+		if rows {
+			return capture.Gap("a statement (%.20s…) changes rows of %s and the log doesn't show which", firstWords(query), spec)
+		}
+	}
+	if s.tx.begun {
+		return nil
+	}
+	return s.commit(h)
+}
+
+// prepared ends the first phase of a two-phase transaction. Whether its rows come to be is known only at its second one.
+func (s *stream) prepared(h *replication.EventHeader, body []byte) error {
+	xid, onePhase, err := parseXID(body)
+	if err != nil {
+		return capture.Gap("a two-phase transaction can't be read: %v", err)
+	}
+	if onePhase {
+		return s.commit(h)
+	}
+	if len(s.tx.rows) > 0 {
+		return capture.Gap("a two-phase (XA) transaction changes rows of this station")
+	}
+	if len(s.twoXA) > 10_000 {
+		clear(s.twoXA) // the price is a needless look at the rows
+	}
+	s.twoXA[xid] = true
+	return s.commit(h)
+}
+
+// commitPrepared ends the second phase. If we didn't see the first, its rows may be ours.
+func (s *stream) commitPrepared(h *replication.EventHeader, query string) error {
+	xid := query[len("XA COMMIT "):]
+	if !s.twoXA[xid] {
+		return capture.Gap("a two-phase (XA) transaction ended whose rows are not known")
+	}
+	delete(s.twoXA, xid)
+	return s.commit(h)
+}
+
+// parseXID reads the body of an XA_PREPARE event: one byte one-phase, then three 32-bit words format, length of the
+// global part, length of the branch part, and both parts (MySQL's XA_prepare_log_event). The text is the one that the
+// server writes behind XA COMMIT.
+func parseXID(b []byte) (xid string, onePhase bool, err error) {
+	if len(b) < 13 {
+		return "", false, mysql.ErrMalformPacket
+	}
+	format := binary.LittleEndian.Uint32(b[1:])
+	global, branch := binary.LittleEndian.Uint32(b[5:]), binary.LittleEndian.Uint32(b[9:])
+	data := b[13:]
+	if global > 64 || branch > 64 || int(global+branch) > len(data) {
+		return "", false, mysql.ErrMalformPacket
+	}
+	return fmt.Sprintf("X'%x',X'%x',%d", data[:global], data[global:global+branch], format), b[0] != 0, nil
+}

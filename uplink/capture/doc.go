@@ -1,0 +1,34 @@
+// Package capture turns the committed changes of the rows that concern this station into records for anchoring.
+//
+//	Source --Tx--> [whose change?] --> [canonical JSON] --> group --> Store.Put(position + records + shadow)
+//
+// It promises:
+//
+//   - The position never passes a change that is not in the store: position, records and Shadow of a group of whole
+//     transactions enter in one Put, and after any failure reading goes on from what is stored.
+//   - One change, one key, one owner. The key comes only from what the source says, so it is the same after every crash,
+//     re-read and other grouping, and at every station; the owner follows from the row's images and the Shadow alone.
+//   - What was missed is said: after a gap the rows are compared with the Shadow, differences and deletes become records,
+//     and one record in the collection station_agent_gaps names the gap.
+//   - The same row gives the same bytes, whichever way it was read: there is one type table (Column) for all.
+//
+// It never writes to the database, never follows a table it wasn't given and never the agent's own: what the agent says
+// about anchoring can't become a change that is anchored.
+//
+// # Keys
+//
+//	b:<transaction>/<commit time, µs>/<ordinal>[a|b]     a change that was seen to happen
+//	s:<run>/<collection>/<id>                            a state that was found by a snapshot or a reconciliation
+//
+// The transaction is its GTID with tag, or server, file and position of its start where the server gives no GTID. The
+// commit time is in the key because MariaDB gives the same GTIDs at the same positions again after RESET MASTER. The
+// ordinal counts the rows of the transaction over all tables. A change of the primary key is two records, the delete of
+// the old id (a) and the insert of the new one (b).
+//
+// # Versions
+//
+// recordVersion is max(version of the row in the Shadow + 1, tick), tick being the commit time in µs (MySQL), or seconds ×
+// 10⁶ + GTID sequence mod 10⁶ (MariaDB, whose log has whole seconds). It rises with every record of a row. Shadow and
+// position enter the store together, so a re-read finds the Shadow it found before and gives the same versions. What is
+// not covered: a row that is deleted and comes back under the same id after the server's clock was set back.
+package capture

@@ -1,0 +1,195 @@
+package capture
+
+import (
+	"bytes"
+	"time"
+
+	"station-agent/store/record"
+)
+
+// change is one RowChange that may be ours, mapped and free of the source's buffers.
+type change struct {
+	op            record.Op
+	id            string
+	was           string // the id before, if the primary key changed
+	before, after string // the stations in the images
+	payload       []byte // the row as it is; for a delete, as it was
+	old           []byte // the row as it was, if the primary key changed
+
+	tx      string
+	at      time.Time
+	tick    int64
+	ordinal int
+}
+
+// group collects whole transactions until they enter the store together.
+type group struct {
+	position record.Position // behind the last one
+	changes  []change
+	bytes    int
+	moved    bool // position is not the stored one
+	scratch  []byte
+}
+
+const (
+	groupRecords = 500
+	groupBytes   = 512 << 10
+	groupDelay   = 100 * time.Millisecond // at most, from the first change to its commit here; at least, between two commits
+	moveEvery    = 5 * time.Second        // how often a position moves that nothing of ours lies before
+)
+
+// change maps one row of tx.
+func (g *group) change(tx *Tx, row *RowChange) (change, error) {
+	c := change{op: row.Op, tx: tx.ID, at: tx.At, tick: tx.Tick, ordinal: row.Ordinal}
+	image := row.After
+	if row.Before != nil {
+		c.before = row.Table.Place(row.Before)
+		c.was = row.Table.ID(row.Before)
+	}
+	if row.After != nil {
+		c.after = row.Table.Place(row.After)
+		c.id = row.Table.ID(row.After)
+	} else {
+		image, c.id = row.Before, c.was
+	}
+	var err error
+	if row.Before == nil || c.was == c.id {
+		c.was = ""
+	} else if c.old, err = g.payload(row.Table, row.Before); err != nil {
+		return c, err
+	}
+	c.payload, err = g.payload(row.Table, image)
+	return c, err
+}
+
+// payload is the canonical JSON of an image, in a slice of just its length.
+func (g *group) payload(t *Table, image []any) (_ []byte, err error) {
+	g.scratch, err = t.AppendPayload(g.scratch[:0], image)
+	return bytes.Clone(g.scratch), err
+}
+
+// add takes one transaction in, all of it or nothing.
+func (g *group) add(tx *Tx, spec Spec) error {
+	before := len(g.changes)
+	for i := range tx.Rows {
+		if tx.Rows[i].Table.Spec != spec {
+			continue // nobody asked for it
+		}
+		c, err := g.change(tx, &tx.Rows[i])
+		if err != nil {
+			g.changes = g.changes[:before]
+			return Gap("the layout is unknown: %v", err)
+		}
+		g.changes = append(g.changes, c)
+		g.bytes += len(c.payload) + len(c.old)
+	}
+	if !tx.Position.Zero() {
+		g.position, g.moved = tx.Position, true
+	}
+	return nil
+}
+
+func (g *group) full() bool { return len(g.changes) >= groupRecords || g.bytes >= groupBytes }
+
+func (g *group) empty() bool { return !g.moved && len(g.changes) == 0 }
+
+// wait is how long the group may wait, given the time since the last commit.
+func (g *group) wait(since time.Duration) time.Duration {
+	if len(g.changes) > 0 {
+		return groupDelay
+	}
+	return max(moveEvery-since, 0)
+}
+
+// ids lists the rows that the group concerns.
+func (g *group) ids() []string {
+	ids := make([]string, 0, len(g.changes))
+	for _, c := range g.changes {
+		ids = append(ids, c.id)
+		if c.was != "" {
+			ids = append(ids, c.was)
+		}
+	}
+	return ids
+}
+
+// ledger applies changes to the Shadow as it was stored, and keeps what came of them.
+type ledger struct {
+	scope    *Scope
+	database string
+	spec     Spec
+
+	shadow  map[string]record.ShadowRow // as of the last change applied; Gone rows keep their version
+	touched []string                    // ids whose row changed, in order, once each
+	records []record.Record
+}
+
+func (l *ledger) held(id string) *record.ShadowRow {
+	if row, ok := l.shadow[id]; ok && !row.Gone {
+		return &row
+	}
+	return nil
+}
+
+// apply makes the records of one change, if it is ours.
+func (l *ledger) apply(c *change) {
+	owned := c.id
+	if c.was != "" {
+		owned = c.was
+	}
+	f := l.scope.decide(c.before, c.after, l.held(owned), c.at)
+	if f.forget {
+		l.forget(owned)
+		l.forget(c.id)
+		return
+	}
+	if c.was != "" {
+		l.report(c, record.Delete, c.was, c.old, "a", fate{})
+		l.report(c, record.Insert, c.id, c.payload, "b", f)
+		return
+	}
+	l.report(c, c.op, c.id, c.payload, "", f)
+}
+
+func (l *ledger) report(c *change, op record.Op, id string, payload []byte, part string, f fate) {
+	var before *record.ShadowRow
+	if row, ok := l.shadow[id]; ok {
+		before = &row
+	}
+	version := nextVersion(before, c.tick)
+	l.records = append(l.records, record.Record{
+		Database: l.database, Collection: l.spec.Collection(), ID: id, Version: version, Op: op, At: c.at,
+		Key: changeKey(c.tx, c.at, c.ordinal, part), Payload: payload,
+	})
+	l.set(record.ShadowRow{
+		Collection: l.spec.Collection(), ID: id, Version: version, Payload: payload, Left: f.left, Gone: op == record.Delete,
+	})
+}
+
+func (l *ledger) forget(id string) {
+	if row, ok := l.shadow[id]; ok && !row.Gone {
+		row.Gone = true
+		l.set(row)
+	}
+}
+
+func (l *ledger) set(row record.ShadowRow) {
+	if l.shadow == nil {
+		l.shadow = make(map[string]record.ShadowRow)
+	}
+	l.touched = append(l.touched, row.ID)
+	l.shadow[row.ID] = row
+}
+
+// rows lists the Shadow rows that changed, once each.
+func (l *ledger) rows() []record.ShadowRow {
+	seen := make(map[string]bool, len(l.touched))
+	var rows []record.ShadowRow
+	for _, id := range l.touched {
+		if !seen[id] {
+			seen[id] = true
+			rows = append(rows, l.shadow[id])
+		}
+	}
+	return rows
+}

@@ -1,0 +1,45 @@
+package capture
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"time"
+
+	"station-agent/store/record"
+)
+
+// longestID is the longest transaction identity that stands in a key as it is: a GTID with the longest tag has 90 bytes. A
+// longer one (server, file and position with a long file name) is hashed, so that every key has less than 200 bytes.
+const longestID = 120
+
+func changeKey(tx string, at time.Time, ordinal int, part string) string {
+	if len(tx) > longestID {
+		sum := sha256.Sum256([]byte(tx))
+		tx = hex.EncodeToString(sum[:])
+	}
+	b := make([]byte, 0, len(tx)+32)
+	b = append(append(b, "b:"...), tx...)
+	b = strconv.AppendInt(append(b, '/'), at.UnixMicro(), 10)
+	b = strconv.AppendInt(append(b, '/'), int64(ordinal), 10)
+	return string(append(b, part...))
+}
+
+// foundKey is the key of a state that was found. A long id is hashed.
+func foundKey(run, collection, id string) string {
+	if len(id) > longestID {
+		sum := sha256.Sum256([]byte(id))
+		id = hex.EncodeToString(sum[:])
+	}
+	return "s:" + run + "/" + collection + "/" + id
+}
+
+// nextVersion is the recordVersion that follows held at tick.
+func nextVersion(held *record.ShadowRow, tick int64) string {
+	if held != nil {
+		if v, err := strconv.ParseInt(held.Version, 10, 64); err == nil && v >= tick {
+			tick = v + 1
+		}
+	}
+	return strconv.FormatInt(tick, 10)
+}

@@ -1,0 +1,94 @@
+package capture
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"station-agent/store/record"
+)
+
+// Gaps is the collection in which a gap is recorded.
+const Gaps = Own + "gaps"
+
+// State is one row as it was found.
+type State struct {
+	ID      string
+	Place   string // UUID of the station where it is, in small letters; "" if it is on none
+	Payload []byte // canonical JSON
+}
+
+// reconcile compares the rows found now with the Shadow (the ledger's) and makes a record of each difference: upsert for
+// a state that was not seen to come about, delete for a row that is gone. at is the position that was taken before the
+// rows were read.
+func (l *ledger) reconcile(run string, at record.Position, found []State) {
+	slices.SortFunc(found, func(a, b State) int { return strings.Compare(a.ID, b.ID) })
+	exists := make(map[string]bool, len(found))
+	for _, s := range found {
+		exists[s.ID] = true
+		l.settle(run, at, s)
+	}
+	var ids []string
+	for id, row := range l.shadow {
+		if !row.Gone && !exists[id] {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		row := l.shadow[id]
+		if l.scope.expired(&row, at.At) {
+			l.forget(id)
+			continue
+		}
+		l.find(run, at, record.Delete, State{ID: id, Payload: row.Payload}, fate{})
+	}
+}
+
+// settle compares one row that exists. Another agent's row is let go of without a word: that agent speaks for it.
+func (l *ledger) settle(run string, at record.Position, s State) {
+	held := l.held(s.ID)
+	f := l.scope.decide("", s.Place, held, at.At)
+	switch {
+	case f.forget:
+		l.forget(s.ID)
+	case held == nil || string(held.Payload) != string(s.Payload):
+		l.find(run, at, record.Upsert, s, f)
+	case !held.Left.Equal(f.left):
+		row := *held
+		row.Left = f.left
+		l.set(row)
+	}
+}
+
+func (l *ledger) find(run string, at record.Position, op record.Op, s State, f fate) {
+	version := nextVersion(l.held(s.ID), at.At.UnixMicro())
+	collection := l.spec.Collection()
+	l.records = append(l.records, record.Record{
+		Database: l.database, Collection: collection, ID: s.ID, Version: version, Op: op, At: at.At,
+		Key: foundKey(run, collection, s.ID), Payload: s.Payload,
+	})
+	l.set(record.ShadowRow{
+		Collection: collection, ID: s.ID, Version: version, Payload: s.Payload, Left: f.left, Gone: op == record.Delete,
+	})
+}
+
+// missed makes the record that says that changes were missed between two positions.
+func (l *ledger) missed(run, reason string, from, to record.Position) error {
+	text, err := json.Marshal(map[string]any{
+		"found_at": to.At, "from": from, "reason": reason, "station": l.scope.Station, "to": to, "collection": l.spec.Collection(),
+	})
+	if err != nil {
+		return fmt.Errorf("record gap: %w", err)
+	}
+	payload, err := appendDocument(nil, text)
+	if err != nil {
+		return fmt.Errorf("record gap: %w", err)
+	}
+	l.records = append(l.records, record.Record{
+		Database: l.database, Collection: Gaps, ID: run, Version: nextVersion(nil, to.At.UnixMicro()), Op: record.Insert, At: to.At,
+		Key: foundKey(run, Gaps, run), Payload: payload,
+	})
+	return nil
+}

@@ -1,0 +1,210 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"station-agent/store/record"
+)
+
+// Store takes in what is captured. Each method is durable when it returns. An error is to be tried again unless
+// record.Stop marks it.
+type Store interface {
+	Position() (record.Position, error) // where the last Put or PutSnapshot ended; zero before the first
+	Put(record.Group) error             // all of it or nothing
+	Shadow(collection string, ids []string) (map[string]record.ShadowRow, error)
+	ShadowAll(collection string, f func(record.ShadowRow) error) error
+	BeginSnapshot() (run string, err error) // the same run until PutSnapshot ended it
+	PutSnapshot(record.Group) error
+}
+
+// Snapshotter reads rows as they are now.
+type Snapshotter interface {
+	// Rows reads the rows on this station and, besides, those with the given ids wherever they are; each row once.
+	Rows(ctx context.Context, ids []string) ([]State, error)
+}
+
+// Condition is the state of one thing outside: it is lost with a reason, or it is back. Both may be called as often as
+// you like.
+type Condition interface {
+	Lost(err error)
+	Back()
+}
+
+// Config of a Runner.
+type Config struct {
+	Table    Spec
+	Database string // the name in the records; the schema if empty
+	Scope    Scope
+}
+
+// Runner moves changes from a Source into a Store.
+type Runner struct {
+	cfg    Config
+	source Source
+	store  Store
+	reader Snapshotter
+	cond   Condition
+
+	armed chan struct{}
+	arm   func()
+
+	mu    sync.Mutex
+	heard time.Time     // when the source last gave a sign
+	delay time.Duration // how old the last transaction was then; 0 if nothing lay behind it
+	last  time.Time     // commit time of the last transaction
+}
+
+const (
+	pauseLeast = 250 * time.Millisecond
+	pauseMost  = 15 * time.Second
+	healthy    = pauseMost      // a stream that lasted so long starts the pauses anew
+	streamAge  = 24 * time.Hour // then the stream is opened anew, so that rows that left long ago are forgotten
+	silence    = 5 * time.Second
+)
+
+var errRenew = errors.New("open the stream anew")
+
+// New makes a Runner. The Condition is the source's: lost while changes can't be read or stored.
+func New(cfg Config, source Source, store Store, reader Snapshotter, cond Condition) (*Runner, error) {
+	if err := cfg.Table.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Scope.Station == "" {
+		return nil, errors.New("check capture: the UUID of the station is missing")
+	}
+	if cfg.Database == "" {
+		cfg.Database = cfg.Table.Schema
+	}
+	cfg.Scope = cfg.Scope.ready()
+	r := &Runner{cfg: cfg, source: source, store: store, reader: reader, cond: cond, armed: make(chan struct{})}
+	r.arm = sync.OnceFunc(func() { close(r.armed) })
+	return r, nil
+}
+
+// Armed is closed once a position is stored: from then on no change can be missed.
+func (r *Runner) Armed() <-chan struct{} { return r.armed }
+
+// Lag is how far capture is behind the source, as far as this machine's clock can tell; 0 when nothing lies behind.
+func (r *Runner) Lag() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if quiet := time.Since(r.heard); !r.heard.IsZero() && quiet > silence {
+		return r.delay + quiet
+	}
+	return r.delay
+}
+
+// LastEvent is the commit time of the last transaction that was read, zero before the first.
+func (r *Runner) LastEvent() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}
+
+// Run captures until ctx ends. It returns an error only if the store is unusable.
+func (r *Runner) Run(ctx context.Context) error {
+	r.mu.Lock()
+	r.heard = time.Now()
+	r.mu.Unlock()
+	pause := pauseLeast
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := r.once(ctx)
+		switch {
+		case record.ClassOf(err) == record.StopHere:
+			return err
+		case ctx.Err() != nil:
+			return nil
+		case err == nil || err == errRenew:
+			pause = pauseLeast
+			continue
+		}
+		r.cond.Lost(err)
+		if time.Since(began) > healthy {
+			pause = pauseLeast
+		}
+		rest(ctx, pause)
+		pause = min(2*pause, pauseMost)
+	}
+	return nil
+}
+
+// rest waits for between a half and the whole of d.
+func rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d/2 + rand.N(d/2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// once goes on from what is stored: it streams until that fails. At the first start, and after a gap, it reads the rows.
+func (r *Runner) once(ctx context.Context) error {
+	from, err := r.store.Position()
+	if err != nil {
+		return fmt.Errorf("read position: %w", err)
+	}
+	if from.Zero() {
+		return r.reconcile(ctx, from, nil)
+	}
+	r.arm()
+	err = r.stream(ctx, from)
+	if !errors.Is(err, ErrGap) || ctx.Err() != nil {
+		return err
+	}
+	if from, posErr := r.store.Position(); posErr != nil {
+		return fmt.Errorf("read position: %w", posErr)
+	} else if failed := r.reconcile(ctx, from, err); failed != nil {
+		return fmt.Errorf("%w; the rows must be compared, for %w", failed, err)
+	}
+	return fmt.Errorf("%w; the rows were compared and a record in %s says so", err, Gaps)
+}
+
+// reconcile brings the Shadow up to the rows as they are now and stores that together with the position where the stream
+// goes on.
+func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error) error {
+	to, err := r.source.Start(ctx)
+	if err != nil {
+		return err
+	}
+	run, err := r.store.BeginSnapshot()
+	if err != nil {
+		return fmt.Errorf("begin snapshot: %w", err)
+	}
+	l := r.ledger()
+	l.shadow = make(map[string]record.ShadowRow)
+	var ids []string
+	err = r.store.ShadowAll(l.spec.Collection(), func(row record.ShadowRow) error {
+		l.shadow[row.ID] = row
+		ids = append(ids, row.ID)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read shadow: %w", err)
+	}
+	found, err := r.reader.Rows(ctx, ids)
+	if err != nil {
+		return err
+	}
+	l.reconcile(run, to, found)
+	if gap != nil {
+		if err := l.missed(run, gap.Error(), from, to); err != nil {
+			return err
+		}
+	}
+	if err := r.store.PutSnapshot(record.Group{Position: to, Records: l.records, Shadow: l.rows()}); err != nil {
+		return fmt.Errorf("store snapshot: %w", err)
+	}
+	r.arm()
+	return nil
+}
+
+func (r *Runner) ledger() *ledger {
+	return &ledger{scope: &r.cfg.Scope, database: r.cfg.Database, spec: r.cfg.Table}
+}

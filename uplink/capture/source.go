@@ -1,0 +1,50 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"station-agent/store/record"
+)
+
+// ErrGap says that the stream can't go on from the given position: what lies between it and the rows of now can only be
+// found by comparing. Its text is the reason.
+var ErrGap = errors.New("changes were missed")
+
+// Gap is an ErrGap with its reason.
+func Gap(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrGap}, args...)...)
+}
+
+// Source streams the committed transactions of a database.
+type Source interface {
+	// Start tells where now is. A row that is read after Start returned shows every change before that position.
+	Start(ctx context.Context) (record.Position, error)
+
+	// Run gives sink every transaction behind from, whole and in the order of commit, until ctx ends or it fails. It never
+	// calls sink from two goroutines. Rows that keep refuses are left out. An error that is ErrGap means that from is no
+	// good any more; every other error is to be tried again from the last position. An error of sink ends Run and is
+	// returned.
+	Run(ctx context.Context, from record.Position, keep func(*RowChange) bool, sink func(Tx) error) error
+}
+
+// Tx is one committed transaction, or a sign of life (ID is empty).
+type Tx struct {
+	Position record.Position // behind it; zero if unknown (a sign of life)
+	ID       string          // identity for the key, the same for every reader and every way of reading
+	At       time.Time       // commit time by the source, UTC
+	Tick     int64           // rises from transaction to transaction as far as the source can tell; for recordVersion
+	Rows     []RowChange     // rows of wanted tables; may be empty
+	Idle     bool            // nothing lies behind this one now
+}
+
+// RowChange is what happened to one row.
+type RowChange struct {
+	Table   *Table
+	Ordinal int       // of the row in its transaction, over all tables, before any filter
+	Op      record.Op // Insert, Update or Delete
+	Before  []any     // nil for an insert; values as Column says
+	After   []any     // nil for a delete
+}
