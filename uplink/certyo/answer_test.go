@@ -1,0 +1,186 @@
+package certyo
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"station-agent/store/record"
+)
+
+// read gives one letter a record: a for accepted, r for refused, o for open; or the class of the error.
+func read(status int, body string, sent []record.Record) string {
+	a := answer{status, http.Header{"Content-Type": {"application/json"}}, []byte(body)}
+	got, err := readBulk("post", a, sent)
+	if err != nil {
+		return map[record.Class]string{record.Again: "again", record.ThisOne: "never"}[record.ClassOf(err)]
+	}
+	var b strings.Builder
+	for _, d := range got {
+		switch {
+		case d.Receipt != nil && d.Refusal != "":
+			b.WriteByte('!')
+		case d.Receipt != nil:
+			b.WriteByte('a')
+		case d.Refusal != "":
+			b.WriteByte('r')
+		default:
+			b.WriteByte('o')
+		}
+	}
+	return b.String()
+}
+
+// twice makes rows 0, 1 and again 0: key0, key1, key2.
+func twice() []record.Record {
+	sent := rows(3)
+	sent[2].ID = sent[0].ID
+	return sent
+}
+
+func TestBulkAnswers(t *testing.T) {
+	for _, c := range []struct{ name, body, want string }{
+		{"nothing", ``, "aaa"},
+		{"null", `null`, "aaa"},
+		{"empty object", `{}`, "aaa"},
+		{"a message", `{"message":"3 records queued"}`, "aaa"},
+		{"counts of success", `{"accepted":3,"rejected":0,"errors":[]}`, "aaa"},
+		{"counts of refusals", `{"accepted":2,"rejected":1}`, "never"},
+		{"other counts", `{"acceptedCount":2,"failedCount":1}`, "never"},
+		{"list of errors", `{"errors":[{"index":1,"error":"bad"}]}`, "never"},
+		{"no success", `{"success":false}`, "never"},
+		{"busy", `{"status":503,"message":"later"}`, "again"},
+		{"partial", `{"status":"partial"}`, "never"},
+		{"keys", `{"results":[{"idempotencyKey":"key1"},{"idempotencyKey":"key2"},{"idempotencyKey":"key0"}]}`, "aaa"},
+		{"case of names", `{"Results":[{"IdempotencyKey":"key1","Status":400},{"IdempotencyKey":"key2"},{"IdempotencyKey":"key0"}]}`, "ara"},
+		{"a missing one", `{"results":[{"idempotencyKey":"key2"},{"idempotencyKey":"key0"}]}`, "aoa"},
+		{"an unknown one", `{"results":[{"idempotencyKey":"key7","status":400},{"idempotencyKey":"key0"}]}`, "aoo"},
+		{"only unknown ones", `{"results":[{"idempotencyKey":"key7"}]}`, "aaa"},
+		{"only unknown bad ones", `{"results":[{"idempotencyKey":"key7","status":400}]}`, "never"},
+		{"a doubled one", `[{"idempotencyKey":"key0","error":"x"},{"idempotencyKey":"key0"},{"idempotencyKey":"key1"}]`, "rao"},
+		{"ids in order", `[{"recordId":"row0","error":"x"},{"recordId":"row1"},{"recordId":"row0"}]`, "raa"},
+		{"ids, one row's second is missing", `[{"recordId":"row1"},{"recordId":"row0"}]`, "aao"},
+		{"ids, a doubled one", `[{"recordId":"row1"},{"recordId":"row1","error":"x"}]`, "oro"},
+		{"unknown keys beside ids", `[{"idempotencyKey":"K0","recordId":"row0"},{"idempotencyKey":"K1","recordId":"row1","error":"x"}]`, "aro"},
+		{"by place", `[{"status":202},{"status":400},{}]`, "ara"},
+		{"by place, too few", `[{"status":202},{"status":400}]`, "never"},
+		{"by place, too few and good", `[{"status":202},{"status":202}]`, "aaa"},
+		{"not objects", `{"results":["ok",1,null]}`, "aaa"},
+		{"no array", `{"results":{"a":1},"items":7}`, "aaa"},
+		{"waiting ones", `[{"status":429},{"status":"unavailable","error":"x"},{"status":"accepted"}]`, "ooa"},
+		{"types mixed up", `[{"status":"400"},{"accepted":"false"},{"statusCode":207,"recordHash":5,"recordId":null}]`, "rra"},
+		{"words", `[{"status":"Rejected"},{"status":"BadRequest"},{"status":"duplicate","message":"known"}]`, "rra"},
+		{"only a message", `[{"message":"recordPayload is required"},{"message":"queued","recordHash":"x"},{"message":""}]`, "raa"},
+		{"signs at odds", `[{"status":202,"error":"x"},{"accepted":true,"success":false},{"recordHash":"h","errors":{}}]`, "rra"},
+		{"not JSON", `queued`, "again"},
+	} {
+		if got := read(202, c.body, twice()); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+	for body, want := range map[string]string{`{}`: "never", `[{"idempotencyKey":"key1","status":400}]`: "oro"} {
+		if got := read(207, body, twice()); got != want {
+			t.Errorf("207 %s: %s, want %s", body, got, want)
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	for body, want := range map[string]record.Anchoring{
+		`{"verified":true,"anchoredOnChain":true}`:                                                             record.Anchored,
+		`{"verified":true,"reasonCategory":"verified_anchored"}`:                                               record.Anchored,
+		`{"reasonCategory":"verified_anchored","verificationStatus":"pass"}`:                                   record.Anchored,
+		`{"verified":false,"reasonCategory":"verified_anchored","snapshotHash":"a","computedPayloadHash":"a"}`: record.Unclear,
+		`{"verified":true,"anchoredOnChain":false}`:                                                            record.Unclear,
+		`{"verified":true}`:  record.Unclear,
+		`{"verified":false}`: record.Pending,
+		`{"verified":false,"snapshotHash":"","anchoredOnChain":true}`:                                   record.Pending,
+		`{"verified":false,"snapshotHash":null,"computedPayloadHash":"b"}`:                              record.Pending,
+		`{"verified":false,"snapshotHash":"a","computedPayloadHash":"b","anchoredOnChain":false}`:       record.Pending,
+		`{"verified":false,"snapshotHash":"a","computedPayloadHash":"b"}`:                               record.Mismatch,
+		`{"verified":false,"snapshotHash":"sha256:A","computedPayloadHash":"b","anchoredOnChain":true}`: record.Mismatch,
+		`{"verified":false,"snapshotHash":"sha256:A","computedPayloadHash":"a","anchoredOnChain":true}`: record.Unclear,
+		`{"verified":false,"snapshotHash":"a","anchoredOnChain":true}`:                                  record.Unclear,
+		`{"anchoredOnChain":true}`: record.Unclear,
+		`[]`:                       record.Unclear,
+		`verified`:                 record.Unclear,
+		``:                         record.Unclear,
+	} {
+		if got := judge([]byte(body)); got != want {
+			t.Errorf("%s: %s, want %s", body, got, want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 5, 19, 12, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
+	for _, c := range []struct {
+		header, date string
+		want         time.Duration
+	}{
+		{"", "", 0}, {"5", "", 5 * time.Second}, {" 5 ", "", 5 * time.Second}, {"-5", "", 0}, {"soon", "", 0}, {"1.5", "", 0},
+		{"9223372036854775807", "", maxWait}, {at(time.Minute), "", time.Minute}, {at(-time.Minute), "", 0},
+		{at(time.Minute), at(30 * time.Second), 30 * time.Second}, {at(1000 * time.Hour), "", maxWait},
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {c.header}, "Date": {c.date}}, now); got != c.want {
+			t.Errorf("%q, date %q: %s, want %s", c.header, c.date, got, c.want)
+		}
+	}
+}
+
+func TestProblem(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"title":"Bad Request","detail":"tenantId","errors":{"a":["b"]}}`: `Bad Request: tenantId: {"a":["b"]}`,
+		`{"title":7,"detail":null,"message":"m\nn"}`:                       `7: m\nn`,
+		"  plain\ttext\x1b[31m ":                                           `plain\ttext\x1b[31m`,
+		`{"other":1}`:                                                      `{"other":1}`,
+		"\xff\x00":                                                         `\ufffd\x00`,
+		``:                                                                 ``,
+	} {
+		if got := problem([]byte(body)); got != want {
+			t.Errorf("%q: %q, want %q", body, got, want)
+		}
+	}
+	if got := problem([]byte(strings.Repeat("\x01é", 2000))); len(got) > maxText {
+		t.Errorf("%d bytes", len(got))
+	}
+}
+
+func FuzzBulkAnswer(f *testing.F) {
+	f.Add(202, `{"results":[{"idempotencyKey":"key0","status":202},{"recordId":"row0","error":{}}]}`)
+	f.Add(207, `[{"recordId":"row1","status":"rejected","message":"\u0000"}]`)
+	f.Add(200, `{"accepted":1,"items":[[],null,1e9]}`)
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		sent := twice()
+		got, err := readBulk("post", answer{status, http.Header{}, []byte(body)}, sent)
+		if err == nil && len(got) != len(sent) {
+			t.Fatalf("%d answers", len(got))
+		}
+		for _, d := range got {
+			if d.Receipt != nil && d.Refusal != "" || len(d.Refusal) > maxText {
+				t.Fatalf("%+v", d)
+			}
+		}
+		if err != nil && strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' }) {
+			t.Fatalf("%q", err)
+		}
+	})
+}
+
+func FuzzVerifyAnswer(f *testing.F) {
+	f.Add([]byte(`{"verified":false,"snapshotHash":"sha256:A","computedPayloadHash":"b"}`))
+	f.Add([]byte(`<html>`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		state := judge(body)
+		if kept := asJSON(body); !json.Valid(kept) {
+			t.Fatalf("%q is kept as %q", body, kept)
+		}
+		if state == record.Anchored && !strings.Contains(strings.ToLower(string(body)), "true") && !strings.Contains(string(body), `\u`) &&
+			!strings.Contains(string(body), "verified_anchored") {
+			t.Fatalf("%q counts as anchored", body)
+		}
+	})
+}

@@ -1,0 +1,213 @@
+// Package certyo speaks Certyo's HTTP API: it posts records and asks whether a record is anchored.
+//
+//	POST /api/v1/records/bulk    {"tenantId": T, "records": [{...}, ...]}       1 to 1000 records
+//	  202 or 207                 per-record results in a form that is not published, or none
+//	POST /api/v1/verify/record   {"tenantId": T, ..., "recordVersion": V, "payload": {...}}
+//	  200                        {"verified": B, "anchoredOnChain": B, "reasonCategory": S, ...}
+//	  404                        not known, or not anchored yet
+//	each request carries         X-API-Key, Content-Type: application/json, User-Agent
+//
+// It promises to be right whichever way the unpublished parts fall: a record counts as accepted only if the answer says so
+// or says nothing about any record; it counts as refused only if the answer says that; all else is left open and is
+// posted again under the same idempotency key, which is harmless for 24 hours. Payloads go out byte for byte as they came
+// in. Statuses are classified here and nowhere else: see Error.
+//
+// It never follows a redirect, since Go would carry the key along to another host; it never puts the key anywhere but into
+// that header, not even if the service repeats it in an answer; it never repeats a request by itself.
+//
+// Facts are from Certyo's public pages (guides on ingestion, verification and authentication, the reference, and the MySQL
+// guide); where those are silent, the comment says what is assumed.
+package certyo
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// MaxRecords is the most that one bulk request may hold (Certyo reference).
+const MaxRecords = 1000
+
+const (
+	maxBulkAnswer   = 8 << 20 // 1000 results of 8 KiB
+	maxVerifyAnswer = 256 << 10
+	maxErrorAnswer  = 64 << 10
+)
+
+// Config says where Certyo is and as whom to speak.
+type Config struct {
+	URL      string                 // "https://www.certyos.com", without the path
+	Tenant   string                 // tenantId
+	Client   string                 // clientId, "" to leave it out
+	Key      func() (string, error) // asked before each request, so that a replaced key works at once
+	KeyPlace string                 // where a person puts the key, for error texts: "/etc/station-agent/certyo-key"
+
+	UserAgent     string        // "station-agent/1.4.0 (7d6f0f0e-...)"
+	TLS           *tls.Config   // nil for the system's authorities
+	PostTimeout   time.Duration // for a whole bulk request; default 60 s, as in Certyo's samples
+	VerifyTimeout time.Duration // default 30 s
+}
+
+// Client is a client of Certyo's API. It may be used by several goroutines.
+type Client struct {
+	cfg  Config
+	http *http.Client
+}
+
+// New makes a client. It opens nothing; a proxy is taken from the environment (HTTPS_PROXY, NO_PROXY).
+func New(cfg Config) *Client {
+	cfg.URL = strings.TrimRight(cfg.URL, "/")
+	if cfg.PostTimeout == 0 {
+		cfg.PostTimeout = 60 * time.Second
+	}
+	if cfg.VerifyTimeout == 0 {
+		cfg.VerifyTimeout = 30 * time.Second
+	}
+	if cfg.KeyPlace == "" {
+		cfg.KeyPlace = "the key file"
+	}
+	return &Client{cfg, &http.Client{
+		Transport:     transport(cfg.TLS),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// transport keeps one connection for each of the two loops. HTTP/1.1 alone: a stalled HTTP/2 connection would stall both.
+func transport(cfg *tls.Config) *http.Transport {
+	if cfg == nil {
+		cfg = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	t := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSClientConfig:        cfg.Clone(),
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxIdleConns:           4,
+		MaxIdleConnsPerHost:    2,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		Protocols:              new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(true)
+	return t
+}
+
+// request is one call; op names it in errors.
+type request struct {
+	op      string
+	path    string
+	body    []byte
+	timeout time.Duration
+	limit   int64 // of the answer's body
+}
+
+// answer is a complete one. The key is blotted out of the body, should the service have repeated it.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do posts r. The error is ctx's own if it ended, else an *Error, with class record.Never where no repetition helps.
+func (c *Client) do(ctx context.Context, r request) (answer, error) {
+	key, err := c.key()
+	if err != nil {
+		return answer{}, &Error{Op: r.op, Text: err.Error(), held: true, cause: err}
+	}
+	limited, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	a, err := c.exchange(limited, r, key)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return answer{}, fmt.Errorf("%s: %w", r.op, ctx.Err())
+	case err != nil && limited.Err() != nil:
+		err = fmt.Errorf("no complete answer within %s", r.timeout)
+		fallthrough
+	case err != nil:
+		return answer{}, &Error{Op: r.op, Text: printable(blot(err.Error(), key)) + advice(err), cause: err}
+	case a.status < 200 || a.status > 299:
+		return answer{}, classify(c.refusal(r.op, a))
+	}
+	return a, nil
+}
+
+func (c *Client) exchange(ctx context.Context, r request, key string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.cfg.URL+r.path, bytes.NewReader(r.body))
+	if err != nil {
+		return answer{}, bare(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, application/problem+json")
+	req.Header.Set("User-Agent", c.cfg.UserAgent)
+	req.Header.Set("X-API-Key", key)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return answer{}, bare(err)
+	}
+	defer resp.Body.Close()
+	good := resp.StatusCode >= 200 && resp.StatusCode <= 299
+	limit := r.limit
+	if !good {
+		limit = maxErrorAnswer
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case err != nil && good:
+		return answer{}, fmt.Errorf("read answer: %w", err)
+	case int64(len(body)) > limit && good:
+		return answer{}, fmt.Errorf("answer is longer than %d bytes", limit)
+	}
+	a := answer{resp.StatusCode, resp.Header, bytes.ReplaceAll(body, []byte(key), []byte(blotted))}
+	for _, name := range []string{correlation, "Location"} {
+		a.header.Set(name, blot(a.header.Get(name), key))
+	}
+	return a, nil
+}
+
+// key asks for the key. What it refuses could not be sent in a header, and net/http must not get to quote it.
+func (c *Client) key() (string, error) {
+	if c.cfg.Key == nil {
+		return "", errors.New("no key is configured")
+	}
+	key, err := c.cfg.Key()
+	if err != nil {
+		return "", err
+	}
+	key = strings.TrimSpace(key)
+	if len(key) < minKey || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", fmt.Errorf("what %s holds is no key (at least %d printable characters without spaces): put Certyo's key there",
+			c.cfg.KeyPlace, minKey)
+	}
+	return key, nil
+}
+
+const (
+	minKey  = 8 // below that, blotting it out would tear answers apart
+	blotted = "[key]"
+)
+
+func blot(text, key string) string { return strings.ReplaceAll(text, key, blotted) }
+
+// bare takes the method and the address off an error of net/http; the text of Error names the server itself.
+func bare(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+// server is the configured host, for error texts.
+func (c *Client) server() string {
+	if u, err := url.Parse(c.cfg.URL); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return "certyo.url"
+}

@@ -1,0 +1,63 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"station-agent/store/record"
+)
+
+const (
+	firstWait   = 500 * time.Millisecond // ceiling of the first back-off
+	longestWait = time.Minute            // ceiling of all
+	heldWait    = 30 * time.Second       // ceiling while a key is waited for
+	longestAsk  = 10 * time.Minute       // the most that a Retry-After is granted
+)
+
+// backoff spaces repetitions: full jitter below a ceiling that doubles, behind whatever the service asked for.
+type backoff struct{ failures int }
+
+func (b *backoff) reset() { b.failures = 0 }
+
+func (b *backoff) next(err error) time.Duration {
+	ceiling := longestWait
+	if isHeld(err) {
+		ceiling = heldWait
+	}
+	if b.failures < 10 {
+		ceiling = min(ceiling, firstWait<<b.failures)
+		b.failures++
+	}
+	return min(record.RetryAfter(err), longestAsk) + rand.N(ceiling)
+}
+
+// isHeld tells whether err asks for another key.
+func isHeld(err error) bool {
+	var h interface{ Held() bool }
+	return errors.As(err, &h) && h.Held()
+}
+
+// pause waits for d or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// pace keeps calls at least every apart.
+type pace struct {
+	every time.Duration
+	next  time.Time
+}
+
+func (p *pace) wait(ctx context.Context) {
+	if d := time.Until(p.next); d > 0 {
+		pause(ctx, d)
+	}
+	p.next = time.Now().Add(p.every)
+}

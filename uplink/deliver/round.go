@@ -1,0 +1,84 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+
+	"station-agent/store/record"
+)
+
+// round is one pass over a batch: one request if all goes well, more if it has to be taken apart. Answers are aligned with
+// the records; one with neither receipt nor refusal is open.
+type round struct {
+	certyo  Certyo
+	records []record.Record
+	seqs    []uint64
+	answers []record.Delivery
+}
+
+func newRound(certyo Certyo, batch []record.Queued) *round {
+	r := &round{certyo: certyo, answers: make([]record.Delivery, len(batch))}
+	for _, q := range batch {
+		r.records, r.seqs = append(r.records, q.Record), append(r.seqs, q.Seq)
+	}
+	return r
+}
+
+// post sends the records from..to-1. An error means that some stayed open, and that nothing behind them may be posted
+// before they are.
+func (r *round) post(ctx context.Context, from, to int) error {
+	n := to - from
+	answers, err := r.certyo.Post(ctx, r.records[from:to])
+	switch {
+	case record.ClassOf(err) == record.ThisOne && n > 1:
+		return r.split(ctx, from, to)
+	case record.ClassOf(err) == record.ThisOne:
+		r.answers[from] = record.Delivery{Refusal: err.Error()}
+		return nil
+	case err != nil:
+		return err
+	case len(answers) != n:
+		return fmt.Errorf("%w: %d answers came for %d records", errOpen, len(answers), n)
+	}
+	open, accepted := 0, 0
+	for _, a := range answers {
+		switch {
+		case a.Receipt != nil:
+			accepted++
+		case a.Refusal == "":
+			open++
+		}
+	}
+	if open > 0 && accepted == 0 && n > 1 { // only failures are listed, maybe: smaller requests tell
+		return r.split(ctx, from, to)
+	}
+	copy(r.answers[from:to], answers)
+	if open > 0 {
+		return fmt.Errorf("%w: %d of %d, they are posted again", errOpen, open, n)
+	}
+	return nil
+}
+
+// split posts the two halves one after the other, so that order holds.
+func (r *round) split(ctx context.Context, from, to int) error {
+	middle := from + (to-from)/2
+	if err := r.post(ctx, from, middle); err != nil {
+		return err
+	}
+	return r.post(ctx, middle, to)
+}
+
+// count tells how many were accepted and refused, and why the first of those was.
+func (r *round) count() (accepted, refused int, reason string) {
+	for _, a := range r.answers {
+		switch {
+		case a.Receipt != nil:
+			accepted++
+		case a.Refusal != "":
+			if refused++; refused == 1 {
+				reason = a.Refusal
+			}
+		}
+	}
+	return accepted, refused, reason
+}
