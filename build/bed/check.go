@@ -20,7 +20,7 @@ type Report struct {
 	Assigned int // of these, how many the database shows as settled
 	Changes  int // committed row changes that this station owes a record for, by the database's triggers
 	Records  int // records at the stand-in, by distinct key
-	Anchored int // of these, anchored and proven to the agent's question
+	Anchored int // of these, anchored and proven to the agent, with the payload that it sent
 	Lost     int // changes without a record
 	Doubled  int // records without a change of their own
 	Faults   []string
@@ -74,7 +74,7 @@ func (b *Bed) checkRecords(r *Report, owed map[string][]Expected) {
 	for _, rec := range b.Cloud.Records() {
 		got[rec.ID] = append(got[rec.ID], received(rec))
 		r.Records++
-		if !rec.AnchoredAt.IsZero() {
+		if !rec.ProvenAt.IsZero() {
 			r.Anchored++
 		}
 	}

@@ -127,7 +127,7 @@ func TestBinlogOff(t *testing.T) {
 	for {
 		last := map[string]string{}
 		for _, r := range s.Cloud.Records() {
-			if !r.AnchoredAt.IsZero() {
+			if !r.ProvenAt.IsZero() {
 				last[r.ID] = string(r.Payload)
 			}
 		}

@@ -110,7 +110,7 @@ func TestLabels(t *testing.T) {
 func FuzzPayload(f *testing.F) {
 	f.Add([]byte("text"), int64(1), 1.5, uint8(Text))
 	f.Add([]byte("{\"a\":1e400}\xff\x00\"\\"), int64(-1), math.Inf(1), uint8(Document))
-	f.Add([]byte("12:00:00.1234567890"), int64(1<<62), -0.0, uint8(Time))
+	f.Add([]byte("12:00:00.1234567890"), int64(1<<62), math.Copysign(0, -1), uint8(Time))
 	f.Fuzz(func(t *testing.T, b []byte, n int64, x float64, kind uint8) {
 		c := Column{Name: string(b), Kind: Kind(kind % 16), Size: int(n & 7), Fraction: int(n & 3), Unsigned: n&1 == 1, Labels: []string{string(b)}}
 		for _, v := range []any{b, string(b), n, int8(n), uint64(n), x, float32(x), int(n), nil} {

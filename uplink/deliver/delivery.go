@@ -130,6 +130,6 @@ func (c *Courier) conclude(r *round) (deliveries []record.Delivery, held error) 
 }
 
 var (
-	errAlike = errors.New("Certyo refuses all records alike")
-	errOpen  = errors.New("Certyo's answer left records open")
+	errAlike = errors.New("all records are refused alike by Certyo")
+	errOpen  = errors.New("records were left open by the answer of Certyo")
 )

@@ -47,6 +47,7 @@ type Received struct {
 	Hash       string    // SHA-256 over the compact payload, in hex
 	At         time.Time // when it came, by the stand-in's clock; Record.At is the sourceTimestamp
 	AnchoredAt time.Time // zero while it is not anchored
+	ProvenAt   time.Time // when a verification with the right payload was first told so; zero if none was
 	Replays    int       // how often its key came again within the window
 	Doubled    int       // how often it was taken anew because the window had passed
 }

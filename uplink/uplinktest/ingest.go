@@ -56,7 +56,7 @@ func (c *Certyo) handle(fail func() *int, serve func(http.ResponseWriter, *http.
 
 // manners notes what no answer would show.
 func (c *Certyo) manners(r *http.Request, body []byte) {
-	if !strings.HasPrefix(r.UserAgent(), "station-agent/") {
+	if r.Method == http.MethodPost && !strings.HasPrefix(r.UserAgent(), "station-agent/") { // people may look with GET
 		c.violation("the client is called %q", r.UserAgent())
 	}
 	for _, key := range c.sw.Keys {

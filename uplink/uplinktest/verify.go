@@ -34,6 +34,9 @@ func (c *Certyo) verify(w http.ResponseWriter, r *http.Request, body []byte) {
 		}
 		c.answerProof(w, e.Hash, computed, "payload_mismatch")
 	default:
+		if e.ProvenAt.IsZero() {
+			e.ProvenAt = c.now()
+		}
 		c.answerProof(w, e.Hash, e.Hash, "verified_anchored")
 	}
 }
