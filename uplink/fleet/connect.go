@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -16,78 +17,66 @@ import (
 
 // connect dials the broker and introduces the station to it.
 func (p *Publisher) connect(ctx context.Context) (*link, error) {
-	hello, err := p.cfg.hello()
+	o, err := p.cfg.options()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	dialing, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
-	conn, err := p.dial(ctx)
+	conn, err := p.dial(dialing)
 	if err != nil {
 		return nil, fmt.Errorf("%w: check the broker's address and the network", err)
 	}
-	cut := context.AfterFunc(ctx, func() { conn.Close() })
-	err = shakeHands(conn, hello)
-	if !cut() {
-		err = fmt.Errorf("it takes the connection and says nothing (%w): check the broker", ctx.Err())
+	l := newLink(conn, o)
+	if err := l.greet(ctx); err != nil {
+		return nil, p.cfg.explainRefusal(err)
 	}
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return newLink(conn), nil
+	return l, nil
 }
 
-// hello is the packet that opens a connection.
+// options are paho's for one connection. It doesn't connect again by itself: Run does, with the password of then, and
+// only when the connection before is gone.
 //
 // The client id is the station's own and always the same, because the broker allows one connection per id: a station
 // that comes back while the broker still believes in its old connection makes the broker end that one, and its last will
 // goes out before the new connection's first word. With an id per connection the will would follow some seconds after
 // it, and a station at work would stand there as lost.
-func (c Config) hello() (*packets.ConnectPacket, error) {
-	h := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
-	h.ProtocolName, h.ProtocolVersion = "MQTT", 4
-	h.ClientIdentifier = "station-agent-" + c.Station
-	h.CleanSession = true
-	h.Keepalive = uint16(keepAlive / time.Second)
-	h.WillFlag, h.WillQos, h.WillRetain = true, 1, true
-	h.WillTopic, h.WillMessage = c.topic("state"), c.state(Lost, time.Now())
+func (c Config) options() (*mqtt.ClientOptions, error) {
+	o := mqtt.NewClientOptions().
+		AddBroker("tcp://broker"). // there has to be one; newLink says what is behind it
+		SetProtocolVersion(4).     // MQTT 3.1.1, without a second attempt with 3.1
+		SetClientID("station-agent-"+c.Station).
+		SetCleanSession(true).
+		SetOrderMatters(false).
+		SetAutoReconnect(false).
+		SetConnectTimeout(dialWithin).
+		SetWriteTimeout(writeWithin).
+		SetKeepAlive(keepAlive).
+		SetPingTimeout(pongWithin).
+		SetBinaryWill(c.topic("state"), c.state(Lost, time.Now()), 1, true)
 	if c.User == "" {
-		return h, nil
+		return o, nil
 	}
 	password, err := c.Password()
 	if err != nil {
 		return nil, fmt.Errorf("read password of %s: %w", c.User, err)
 	}
-	h.UsernameFlag, h.Username = true, c.User
-	h.PasswordFlag, h.Password = true, []byte(password)
-	return h, nil
+	return o.SetUsername(c.User).SetPassword(password), nil
 }
 
-// shakeHands sends hello and reads the broker's verdict.
-func shakeHands(conn net.Conn, hello *packets.ConnectPacket) error {
-	if err := hello.Write(conn); err != nil {
-		return fmt.Errorf("greet: %w", err)
-	}
-	a, err := readAnswer(conn)
-	if err != nil {
-		return fmt.Errorf("read answer to greeting: %w", err)
-	}
-	verdict, ok := a.(*packets.ConnackPacket)
-	if !ok {
-		return errors.New("it doesn't speak MQTT 3.1.1: check the broker's address")
-	}
-	switch verdict.ReturnCode {
-	case packets.Accepted:
-		return nil
-	case packets.ErrRefusedBadUsernameOrPassword, packets.ErrRefusedNotAuthorised:
-		return fmt.Errorf("it refuses user %q: check user and password, and the broker's list of accounts", hello.Username)
+// explainRefusal puts what may go wrong between dialing and the broker's welcome into words.
+func (c Config) explainRefusal(err error) error {
+	switch {
+	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword), errors.Is(err, packets.ErrorRefusedNotAuthorised):
+		return fmt.Errorf("it refuses user %q: check user and password, and the broker's list of accounts", c.User)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("it takes the connection and says nothing (%w): check the broker", err)
 	default:
-		return fmt.Errorf("it refuses client %q with code %d: see the broker's log", hello.ClientIdentifier, verdict.ReturnCode)
+		return fmt.Errorf("greet: %w: see the broker's log, and check that its address speaks MQTT", err)
 	}
 }
 
-// dial opens the connection below MQTT.
+// dial opens the connection below MQTT. Paho could, but not so that the end of ctx ends it.
 func (c Config) dial(ctx context.Context) (net.Conn, error) {
 	u, err := url.Parse(c.Broker)
 	if err != nil {

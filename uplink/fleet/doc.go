@@ -10,14 +10,15 @@
 //	   any of them ──▶ disconnected  the agent was stopped
 //	   any of them ──▶ lost          the broker lost the agent
 //
-// The package promises that the broker never delays anything else: every step has an end of its own (dialing 10 s, a
-// write 2 s, an acknowledgement 5 s, silence 15 s), nothing is queued while the broker is away, and a packet of the
-// broker that is longer than the four bytes it may have is not read. After each connect the state is said again, and a
-// Health follows. The credentials are asked for at each connect, so that a corrected password works without a restart.
+// The package promises that the broker never delays anything else: every step has an end of its own (dialing 10 s, the
+// greeting 10 s, a write 2 s, an acknowledgement 5 s, silence 20 s), nothing is queued while the broker is away, and a
+// packet of the broker that is 16 KiB or longer is not read. After each connect the state is said again, and a Health
+// follows. The credentials are asked for at each connect, so that a corrected password works without a restart.
 //
-// It never subscribes, never logs and never puts a secret into a topic, a payload or an error.
+// It never subscribes (a message from the broker ends the connection), never logs and never puts a secret into a topic, a
+// payload or an error.
 //
-// Of paho the package takes the packets and the websocket, not the client. That one can't be joined (its goroutines may
-// outlive Disconnect), hides the connection that would have to be cut when the broker stalls, and sends a DISCONNECT
-// where the last will is wanted; what is left, for one who only publishes, is one loop and one reader.
+// The MQTT client is paho's, a fresh one for each connection. Own are the loop around it, which asks for the password
+// again and waits until nothing of the old connection is left, and the net.Conn below it, because paho has no way to
+// leave without DISCONNECT, which would keep the last will from being said, and no limit to what it reads.
 package fleet

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -24,7 +25,9 @@ type fakeBroker struct {
 	mute    bool // nothing is answered, not even the greeting
 	noPong  bool
 	noAck   bool
-	full    bool // reads no more after the greeting
+	reads   int    // so many packets and then no more; 0 for all
+	verdict byte   // on the greeting
+	says    []byte // after the greeting
 
 	dials   []time.Time
 	mu      sync.Mutex
@@ -43,12 +46,23 @@ func (b *fakeBroker) dial(ctx context.Context) (net.Conn, error) {
 	}
 	ours, theirs := net.Pipe()
 	go b.serve(theirs)
-	return ours, nil
+	return socket{ours}, nil
+}
+
+// socket is a pipe that says the same as a TCP connection when it was closed on this side, which paho passes over.
+type socket struct{ net.Conn }
+
+func (s socket) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = net.ErrClosed
+	}
+	return n, err
 }
 
 func (b *fakeBroker) serve(conn net.Conn) {
 	defer conn.Close()
-	for {
+	for n := 0; ; {
 		p, err := packets.ReadPacket(conn)
 		if err != nil {
 			return
@@ -59,18 +73,29 @@ func (b *fakeBroker) serve(conn net.Conn) {
 		if a := b.answer(p); a != nil && a.Write(conn) != nil {
 			return
 		}
-		if b.full {
+		if _, ok := p.(*packets.ConnectPacket); ok && b.interject(conn) != nil {
+			return
+		}
+		if n++; n == b.reads {
 			<-b.silence
 			return
 		}
 	}
 }
 
+// interject says what is no answer.
+func (b *fakeBroker) interject(conn net.Conn) error {
+	_, err := conn.Write(b.says)
+	return err
+}
+
 func (b *fakeBroker) answer(p packets.ControlPacket) packets.ControlPacket {
 	switch p := p.(type) {
 	case *packets.ConnectPacket:
 		if !b.mute {
-			return packets.NewControlPacket(packets.Connack)
+			welcome := packets.NewControlPacket(packets.Connack).(*packets.ConnackPacket)
+			welcome.ReturnCode = b.verdict
+			return welcome
 		}
 	case *packets.PingreqPacket:
 		if !b.noPong {
@@ -97,6 +122,10 @@ func (b *fakeBroker) states() (modes []Mode) {
 	return modes
 }
 
+// silence is how long a broker may say nothing: a ping goes out after keepAlive, and paho looks four times in keepAlive
+// whether one is due and whether it is overdue.
+const silence = keepAlive + pongWithin + keepAlive/2
+
 type lostAt struct {
 	after time.Duration
 	text  string
@@ -112,7 +141,8 @@ func (r *record) Lost(err error) { r.lost = append(r.lost, lostAt{time.Since(r.b
 func (r *record) Back()          { r.backs++ }
 
 // run runs a Publisher against b for d and then stops it; it returns how long the stop took.
-func run(b *fakeBroker, r *record, d time.Duration) (stopped time.Duration) {
+func run(t *testing.T, b *fakeBroker, r *record, d time.Duration) (stopped time.Duration) {
+	t.Helper()
 	b.silence = make(chan struct{})
 	defer close(b.silence)
 	r.began = time.Now()
@@ -123,14 +153,28 @@ func run(b *fakeBroker, r *record, d time.Duration) (stopped time.Duration) {
 	p.Run(ctx)
 	stopped = time.Since(r.began) - d
 	synctest.Wait() // the broker has heard the last word
+	if left := goroutinesOfPaho(); len(left) > 0 {
+		t.Errorf("left when Run returned:\n%s", strings.Join(left, "\n\n"))
+	}
 	return stopped
+}
+
+// goroutinesOfPaho returns the stacks of those in this test's bubble, without the broker's.
+func goroutinesOfPaho() (stacks []string) {
+	buf := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(stack, "synctest bubble") && strings.Contains(stack, "paho%2emqtt%2egolang.") {
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
 }
 
 func TestQuietConnectionHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b fakeBroker
 		var r record
-		stopped := run(&b, &r, time.Hour)
+		stopped := run(t, &b, &r, time.Hour)
 		if len(b.dials) != 1 || len(r.lost) != 0 || r.backs != 1 || stopped > 0 {
 			t.Errorf("%d dials, lost %v, back %d, stopped after %v", len(b.dials), r.lost, r.backs, stopped)
 		}
@@ -149,17 +193,25 @@ func TestEveryStallEnds(t *testing.T) {
 		within time.Duration
 		text   string
 	}{
-		"refuses":                {&fakeBroker{refuses: true}, 0, "refused"},
-		"takes and says nothing": {&fakeBroker{mute: true}, dialWithin, "says nothing"},
-		"answers no ping":        {&fakeBroker{noPong: true}, keepAlive + pongWithin, "ping"},
-		"acknowledges no state":  {&fakeBroker{noAck: true}, ackWithin, "acknowledgement"},
-		"reads nothing any more": {&fakeBroker{full: true}, writeWithin, "timeout"},
-		"is behind a dead route": {&fakeBroker{noRoute: true}, dialWithin, "deadline"},
+		"refuses":                    {&fakeBroker{refuses: true}, 0, "refused"},
+		"refuses the client":         {&fakeBroker{verdict: packets.ErrRefusedIDRejected}, 0, "identifier rejected"},
+		"invents a verdict":          {&fakeBroker{verdict: 77}, reasonWithin, "closed"},
+		"takes and says nothing":     {&fakeBroker{mute: true}, dialWithin, "says nothing"},
+		"answers no ping":            {&fakeBroker{noPong: true}, silence, "ping"},
+		"acknowledges no state":      {&fakeBroker{noAck: true}, ackWithin, "acknowledgement"},
+		"reads nothing any more":     {&fakeBroker{reads: 1}, writeWithin, "timeout"},
+		"reads no ping":              {&fakeBroker{reads: 4}, silence, "ping"}, // between two Healths, that is
+		"is behind a dead route":     {&fakeBroker{noRoute: true}, dialWithin, "deadline"},
+		"announces 256 MB":           {&fakeBroker{says: []byte{0x30, 0xff, 0xff, 0xff, 0x7f}}, 0, "16 KiB"},
+		"sends what nobody asked":    {&fakeBroker{says: []byte{0x30, 4, 0, 1, 'a', 'b'}, noAck: true}, 0, "nobody asked"},
+		"sends a piece of a packet":  {&fakeBroker{says: []byte{0x40, 2, 0}}, ackWithin, ""},
+		"sends a packet of no type":  {&fakeBroker{says: []byte{0xf0, 0}}, 0, "unsupported packet type"},
+		"acknowledges what is no id": {&fakeBroker{says: []byte{0x90, 4, 0, 9, 1, 1, 0x40, 2, 0, 9}, noAck: true}, ackWithin, "acknowledgement"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var r record
-				if stopped := run(c.broker, &r, time.Minute); stopped > writeWithin {
+				if stopped := run(t, c.broker, &r, time.Minute); stopped > farewellWithin {
 					t.Errorf("the stop took %v", stopped)
 				}
 				if len(r.lost) == 0 || r.lost[0].after > c.within || !strings.Contains(r.lost[0].text, c.text) {
@@ -173,7 +225,7 @@ func TestEveryStallEnds(t *testing.T) {
 func TestAttemptsBecomeRareAndDiffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, r := &fakeBroker{refuses: true}, record{}
-		run(b, &r, time.Hour)
+		run(t, b, &r, time.Hour)
 		if n := len(b.dials); n < 80 || n > 240 {
 			t.Errorf("%d attempts in an hour", n)
 		}
@@ -194,7 +246,7 @@ func TestAttemptsBecomeRareAndDiffer(t *testing.T) {
 func TestStopWhileTheBrokerStallsCutsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, r := &fakeBroker{noAck: true}, record{}
-		if stopped := run(b, &r, 2*time.Second); stopped > farewellWithin {
+		if stopped := run(t, b, &r, 2*time.Second); stopped > farewellWithin {
 			t.Errorf("the stop took %v", stopped)
 		}
 		for _, p := range b.heard {
@@ -224,7 +276,7 @@ func TestHealthIsNumbersWithUnits(t *testing.T) {
 func TestHealthWithoutProblemsHasAnEmptyList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b fakeBroker
-		run(&b, &record{}, time.Second)
+		run(t, &b, &record{}, time.Second)
 		for _, p := range b.heard {
 			if p, ok := p.(*packets.PublishPacket); ok && p.Qos == 0 {
 				if !bytes.Contains(p.Payload, []byte(`"problems":[]`)) || p.Retain {
@@ -237,32 +289,51 @@ func TestHealthWithoutProblemsHasAnEmptyList(t *testing.T) {
 	})
 }
 
-// counted counts what is read of it.
-type counted struct {
+// stream is a conn that is only read.
+type stream struct {
+	net.Conn
 	io.Reader
-	n int
 }
 
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.n += n
-	return n, err
-}
+func (s stream) Read(b []byte) (int, error) { return s.Reader.Read(b) }
 
-func FuzzReadAnswer(f *testing.F) {
-	f.Add([]byte{0x20, 2, 0, 0})
-	f.Add([]byte{0x40, 2, 0, 1})
-	f.Add([]byte{0xd0, 0})
-	f.Add([]byte{0x40, 0})
-	f.Add([]byte{0x30, 0xff, 0xff, 0xff, 0x7f})
-	f.Fuzz(func(t *testing.T, stream []byte) {
-		c := counted{Reader: bytes.NewReader(stream)}
-		p, err := readAnswer(&c)
-		if (p == nil) == (err == nil) {
-			t.Fatalf("packet %v, error %v", p, err)
+func TestGuardPassesPacketsUnder16KiB(t *testing.T) {
+	for _, size := range []int{0, 1, 127, 128, 16<<10 - 3, 16<<10 - 2} {
+		var packet bytes.Buffer
+		p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
+		p.Payload = make([]byte, size) // and a topic of two bytes
+		p.Write(&packet)
+		got, err := packets.ReadPacket(newGuard(stream{Reader: &packet}))
+		if size+2 >= 16<<10 {
+			if err == nil {
+				t.Errorf("%d bytes got through", size)
+			}
+		} else if err != nil || len(got.(*packets.PublishPacket).Payload) != size {
+			t.Errorf("%d bytes: %v, %v", size, got, err)
 		}
-		if c.n > 4 {
-			t.Fatalf("read %d bytes", c.n)
+	}
+}
+
+func FuzzGuard(f *testing.F) {
+	f.Add([]byte{0x20, 2, 0, 0, 0x40, 2, 0, 1, 0xd0, 0})
+	f.Add([]byte{0x30, 0xff, 0xff, 0xff, 0x7f})
+	f.Add([]byte{0x30, 0x80, 0})
+	f.Add([]byte{0x90, 4, 0, 1, 1})
+	f.Fuzz(func(t *testing.T, said []byte) {
+		var passed bytes.Buffer
+		g := newGuard(stream{Reader: bytes.NewReader(said)})
+		for {
+			before := passed.Len()
+			_, err := packets.ReadPacket(io.TeeReader(g, &passed))
+			if n := passed.Len() - before; n > 3+16<<10 {
+				t.Fatalf("a packet of %d bytes", n)
+			}
+			if err != nil {
+				break
+			}
+		}
+		if !bytes.HasPrefix(said, passed.Bytes()) {
+			t.Fatal("the guard changes what the broker says")
 		}
 	})
 }

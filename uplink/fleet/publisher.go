@@ -12,12 +12,14 @@ import (
 
 // How long each step may take, and how long to wait between attempts.
 const (
-	dialWithin     = 10 * time.Second // and the handshake
-	webDialWithin  = 4 * time.Second  // the same for ws and wss, which a stop of the agent can't interrupt
+	dialWithin     = 10 * time.Second // and again so long for the greeting
+	webDialWithin  = 4 * time.Second  // for ws and wss, which a stop of the agent can't interrupt
 	writeWithin    = 2 * time.Second
 	ackWithin      = 5 * time.Second
 	farewellWithin = time.Second
-	keepAlive      = 10 * time.Second // a ping this often; the broker waits half as long again
+	leaveWithin    = time.Second
+	reasonWithin   = 100 * time.Millisecond
+	keepAlive      = 10 * time.Second // a ping after so long without a packet; paho looks four times in it
 	pongWithin     = 5 * time.Second
 	judgeEvery     = time.Second // how soon a problem shows in the state
 	firstWait      = time.Second
@@ -90,19 +92,20 @@ func (p *Publisher) session(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect to broker %s: %w", p.cfg.host(), err)
 	}
-	defer l.close()
 	if err := p.report(ctx, l); err != nil {
+		l.cut()
 		return fmt.Errorf("publish to broker %s: %w", p.cfg.host(), err)
 	}
+	l.leave()
 	return nil
 }
 
-// report says the state and the health, and both again as long as the connection holds.
+// report says the state and the health, and both again as long as the connection holds. It returns nil after the
+// farewell.
 func (p *Publisher) report(ctx context.Context, l *link) error {
-	interval, judge, ping := time.NewTicker(p.cfg.Interval), time.NewTicker(judgeEvery), time.NewTicker(keepAlive)
+	interval, judge := time.NewTicker(p.cfg.Interval), time.NewTicker(judgeEvery)
 	defer interval.Stop()
 	defer judge.Stop()
-	defer ping.Stop()
 	for err := p.begin(ctx, l); ; {
 		if ctx.Err() != nil {
 			return p.farewell(ctx, l)
@@ -112,14 +115,11 @@ func (p *Publisher) report(ctx context.Context, l *link) error {
 		}
 		select {
 		case <-interval.C:
-			err = p.sayHealth(l)
+			err = p.sayHealth(ctx, l)
 		case <-judge.C:
 			err = p.judge(ctx, l)
-		case <-ping.C:
-			err = l.ping()
-		case <-l.acks: // late: nobody waits for it any more
-		case <-l.ended:
-			err = l.err
+		case err = <-l.ended:
+			err = explain(err)
 		case <-ctx.Done():
 		}
 	}
@@ -132,7 +132,7 @@ func (p *Publisher) begin(ctx context.Context, l *link) error {
 		return err
 	}
 	p.cond.Back()
-	if err := p.sayHealth(l); err != nil {
+	if err := p.sayHealth(ctx, l); err != nil {
 		return err
 	}
 	return p.judge(ctx, l)
@@ -148,23 +148,20 @@ func (p *Publisher) judge(ctx context.Context, l *link) error {
 	return p.sayState(ctx, l)
 }
 
-// farewell says that the agent was stopped. If that doesn't get through, the connection is cut without the packet that
-// would keep the broker from saying "lost".
+// farewell says that the agent was stopped. If that doesn't get through, DISCONNECT mustn't either: the broker has to say
+// "lost".
 func (p *Publisher) farewell(ctx context.Context, l *link) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellWithin)
 	defer cancel()
 	p.mode, p.since = Disconnected, time.Now()
-	if err := p.sayState(ctx, l); err != nil {
-		return err
-	}
-	return l.disconnect()
+	return p.sayState(ctx, l)
 }
 
 func (p *Publisher) sayState(ctx context.Context, l *link) error {
 	return l.retain(ctx, p.cfg.topic("state"), p.cfg.state(p.mode, p.since))
 }
 
-func (p *Publisher) sayHealth(l *link) error {
+func (p *Publisher) sayHealth(ctx context.Context, l *link) error {
 	h := p.health()
 	if h.Problems == nil {
 		h.Problems = []Problem{} // a list in JSON too
@@ -173,7 +170,7 @@ func (p *Publisher) sayHealth(l *link) error {
 	if err != nil {
 		return fmt.Errorf("encode health: %w", err)
 	}
-	return l.publish(p.cfg.topic("health"), payload)
+	return l.publish(ctx, p.cfg.topic("health"), payload)
 }
 
 func (c Config) topic(leaf string) string {
