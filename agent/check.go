@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -43,10 +44,11 @@ type report func(field string, err error)
 
 // need reports a field without a value.
 func (r report) need(field, value string) bool {
-	if value == "" {
+	if strings.TrimSpace(value) == "" {
 		r(field, errMissing)
+		return false
 	}
-	return value != ""
+	return true
 }
 
 // oneOf reports a value outside the list.
@@ -58,8 +60,22 @@ func (r report) oneOf(field, value string, allowed ...string) {
 
 // between reports a duration outside its bounds.
 func (r report) between(field string, d duration, low, high time.Duration) {
-	if v := time.Duration(d); v < low || v > high {
-		r(field, fmt.Errorf("%v is not between %v and %v", v, low, high))
+	v, err := d.parse()
+	if err == nil && (v < low || v > high) {
+		err = fmt.Errorf("%s is not between %v and %v", string(d), low, high)
+	}
+	if err != nil {
+		r(field, err)
+	}
+}
+
+// account reports a password without a user, and a user without a password.
+func (r report) account(table, user string, password secret) {
+	switch {
+	case user != "":
+		r.secret(table+".password_file", password)
+	case password != "":
+		r(table+".user", errors.New("is missing: there is a password_file for it"))
 	}
 }
 
@@ -106,9 +122,7 @@ func (c *config) check(r report) {
 	c.MySQL.check(r)
 	r.oneOf("capture.source", c.Capture.Source, "binlog", "off")
 	r.oneOf("capture.mode", c.Capture.Mode, "auto", "gtid", "position")
-	if c.Capture.User != "" {
-		r.secret("capture.password_file", c.Capture.PasswordFile)
-	}
+	r.account("capture", c.Capture.User, c.Capture.PasswordFile)
 	c.Certyo.check(r)
 	c.Fleet.check(r)
 	if r.need("status.socket", c.Status.Socket) {
@@ -139,13 +153,16 @@ func (c *config) checkReaders(r report) {
 	seen := map[string]bool{}
 	for i, rd := range c.Readers {
 		at := fmt.Sprintf("reader[%d].", i)
-		if r.need(at+"name", rd.Name) && seen[rd.Name] {
+		if r.need(at+"name", rd.Name) && seen["name "+rd.Name] {
 			r(at+"name", fmt.Errorf("%q is the name of an earlier reader too", rd.Name))
 		}
-		seen[rd.Name] = true
 		if r.need(at+"device", rd.Device) {
 			r.absolute(at+"device", rd.Device)
+			if seen["device "+rd.Device] {
+				r(at+"device", fmt.Errorf("%q is the device of an earlier reader too", rd.Device))
+			}
 		}
+		seen["name "+rd.Name], seen["device "+rd.Device] = true, true
 		if !slices.Contains([]int{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600}, rd.Baud) {
 			r(at+"baud", fmt.Errorf("%d is no standard rate, such as 9600 or 115200", rd.Baud))
 		}
@@ -161,15 +178,15 @@ func (p *packingConfig) check(r report) {
 		var err error
 		if pattern, err = p.pattern(); err != nil {
 			r("packing.package_pattern", err)
-		} else if pattern.MatchString("") {
-			r("packing.package_pattern", errors.New("matches the empty code, so that every code could be a package"))
+		} else if item := p.itemLike(pattern); item != "" {
+			r("packing.package_pattern", fmt.Errorf("matches %s too, so that an item could be taken for a package", item))
 		}
 	}
 	for field, code := range map[string]string{"packing.close_code": p.CloseCode, "packing.undo_code": p.UndoCode} {
 		switch {
 		case !r.need(field, code):
-		case len(code) > 64:
-			r(field, errors.New("is longer than 64 bytes"))
+		case len(code) > 64 || len(code) < 4 || strings.ContainsAny(code, " \t\r\n"):
+			r(field, errors.New("must have 4 to 64 characters and no blanks"))
 		case pattern != nil && pattern.MatchString(code):
 			r(field, fmt.Errorf("%q matches package_pattern too: no label could be told from the command", code))
 		case len(code) == 32 || only(code, digits, 64):
@@ -179,6 +196,26 @@ func (p *packingConfig) check(r report) {
 	if p.CloseCode != "" && p.CloseCode == p.UndoCode {
 		r("packing.undo_code", errors.New("is the same as close_code"))
 	}
+}
+
+// itemLike tries the forms of item codes on the package pattern and names the first that it takes.
+func (p *packingConfig) itemLike(pattern *regexp.Regexp) string {
+	for _, probe := range [][2]string{
+		{"", "the empty code"}, {"12345670", "an EAN-8"}, {"012345678905", "a UPC-A"}, {"8590000000017", "an EAN-13"},
+		{"08590000000017", "a GTIN-14"}, {"3f0c9b7a51d24e8896ab0f17c2d4e6f8", "a hash of 32 characters"},
+	} {
+		if pattern.MatchString(probe[0]) {
+			return probe[1]
+		}
+	}
+	return ""
+}
+
+// isAddress tells whether s is HOST:PORT.
+func isAddress(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	n, bad := strconv.ParseUint(port, 10, 16)
+	return err == nil && bad == nil && n > 0 && host != "" && !strings.ContainsAny(host, " @/\t")
 }
 
 // pattern compiles the package pattern so that it must match the whole code.
@@ -191,10 +228,8 @@ func (p *packingConfig) pattern() (*regexp.Regexp, error) {
 }
 
 func (m *mysqlConfig) check(r report) {
-	if r.need("mysql.address", m.Address) {
-		if _, port, err := net.SplitHostPort(m.Address); err != nil || port == "" {
-			r("mysql.address", fmt.Errorf("%q is not HOST:PORT, such as db.example.com:3306", m.Address))
-		}
+	if r.need("mysql.address", m.Address) && !isAddress(m.Address) { // not repeated: a password may have been put into it
+		r("mysql.address", errors.New("is not HOST:PORT, such as db.example.com:3306; user and password have fields of their own"))
 	}
 	if r.need("mysql.schema", m.Schema) && !only(strings.ToLower(m.Schema), small+digits+"_", 64) {
 		r("mysql.schema", fmt.Errorf("%q is no plain schema name", m.Schema))
@@ -260,9 +295,7 @@ func (f *fleetConfig) check(r report) {
 	} else if f.User != "" && (u.Scheme == "tcp" || u.Scheme == "ws") && !loopback(u.Hostname()) {
 		r("fleet.broker", errors.New("must begin with ssl:// or wss:// when there is a user: the password could be read on the way"))
 	}
-	if f.User != "" {
-		r.secret("fleet.password_file", f.PasswordFile)
-	}
+	r.account("fleet", f.User, f.PasswordFile)
 	r.authorities("fleet.ca_file", f.CAFile)
 	r.between("fleet.interval", f.Interval, time.Second, time.Hour)
 }

@@ -94,34 +94,34 @@ type logConfig struct {
 	Format string `toml:"format"`
 }
 
-// duration is a time.Duration written with its unit: "90s".
-type duration time.Duration
+// duration is a time.Duration as it is written, with its unit: "250ms", "90s", "1h30m". It stays text so that a number
+// without a unit is refused with its place in the file.
+type duration string
 
-// UnmarshalText reads "250ms", "90s", "2m", "1h30m".
-func (d *duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
+// parse reads it.
+func (d duration) parse() (time.Duration, error) {
+	v, err := time.ParseDuration(string(d))
 	if err != nil {
-		return fmt.Errorf("%q is no duration: write a number with its unit, such as 250ms, 90s or 2m", b)
+		return 0, fmt.Errorf("%q is no duration: write a number with its unit, such as 250ms, 90s or 2m", string(d))
 	}
-	*d = duration(v)
-	return nil
+	return v, nil
 }
 
-// MarshalText writes it back as it is read.
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+// value is the duration of a configuration that was checked.
+func (d duration) value() time.Duration {
+	v, _ := d.parse()
+	return v
+}
 
 // defaults is the configuration before the file is read over it.
 func defaults() config {
 	return config{
 		Store:   storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 30},
-		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: duration(time.Second)},
+		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
 		Capture: captureConfig{Source: "binlog", Mode: "auto"},
-		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: duration(2 * time.Second),
-			VerifyAfter: []duration{
-				duration(2 * time.Minute), duration(150 * time.Second), duration(4 * time.Minute),
-				duration(8 * time.Minute), duration(15 * time.Minute), duration(30 * time.Minute),
-			}},
-		Fleet:  fleetConfig{Interval: duration(30 * time.Second)},
+		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: "2s",
+			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
+		Fleet:  fleetConfig{Interval: "30s"},
 		Status: statusConfig{Socket: "/run/station-agent/agent.sock"},
 		Log:    logConfig{Level: "info", Format: "text"},
 	}
@@ -129,7 +129,7 @@ func defaults() config {
 
 // fill sets what follows from other fields.
 func (c *config) fill() {
-	if c.Capture.User == "" {
+	if c.Capture.User == "" && c.Capture.PasswordFile == "" {
 		c.Capture.User, c.Capture.PasswordFile = c.MySQL.User, c.MySQL.PasswordFile
 	}
 	if c.Certyo.Database == "" {
@@ -146,8 +146,8 @@ func (c *config) fill() {
 		if r.Parity == "" {
 			r.Parity = "none"
 		}
-		if r.Idle == 0 {
-			r.Idle = duration(80 * time.Millisecond)
+		if r.Idle == "" {
+			r.Idle = "80ms"
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,7 +35,12 @@ func TestSampleLoads(t *testing.T) {
 
 // TestSampleDocumentsEveryField holds that no field is without a place, and so without a comment, in the sample.
 func TestSampleDocumentsEveryField(t *testing.T) {
-	for _, field := range fields(reflect.TypeFor[config](), "") {
+	known := map[string]bool{}
+	addFields(known, reflect.TypeFor[config](), "")
+	for field := range known {
+		if field = strings.Replace(field, "[]", "", 1); slices.Contains(strings.Fields("station store reader packing mysql capture certyo fleet status log"), field) {
+			continue
+		}
 		name := field[strings.LastIndex(field, ".")+1:]
 		table := strings.TrimSuffix(strings.TrimSuffix(field, name), ".")
 		section := sample
@@ -56,23 +62,6 @@ func TestSampleDocumentsEveryField(t *testing.T) {
 	}
 }
 
-func fields(typ reflect.Type, prefix string) []string {
-	var list []string
-	for f := range typ.Fields() {
-		name := prefix + f.Tag.Get("toml")
-		inner := f.Type
-		if inner.Kind() == reflect.Slice {
-			inner = inner.Elem()
-		}
-		if inner.Kind() == reflect.Struct {
-			list = append(list, fields(inner, name+".")...)
-			continue
-		}
-		list = append(list, name)
-	}
-	return list
-}
-
 // TestWrongConfiguration holds that each fault is one line with file, line, column and field, and never repeats a secret.
 func TestWrongConfiguration(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
@@ -80,12 +69,26 @@ func TestWrongConfiguration(t *testing.T) {
 		"unknown table":      {"[log]", "[logg]\nlevel = \"info\"\n[log]", `f.toml:%:2: logg: unknown field`},
 		"syntax":             {"[log]", "[log", `f.toml:%:`},
 		"missing":            {`tenant = "tenant" # CHANGE`, "", `f.toml:%:2: certyo.tenant: is missing`},
-		"duration":           {`#linger = "2s"`, `linger = "2"`, `f.toml:%:10: certyo.linger: "2" is no duration`},
+		"duration":           {`#linger = "2s"`, `linger = "2"`, `f.toml:%:1: certyo.linger: "2" is no duration`},
 		"type":               {`#batch = 1000`, `batch = "many"`, `f.toml:%:9: certyo.batch: `},
 		"range":              {`#batch = 1000`, `batch = 1001`, `f.toml:%:1: certyo.batch: 1001 is not between 1 and 1000`},
 		"uuid":               {"7d6f0f0e-3b7a", "7D6F0F0E-3B7A", `f.toml:%:1: station.uuid: "7D6F`},
 		"pattern":            {`PKG-[0-9]{4}-[0-9]{4,8}`, `PKG-[`, `f.toml:%:1: packing.package_pattern: is no regular expression`},
 		"pattern for all":    {`PKG-[0-9]{4}-[0-9]{4,8}`, `.*`, `f.toml:%:1: packing.package_pattern: matches the empty code`},
+		"pattern for EANs":   {`PKG-[0-9]{4}-[0-9]{4,8}`, `[0-9]+`, `f.toml:%:1: packing.package_pattern: matches an EAN-8 too`},
+		"number as duration": {`#linger = "2s"`, `linger = 2`, `f.toml:%:10: certyo.linger: is of the wrong kind (integer)`},
+		"number in a list":   {`#verify_after = ["2m",`, `verify_after = [2, "2m",`, `f.toml:%:17: certyo.verify_after: is of the wrong kind (integer)`},
+		"float":              {`#linger = "2s"`, `linger = 2.5`, `f.toml:%:10: certyo.linger: is of the wrong kind (float)`},
+		"key in other case":  {`environment = "test"`, "Environment = \"test\"\nenvironment = \"test\"", `f.toml:%:1: Environment: unknown field`},
+		"table in capitals":  {"[mysql]", "[MySQL]", `f.toml:%:2: MySQL: unknown field`},
+		"table for tables":   {"\n[[reader]]\n", "\n[reader]\n", `f.toml:%:2: reader: is a table of which there may be several: write [[reader]]`},
+		"table below":        {"[log]", "[log]\n[fleet.x]", `f.toml:%:2: fleet.x: unknown field`},
+		"key with newline":   {"[log]", "[log]\n\"a\\nb\" = 1", `log.a b: unknown field`},
+		"secret in address":  {`"db.example.com:3306"`, `"me:SECRET@db.example.com:3306"`, `f.toml:%:1: mysql.address: is not HOST:PORT`},
+		"port":               {`"db.example.com:3306"`, `"db.example.com:99999"`, `f.toml:%:1: mysql.address: is not HOST:PORT`},
+		"password alone":     {`#password_file = ""`, `password_file = "/x"`, `f.toml:%:2: capture.user: is missing`},
+		"credential":         {`"/etc/station-agent/certyo-key"`, `"credential:../x"`, `f.toml:%:1: certyo.key_file: must be credential:NAME`},
+		"blank":              {`tenant = "tenant"`, `tenant = "  "`, `f.toml:%:1: certyo.tenant: is missing`},
 		"command as package": {`"STA-7Q4-CLOSE"`, `"PKG-0000-0000"`, `f.toml:%:1: packing.close_code: `},
 		"command as item":    {`"STA-7Q4-UNDO"`, `"8590000000017"`, `f.toml:%:1: packing.undo_code: "8590000000017" could be an item`},
 		"reader":             {`#baud = 9600`, `baud = 9601`, `f.toml:%:1: reader[0].baud: 9601`},
@@ -94,7 +97,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"secret in the url":  {`#url = "https://www.certyos.com"`, `url = "https://me:SECRET@www.certyos.com"`, `f.toml:%:1: certyo.url: must hold neither`},
 		"plain http":         {`#url = "https://www.certyos.com"`, `url = "http://www.certyos.com"`, `f.toml:%:1: certyo.url: must begin with https`},
 		"broker with user":   {`"ssl://mqtt.example.com:8883"`, `"ssl://me:SECRET@mqtt.example.com:8883"`, `f.toml:%:1: fleet.broker: is no address`},
-		"address":            {`"db.example.com:3306"`, `"db.example.com"`, `f.toml:%:1: mysql.address: "db.example.com" is not HOST:PORT`},
+		"address":            {`"db.example.com:3306"`, `"db.example.com"`, `f.toml:%:1: mysql.address: is not HOST:PORT`},
 		"schema":             {`#schema = "external"`, "schema = \"a`; drop\"", `f.toml:%:1: mysql.schema: `},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -18,7 +19,7 @@ import (
 type keeper struct {
 	picture *station.Picture
 	db      *store.DB
-	log     *slog.Logger
+	cond    *condition
 
 	mu    sync.Mutex
 	rows  []record.Row // as last read
@@ -77,8 +78,10 @@ func (k *keeper) save() error {
 		return err
 	}
 	if err != nil {
-		k.log.Warn("the rows of this station were not kept for a start without network", "err", err)
+		k.cond.Lost(fmt.Errorf("%w: the rows of this station are not kept for a start without network", err))
+		return nil
 	}
+	k.cond.Back()
 	k.saved = rows
 	return nil
 }

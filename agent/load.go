@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
+	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +15,10 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-const maxConfig = 1 << 20
+const (
+	maxConfig    = 1 << 20
+	unknownField = "unknown field: see station-agent config sample for those that exist"
+)
 
 // configError is a configuration that can't be used: the faults of one file, in its order.
 type configError struct {
@@ -50,23 +55,35 @@ func (e *configError) lines() []string {
 			where = fmt.Sprintf("%s:%d:%d", e.file, f.line, f.column)
 		}
 		if f.field != "" {
-			where += ": " + f.field
+			where += ": " + cut(f.field, 80)
 		}
-		list[i] = where + ": " + oneLine(f.text)
+		list[i] = oneLine(where + ": " + cut(f.text, 400))
 	}
 	return list
 }
 
+// cut shortens what a file may have made long.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
 // loadConfig reads, completes and checks the file. Its errors are *configError.
 func loadConfig(file string) (*config, error) {
-	data, err := os.ReadFile(file)
-	if err == nil && len(data) > maxConfig {
-		err = fmt.Errorf("longer than %d bytes", maxConfig)
-	}
+	data, err := readBounded(file, maxConfig)
 	if err != nil {
-		return nil, &configError{file: file, faults: []fault{{text: strings.TrimPrefix(err.Error(), "open "+file+": ") + ": name the configuration with --config"}}}
+		text := err.Error()
+		if at, ok := errors.AsType[*fs.PathError](err); ok {
+			text = at.Err.Error()
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			text += ": name the configuration with --config"
+		}
+		return nil, &configError{file: file, faults: []fault{{text: text}}}
 	}
-	return parseConfig(file, data)
+	return parseConfig(file, bytes.TrimPrefix(data, []byte("\ufeff"))) // an editor's byte order mark
 }
 
 func parseConfig(file string, data []byte) (*config, error) {
@@ -78,7 +95,7 @@ func parseConfig(file string, data []byte) (*config, error) {
 	}
 	c.fill()
 	at := positions(data)
-	var faults []fault
+	faults := at.unknown() // the decoder takes keys in any case and [reader] for [[reader]]
 	c.check(func(field string, err error) {
 		line, column := at.of(field)
 		faults = append(faults, fault{line, column, field, err.Error()})
@@ -102,16 +119,25 @@ func decodeFaults(err error) []fault {
 		faults := make([]fault, len(missing.Errors))
 		for i, e := range missing.Errors {
 			line, column := e.Position()
-			faults[i] = fault{line, column, strings.Join(e.Key(), "."), "unknown field: see station-agent config sample for those that exist"}
+			faults[i] = fault{line, column, strings.Join(e.Key(), "."), unknownField}
 		}
 		return faults
 	}
 	var bad *toml.DecodeError
 	if errors.As(err, &bad) {
 		line, column := bad.Position()
-		return []fault{{line, column, strings.Join(bad.Key(), "."), strings.TrimPrefix(bad.Error(), "toml: ")}}
+		return []fault{{line, column, strings.Join(bad.Key(), "."), plainWords(bad.Error())}}
 	}
 	return []fault{{1, 1, "", err.Error()}}
+}
+
+// plainWords says in the words of the file what the decoder says in those of the program.
+func plainWords(text string) string {
+	text = strings.TrimPrefix(text, "toml: ")
+	if is, _, ok := strings.Cut(strings.TrimPrefix(text, "cannot decode TOML "), " into "); ok && strings.HasPrefix(text, "cannot decode TOML ") {
+		return "is of the wrong kind (" + is + "): see station-agent config sample"
+	}
+	return text
 }
 
 // places maps a field ("mysql.address", "reader[1].device") to where its key stands in the file.
@@ -133,36 +159,75 @@ func (p places) of(field string) (line, column int) {
 	return 1, 1
 }
 
+// unknown lists the keys that are none of config's, to the letter.
+func (p places) unknown() []fault {
+	known := map[string]bool{}
+	addFields(known, reflect.TypeFor[config](), "")
+	index := regexp.MustCompile(`\[\d+\]`)
+	var list []fault
+	for name, at := range p {
+		switch plain := index.ReplaceAllString(name, "[]"); {
+		case known[plain+"[]"]:
+			list = append(list, fault{at.Line, at.Column, name, "is a table of which there may be several: write [[" + name + "]]"})
+		case !known[plain]:
+			list = append(list, fault{at.Line, at.Column, name, unknownField})
+		}
+	}
+	return list
+}
+
+// addFields adds the keys of a struct below prefix: "mysql", "mysql.address", "reader[]", "reader[].device".
+func addFields(known map[string]bool, typ reflect.Type, prefix string) {
+	for f := range typ.Fields() {
+		name, inner := prefix+f.Tag.Get("toml"), f.Type
+		if inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct {
+			name, inner = name+"[]", inner.Elem()
+		}
+		known[name] = true
+		if inner.Kind() == reflect.Struct {
+			addFields(known, inner, name+".")
+		}
+	}
+}
+
 // positions reads the keys of a document that the decoder took.
 func positions(data []byte) places {
 	at := places{}
 	count := map[string]int{}
-	table := ""
+	prefix := ""
 	p := unstable.Parser{}
 	p.Reset(data)
 	for p.NextExpression() {
 		e := p.Expression()
-		name, raw := dotted(e)
 		switch e.Kind {
 		case unstable.ArrayTable:
-			table = name + "[" + strconv.Itoa(count[name]) + "]"
+			name, place := dotted(&p, e)
+			table := name + "[" + strconv.Itoa(count[name]) + "]"
 			count[name]++
-			at[table] = p.Shape(raw).Start
+			at[table], prefix = place, table+"."
 		case unstable.Table:
-			table = name
-			at[table] = p.Shape(raw).Start
+			name, place := dotted(&p, e)
+			at[name], prefix = place, name+"."
 		case unstable.KeyValue:
-			if table != "" {
-				name = table + "." + name
-			}
-			at[name] = p.Shape(raw).Start
+			at.add(&p, e, prefix)
 		}
 	}
 	return at
 }
 
-// dotted gives the key of an expression and the range of its first part.
-func dotted(e *unstable.Node) (string, unstable.Range) {
+// add notes one key, and those of an inline table.
+func (p places) add(parser *unstable.Parser, e *unstable.Node, prefix string) {
+	name, place := dotted(parser, e)
+	p[prefix+name] = place
+	if v := e.Value(); v.Kind == unstable.InlineTable {
+		for it := v.Children(); it.Next(); {
+			p.add(parser, it.Node(), prefix+name+".")
+		}
+	}
+}
+
+// dotted gives the key of an expression and where it begins.
+func dotted(p *unstable.Parser, e *unstable.Node) (string, unstable.Position) {
 	var parts []string
 	var raw unstable.Range
 	for it := e.Key(); it.Next(); {
@@ -171,5 +236,5 @@ func dotted(e *unstable.Node) (string, unstable.Range) {
 		}
 		parts = append(parts, string(it.Node().Data))
 	}
-	return strings.Join(parts, "."), raw
+	return strings.Join(parts, "."), p.Shape(raw).Start
 }

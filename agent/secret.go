@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,12 +42,9 @@ func (s secret) read() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b, err := os.ReadFile(path)
+	b, err := readBounded(path, maxSecret)
 	if err != nil {
 		return "", fmt.Errorf("read secret: %w: put the secret there, readable by this user", err)
-	}
-	if len(b) > maxSecret {
-		return "", fmt.Errorf("read secret %s: longer than %d bytes", path, maxSecret)
 	}
 	text := strings.TrimRight(string(b), "\r\n")
 	if text == "" {
@@ -60,8 +59,26 @@ func (s secret) check() error {
 	if s == "" {
 		return errors.New("is missing: name a file that holds the secret, or credential:NAME")
 	}
-	if !strings.HasPrefix(string(s), credential) && !filepath.IsAbs(string(s)) {
+	if name, ok := strings.CutPrefix(string(s), credential); ok {
+		if !only(strings.ToLower(name), small+digits+"-_.", 255) || strings.Trim(name, ".") == "" {
+			return errors.New("must be credential:NAME with a plain name")
+		}
+	} else if !filepath.IsAbs(string(s)) {
 		return errors.New("must be an absolute path or credential:NAME, never the secret itself")
 	}
 	return nil
+}
+
+// readBounded reads a file of at most limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("longer than %d bytes", limit)}
+	}
+	return b, err
 }

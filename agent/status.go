@@ -36,6 +36,8 @@ type status struct {
 	AnchoredTotal uint64          `json:"anchored_total"`
 }
 
+const socketAgain = 5 * time.Second // between two tries to open the socket
+
 // statusServer answers on the unix socket. Whoever may open the socket may look; nothing can be changed there.
 type statusServer struct {
 	socket string
@@ -45,11 +47,25 @@ type statusServer struct {
 
 // Run serves until ctx ends. A socket that can't be had is a trouble of its own, never one of the bench.
 func (s *statusServer) Run(ctx context.Context) error {
+	again := time.NewTicker(socketAgain)
+	defer again.Stop()
+	for ctx.Err() == nil {
+		if err := s.serve(ctx); err != nil {
+			s.cond.Lost(fmt.Errorf("%w: correct status.socket or the rights of its folder", err))
+		}
+		select {
+		case <-ctx.Done():
+		case <-again.C:
+		}
+	}
+	return nil
+}
+
+// serve opens the socket and serves until that fails or ctx ends.
+func (s *statusServer) serve(ctx context.Context) error {
 	ln, err := s.listen()
 	if err != nil {
-		s.cond.Lost(fmt.Errorf("%w: correct status.socket or the rights of its folder", err))
-		<-ctx.Done()
-		return nil
+		return err
 	}
 	s.cond.Back()
 	mux := http.NewServeMux()
@@ -63,8 +79,7 @@ func (s *statusServer) Run(ctx context.Context) error {
 	stopped := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stopped()
 	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-		s.cond.Lost(fmt.Errorf("serve status: %w", err))
-		<-ctx.Done()
+		return fmt.Errorf("serve status: %w", err)
 	}
 	return nil
 }
@@ -138,9 +153,12 @@ func askStatus(ctx context.Context, socket string) ([]byte, error) {
 		return nil, fmt.Errorf("ask agent at %s: %w: is it running, and may you open the socket?", socket, errors.Unwrap(err))
 	}
 	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("ask agent at %s: it answers %s: is it of another version?", socket, res.Status)
+	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
-	if err != nil || res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask agent at %s: %s: %w", socket, res.Status, err)
+	if err != nil {
+		return nil, fmt.Errorf("ask agent at %s: %w", socket, err)
 	}
 	return body, nil
 }

@@ -84,7 +84,7 @@ func TestKeeperSavesWhatChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	k := &keeper{picture: station.NewPicture(time.Second), db: st.DB, log: slog.New(slog.DiscardHandler)}
+	k := &keeper{picture: station.NewPicture(time.Second), db: st.DB, cond: newBoard(slog.New(slog.DiscardHandler)).condition("picture")}
 	began := time.Now()
 	k.seen([]record.Row{{Hash: "b"}, {Hash: "a", Package: record.Package("P")}}, began)
 	if err := k.save(); err != nil {
@@ -101,7 +101,7 @@ func TestKeeperSavesWhatChanged(t *testing.T) {
 	if _, at, _ := st.DB.LoadPicture(); !at.Equal(began) {
 		t.Error("the same rows were written to the card again")
 	}
-	again := &keeper{picture: station.NewPicture(time.Second), db: st.DB, log: k.log}
+	again := &keeper{picture: station.NewPicture(time.Second), db: st.DB, cond: k.cond}
 	if err := again.load(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"os"
 )
 
 // readAuthorities reads a file of certificate authorities, nil for the system's own.
@@ -12,7 +11,7 @@ func readAuthorities(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(file)
+	pem, err := readBounded(file, maxConfig)
 	if err != nil {
 		return nil, fmt.Errorf("read certificate authority: %w", err)
 	}

@@ -64,7 +64,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		log.Info("cut off what was being written when the power failed", "bytes", n)
 	}
 	p.store.DB.EvidenceDays = c.Store.EvidenceDays
-	p.store.DB.FirstLook = time.Duration(c.Certyo.VerifyAfter[0])
+	p.store.DB.FirstLook = c.Certyo.VerifyAfter[0].value()
 	for _, add := range []func() error{
 		p.addBench,
 		p.addReaders,
@@ -90,8 +90,8 @@ func (p *parts) addBench() error {
 	if err != nil {
 		return err
 	}
-	refresh := time.Duration(p.cfg.MySQL.Refresh)
-	p.picture = station.NewPicture(max(3*refresh, time.Second))
+	refresh := p.cfg.MySQL.Refresh.value()
+	p.picture = station.NewPicture(max(3*refresh, 3*time.Second))
 	p.bench = station.NewBench(station.Config{
 		Rules: station.Rules{Package: pattern, Close: p.cfg.Packing.CloseCode, Undo: p.cfg.Packing.UndoCode},
 		Start: p.store.Journal.State(), Stamp: p.clock.now,
@@ -103,7 +103,7 @@ func (p *parts) addBench() error {
 
 func (p *parts) addReaders() error {
 	for _, r := range p.cfg.Readers {
-		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: time.Duration(r.Idle)}
+		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
 		reader := station.Reader{Port: port, Prefix: r.Prefix}
 		cond := p.board.condition("reader " + r.Name)
 		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
@@ -118,14 +118,14 @@ func (p *parts) addDatabase() error {
 	if err != nil {
 		return err
 	}
-	k := &keeper{picture: p.picture, db: p.store.DB, log: p.log}
+	k := &keeper{picture: p.picture, db: p.store.DB, cond: p.board.condition("picture")}
 	if err := k.load(); err != nil {
 		return err
 	}
 	p.add(k)
 	watcher, err := assign.NewWatcher(assign.WatcherConfig{
 		DB: db, Explain: mysql.Explain, Table: table, Station: p.cfg.Station.UUID, Condition: p.board.condition("mysql"),
-		Every: time.Duration(p.cfg.MySQL.Refresh), Kick: p.picture.Kick(), Seen: k.seen,
+		Every: p.cfg.MySQL.Refresh.value(), Kick: p.picture.Kick(), Seen: k.seen,
 	})
 	if err != nil {
 		return err
@@ -217,9 +217,9 @@ func (p *parts) addCertyo() error {
 	})
 	schedule := make([]time.Duration, len(c.VerifyAfter))
 	for i, d := range c.VerifyAfter {
-		schedule[i] = time.Duration(d)
+		schedule[i] = d.value()
 	}
-	p.add(deliver.New(deliver.Config{Batch: c.Batch, Linger: time.Duration(c.Linger), Schedule: schedule},
+	p.add(deliver.New(deliver.Config{Batch: c.Batch, Linger: c.Linger.value(), Schedule: schedule},
 		p.store.DB, ledger{p.store.DB}, client, deliver.Conditions{
 			Delivery: p.board.condition("certyo"), Verification: p.board.condition("verification"),
 			Anchoring: p.board.condition("anchoring"), Integrity: p.board.condition("integrity"),
@@ -244,7 +244,7 @@ func (p *parts) addFleet() error {
 	}
 	p.add(fleet.New(fleet.Config{
 		Broker: f.Broker, Environment: p.cfg.Environment, Station: p.cfg.Station.UUID, Name: p.cfg.Station.Name, Version: version,
-		Session: p.store.Session(), User: f.User, Password: f.PasswordFile.read, TLS: tlsConfig, Interval: time.Duration(f.Interval),
+		Session: p.store.Session(), User: f.User, Password: f.PasswordFile.read, TLS: tlsConfig, Interval: f.Interval.value(),
 	}, p.facts().health, p.board.condition("broker")))
 	return nil
 }

@@ -214,8 +214,11 @@ func (a *Agent) Command(ctx context.Context, args ...string) (stdout string, std
 // Status asks the running agent.
 func (a *Agent) Status(ctx context.Context) (map[string]any, error) {
 	out, errs, code, err := a.Command(ctx, "status", "--json", "--config", a.config)
-	if err != nil || code != 0 {
-		return nil, fmt.Errorf("ask status: exit %d: %s: %w", code, errs, err)
+	if err != nil {
+		return nil, fmt.Errorf("ask status: %w", err)
+	}
+	if code != 0 {
+		return nil, fmt.Errorf("ask status: exit %d: %s", code, errs)
 	}
 	var s map[string]any
 	return s, json.Unmarshal([]byte(out), &s)

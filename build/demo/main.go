@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"station-agent/build/bed"
 	"station-agent/build/servers"
@@ -27,12 +28,14 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := demo(ctx, *agent, *once)
-	if err != nil && ctx.Err() == nil {
+	if err := demo(ctx, *agent, *once); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
+
+// scriptTime bounds the script, so that a step that never comes ends the demo with what it waited for.
+const scriptTime = 80 * time.Second
 
 func demo(ctx context.Context, agent string, once bool) error {
 	show := newShow(os.Stdout)
@@ -67,7 +70,9 @@ func demo(ctx context.Context, agent string, once bool) error {
 	}
 	defer watch()
 
-	s := &script{Bed: b, show: show, ctx: ctx}
+	timed, cancel := context.WithTimeout(ctx, scriptTime)
+	defer cancel()
+	s := &script{Bed: b, show: show, ctx: timed}
 	report, err := s.play()
 	if err != nil {
 		return err
@@ -78,8 +83,12 @@ func demo(ctx context.Context, agent string, once bool) error {
 			return err
 		}
 	}
-	if code, took, err := b.Agent.Stop(); err != nil || code != 0 {
-		return fmt.Errorf("stop agent: exit %d after %v: %w", code, took, err)
+	code, took, err := b.Agent.Stop()
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return fmt.Errorf("stop agent: exit %d after %v", code, took)
 	}
 	fmt.Printf("demo: %s\n", report)
 	if !report.Clean() {

@@ -143,7 +143,7 @@ func (s *script) offline() error {
 		p.Cut()
 	}
 	s.show.line("world", "MySQL, Certyo and the broker can't be reached")
-	s.pause(1200 * time.Millisecond)
+	s.pause(3500 * time.Millisecond) // so long the rows that were read last count as fresh
 	return s.scans("PKG-2026-0003", "accepted offline", bed.Hash(5), "accepted offline", bed.Hash(6), "accepted offline",
 		bed.CloseCode, "accepted offline")
 }
