@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -59,9 +58,14 @@ func (b *board) problems() []fleet.Problem {
 	return list
 }
 
-// lost tells whether the thing called name is lost now.
-func (b *board) lost(name string) bool {
-	return slices.ContainsFunc(b.problems(), func(p fleet.Problem) bool { return p.Name == name })
+// failures counts how often the thing called name failed since it was lost, 0 if it isn't lost.
+func (b *board) failures(name string) uint64 {
+	for _, p := range b.problems() {
+		if p.Name == name {
+			return p.Count
+		}
+	}
+	return 0
 }
 
 // Lost says that the thing is away or wrong. The end of the program is none of its troubles.

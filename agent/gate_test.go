@@ -10,16 +10,21 @@ import (
 )
 
 // TestGate holds when the first write may go out: once capture is armed, or once it is plain that capture can't start
-// although MySQL answers; never while both are away.
+// although MySQL answers; never because both were away.
 func TestGate(t *testing.T) {
 	for name, c := range map[string]struct {
-		armed, captureLost, mysqlLost bool
-		want                          bool
+		armed     bool
+		capture   int // failures, one a second
+		mysqlBack int // after so many of them MySQL is back; 0: it was never away
+		want      bool
 	}{
-		"armed":                        {armed: true, want: true},
-		"nothing known yet":            {},
-		"capture can't start":          {captureLost: true, want: true},
-		"MySQL is away, so is capture": {captureLost: true, mysqlLost: true},
+		"armed":                                      {armed: true, want: true},
+		"nothing known yet":                          {},
+		"capture can't start":                        {capture: gateTries, want: true},
+		"capture failed once":                        {capture: 1},
+		"MySQL is away, so is capture":               {capture: 50, mysqlBack: 51},
+		"MySQL is back, capture has not tried again": {capture: 50, mysqlBack: 50},
+		"MySQL is back, capture still can't start":   {capture: 50 + gateTries, mysqlBack: 50, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -33,11 +38,15 @@ func TestGate(t *testing.T) {
 				if c.armed {
 					close(armed)
 				}
-				if c.captureLost {
-					capture.Lost(errors.New("no grant"))
-				}
-				if c.mysqlLost {
+				if c.mysqlBack > 0 {
 					mysql.Lost(errors.New("away"))
+				}
+				for n := range c.capture {
+					capture.Lost(errors.New("no grant"))
+					time.Sleep(time.Second)
+					if n+1 == c.mysqlBack {
+						mysql.Back()
+					}
 				}
 				time.Sleep(time.Hour)
 				synctest.Wait()

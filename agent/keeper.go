@@ -29,14 +29,20 @@ type keeper struct {
 
 const keepEvery = 5 * time.Second
 
-// load puts the rows that were kept on disk into the Picture; they are no read, so that the Picture stays offline.
+// load puts the rows that were kept on disk into the Picture; they are no read, so that the Picture stays offline. If they
+// can't be read, the bench starts without them.
 func (k *keeper) load() error {
 	rows, _, err := k.db.LoadPicture()
-	if err == nil && len(rows) > 0 {
+	switch {
+	case record.ClassOf(err) == record.StopHere:
+		return err
+	case err != nil:
+		k.cond.Lost(fmt.Errorf("%w: until MySQL answers, no item is known here", err))
+	case len(rows) > 0:
 		k.picture.Replace(rows, time.Time{})
 		k.saved = rows
 	}
-	return err
+	return nil
 }
 
 // seen takes one read of the rows.

@@ -47,6 +47,7 @@ type Bench struct {
 	picture *Picture
 	panel   Panel
 	session record.Session
+	parked  []record.Parked // at the start
 	reads   chan Read
 
 	told  chan struct{} // something is in ended
@@ -69,7 +70,7 @@ func NewBench(c Config, journal Journal, picture *Picture, panel Panel) *Bench {
 	}
 	return &Bench{
 		rules: c.Rules, stamp: c.Stamp, journal: journal, picture: picture, panel: panel,
-		session: c.Start.Session.Clone(), reads: make(chan Read, c.Queue), told: make(chan struct{}, 1),
+		session: c.Start.Session.Clone(), parked: c.Start.Parked, reads: make(chan Read, c.Queue), told: make(chan struct{}, 1),
 	}
 }
 
@@ -92,6 +93,9 @@ func (b *Bench) Ended(o record.Outcome, i record.Intent) {
 func (b *Bench) Run(ctx context.Context) error {
 	if b.session.Package != "" {
 		b.panel.Resume(b.session.Clone())
+	}
+	for _, p := range b.parked { // the lamp may have gone out before anybody looked
+		b.panel.CallBack(p)
 	}
 	for {
 		select {

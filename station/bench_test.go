@@ -312,3 +312,16 @@ func TestLogPanel(t *testing.T) {
 		}
 	}
 }
+
+// TestBenchCallsBackAfterRestart: the agent may have died between the outcome and the lamp.
+func TestBenchCallsBackAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parked := record.Parked{Intent: intentOf(1, "a", "P-1", "-"), Outcome: record.Outcome{Intent: 1, Result: record.OtherValue}}
+		r := newRig(t, record.State{Parked: []record.Parked{parked}})
+		r.start(t)
+		if len(r.called) != 1 || r.called[0].ID != 1 {
+			t.Errorf("called back: %v", r.called)
+		}
+		r.stop()
+	})
+}

@@ -52,6 +52,8 @@ type Decision struct {
 //	anything else                 unknown
 //
 // A row is added if a package is open and the row has none; it is a duplicate in the open package and a conflict in another.
+// What the row shows outranks what the session remembers: an item whose intent failed, and whose row was cleared since, is
+// added again.
 // online chooses between accepted and accepted offline. Decide changes neither s nor anything else.
 func Decide(s record.Session, rules Rules, tag record.Tag, view View, online bool) Decision {
 	d := decider{session: s, view: view, green: record.AcceptedOffline, scan: record.Scan{Tag: tag, Count: len(s.Items)}}
@@ -174,8 +176,13 @@ func (d *decider) takeOut(s record.Session) Decision {
 // item finds the row that code names.
 func (d *decider) item(code string) Decision {
 	if utf8.RuneCountInString(code) == hashLen {
-		if row, here := d.view.Lookup(code); here || d.holds(code) {
+		row, here := d.view.Lookup(code)
+		if here {
 			return d.add(row)
+		}
+		if d.holds(code) {
+			d.scan.Hash, d.scan.Package = code, d.session.Package
+			return d.refuse(record.Duplicate, "item %q is in package %q already", code, d.session.Package)
 		}
 	}
 	rows := d.view.ByEAN(code)
@@ -202,7 +209,7 @@ func (d *decider) holds(hash string) bool {
 
 // contains tells whether the row is in the open package, by whomever.
 func (d *decider) contains(row PictureRow) bool {
-	return d.holds(row.Hash) || d.session.Package != "" && row.Package != nil && *row.Package == d.session.Package
+	return d.session.Package != "" && row.Package != nil && *row.Package == d.session.Package
 }
 
 // add puts the row into the open package.
@@ -217,7 +224,9 @@ func (d *decider) add(row PictureRow) Decision {
 	case row.Package != nil:
 		return d.refuse(record.Conflict, "%s is in package %q and stays there", name(row), *row.Package)
 	}
-	s.Items = append(s.Items, record.Packed{Hash: row.Hash, Was: row.Package})
+	if !d.holds(row.Hash) {
+		s.Items = append(s.Items, record.Packed{Hash: row.Hash, Was: row.Package})
+	}
 	intent := record.Intent{Hash: row.Hash, Package: record.Package(s.Package), Replaces: row.May}
 	return d.accept(record.Added, s, []record.Intent{intent},
 		"%s is in package %q, which holds %s", name(row), s.Package, items(len(s.Items)))

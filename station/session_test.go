@@ -117,8 +117,10 @@ func TestSession(t *testing.T) {
 		{"P-1", "401", "accepted", "added", "P-1:c", "c→P-1 for -", "P-1", "c", "which holds 1 item"},
 		{"P-1", "400", "ambiguous", "", "=", "", "", "", `code "400" fits 2 items without a package`},
 		{"P-1", "405", "accepted", "added", "P-1:h", "h→P-1 for -", "P-1", "h", "which holds 1 item"}, // g is in it already, h is the only candidate
-		{"P-1:a", hash("a"), "duplicate", "", "=", "", "P-1", "a", "already"},
-		{"P-1:x", hash("x"), "duplicate", "", "=", "", "P-1", "x", "already"}, // has left the station since
+		{"P-1:f", hash("f"), "duplicate", "", "=", "", "P-1", "f", "already"},
+		{"P-1:a", hash("a"), "accepted", "added", "P-1:a", "a→P-1 for -", "P-1", "a", "which holds 1 item"}, // its intent failed, its row is free
+		{"P-1:d", hash("d"), "conflict", "", "=", "", "P-1", "d", `is in package "P-9" and stays there`},    // its intent met another package
+		{"P-1:x", hash("x"), "duplicate", "", "=", "", "P-1", "x", "already"},                               // has left the station since
 		{"P-1", hash("f"), "duplicate", "", "=", "", "P-1", "f", "already"},
 		{"P-1", "404", "duplicate", "", "=", "", "P-1", "f", "already"},
 		{"P-2", "404", "unknown", "", "=", "", "", "", "in another package already"},
