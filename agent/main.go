@@ -74,7 +74,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(runCommand(), statusCommand(), configCommand(), versionCommand())
+	root.AddCommand(runCommand(), statusCommand(), intentsCommand(), configCommand(), versionCommand())
 	return root
 }
 

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -38,10 +40,11 @@ type status struct {
 
 const socketAgain = 5 * time.Second // between two tries to open the socket
 
-// statusServer answers on the unix socket. Whoever may open the socket may look; nothing can be changed there.
+// statusServer answers on the unix socket. Whoever may open the socket may look, and drop what needs a person.
 type statusServer struct {
 	socket string
 	status func() status
+	drop   func(id uint64) error
 	cond   *condition
 }
 
@@ -74,6 +77,15 @@ func (s *statusServer) serve(ctx context.Context) error {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
 		_ = enc.Encode(s.status()) // the asker has gone: nobody to tell
+	})
+	mux.HandleFunc("POST /intents/{id}/drop", func(w http.ResponseWriter, r *http.Request) {
+		id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+		if err == nil {
+			err = s.drop(id)
+		}
+		if err != nil {
+			http.Error(w, oneLine(err.Error()), http.StatusConflict)
+		}
 	})
 	srv := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}
 	stopped := context.AfterFunc(ctx, func() { _ = srv.Close() })
@@ -108,19 +120,10 @@ func statusCommand() *cobra.Command {
 		Short: "Ask the running agent how its work is going",
 		Args:  noArgs,
 	}
-	file := configFlag(cmd)
-	socket := cmd.Flags().String("socket", "", "the agent's `SOCKET`, instead of the configuration's")
+	a := agentFlags(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print everything, as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		path := *socket
-		if path == "" {
-			c, err := loadConfig(*file)
-			if err != nil {
-				return err
-			}
-			path = c.Status.Socket
-		}
-		body, err := askStatus(cmd.Context(), path)
+		body, err := a.ask(cmd.Context(), http.MethodGet, "/status")
 		if err != nil {
 			return err
 		}
@@ -137,14 +140,31 @@ func statusCommand() *cobra.Command {
 	return cmd
 }
 
-func askStatus(ctx context.Context, socket string) ([]byte, error) {
+// agentAt says how to reach the running agent: by its socket, or by the configuration that names it.
+type agentAt struct{ config, socket *string }
+
+// agentFlags adds --config and --socket to cmd.
+func agentFlags(cmd *cobra.Command) agentAt {
+	return agentAt{configFlag(cmd), cmd.Flags().String("socket", "", "the agent's `SOCKET`, instead of the configuration's")}
+}
+
+// ask sends one request and gives the body of the answer.
+func (a agentAt) ask(ctx context.Context, method, path string) ([]byte, error) {
+	socket := *a.socket
+	if socket == "" {
+		c, err := loadConfig(*a.config)
+		if err != nil {
+			return nil, err
+		}
+		socket = c.Status.Socket
+	}
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/status", nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -153,12 +173,14 @@ func askStatus(ctx context.Context, socket string) ([]byte, error) {
 		return nil, fmt.Errorf("ask agent at %s: %w: is it running, and may you open the socket?", socket, errors.Unwrap(err))
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask agent at %s: it answers %s: is it of another version?", socket, res.Status)
-	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("ask agent at %s: %w", socket, err)
+	case res.StatusCode == http.StatusConflict:
+		return nil, errors.New(strings.TrimSpace(string(body)))
+	case res.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("ask agent at %s: it answers %s: is it of another version?", socket, res.Status)
 	}
 	return body, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -36,12 +37,20 @@ func TestStatus(t *testing.T) {
 	b := newBoard(slog.New(slog.DiscardHandler))
 	cond := b.condition("status socket")
 	ago := 3.0
-	s := &statusServer{socket: socket, cond: cond, status: func() status {
+	var dropped []uint64
+	drop := func(id uint64) error {
+		if id != 7 {
+			return fmt.Errorf("no assignment %d", id)
+		}
+		dropped = append(dropped, id)
+		return nil
+	}
+	s := &statusServer{socket: socket, cond: cond, drop: drop, status: func() status {
 		return status{
 			Health: fleet.Health{Version: "1.2.3", LastScanS: &ago, QueueRecords: 12, OldestUnsentS: 90,
 				Problems: []fleet.Problem{{Name: "mysql", Since: time.Now(), Text: "connect: refused", Count: 4}}},
 			State: fleet.Alert, Environment: "test", Station: "7d6f", Name: "bench 1", OpenPackage: "PKG-1", OpenItems: 2,
-			Parked: []record.Parked{{Intent: record.Intent{Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
+			Parked: []record.Parked{{Intent: record.Intent{ID: 7, Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
 		}
 	}}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -61,6 +70,18 @@ func TestStatus(t *testing.T) {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("status lacks %q: %d %s%s", want, code, out, errs)
 		}
+	}
+	if out, _, code := command(t, "intents", "--socket", socket); code != 0 || !strings.HasPrefix(out, `7: item abc for package "PKG-1": conflict: is in PKG-2`) {
+		t.Errorf("intents: %d %s", code, out)
+	}
+	if _, errs, code := command(t, "intents", "drop", "7", "--socket", socket); code != 0 || len(dropped) != 1 || dropped[0] != 7 {
+		t.Errorf("drop: %d %s %v", code, errs, dropped)
+	}
+	if _, errs, code := command(t, "intents", "drop", "8", "--socket", socket); code != exitFailed || !strings.Contains(errs, "no assignment 8") {
+		t.Errorf("drop of nothing: %d %s", code, errs)
+	}
+	if _, _, code := command(t, "intents", "drop", "x", "--socket", socket); code != exitUsage {
+		t.Errorf("drop of nonsense: %d", code)
 	}
 	out, _, _ = command(t, "status", "--json", "--socket", socket)
 	var back map[string]any

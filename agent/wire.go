@@ -250,11 +250,13 @@ func (p *parts) addFleet() error {
 }
 
 func (p *parts) addStatus() error {
-	p.add(&statusServer{socket: p.cfg.Status.Socket, status: p.facts().status, cond: p.board.condition("status socket")})
+	f := p.facts()
+	p.add(&statusServer{socket: p.cfg.Status.Socket, status: f.status, drop: f.drop, cond: p.board.condition("status socket")})
 	return nil
 }
 
 func (p *parts) addHousekeeping() error {
+	p.add(&attention{store: p.store, parked: p.board.condition("assignments"), dead: p.board.condition("refused records")})
 	p.add(&pruner{db: p.store.DB, clock: p.clock, log: p.log})
 	return nil
 }

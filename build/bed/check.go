@@ -17,7 +17,7 @@ import (
 // Report compares what was promised with what happened.
 type Report struct {
 	Scans    int // item scans that were answered green, by the journal
-	Assigned int // of these, how many the database shows as settled
+	Assigned int // of these, how many were settled: the database saw the write, or the value, or a newer step of the same item
 	Changes  int // committed row changes that this station owes a record for, by the database's triggers
 	Records  int // records at the stand-in, by distinct key
 	Anchored int // of these, anchored and proven to the agent, with the payload that it sent
@@ -133,12 +133,7 @@ func difference(a, b []Expected) []Expected {
 // checkScans holds that every green scan was settled exactly once: what the agent wrote into a row is what its intents for
 // that row asked for, each in its turn, none twice; a step may be missing only where a newer one took its place.
 func (b *Bed) checkScans(r *Report, changes []Change) error {
-	wrote := map[string][]string{}
-	for _, c := range changes {
-		if c.ByAgent {
-			wrote[*c.after.hash] = append(wrote[*c.after.hash], show(c.after.pkg))
-		}
-	}
+	rows := rowsOf(changes)
 	wanted := map[string][]step{}
 	outcomes := map[uint64]record.Result{}
 	err := store.ReplayDir(b.path("store"), func(e record.Entry) error {
@@ -147,7 +142,7 @@ func (b *Bed) checkScans(r *Report, changes []Change) error {
 			r.Scans++
 		}
 		for _, i := range e.Intents {
-			wanted[i.Hash] = append(wanted[i.Hash], step{show(i.Package), i.ID, green})
+			wanted[i.Hash] = append(wanted[i.Hash], step{pkg: show(i.Package), intent: i.ID, green: green})
 		}
 		if e.Outcome != nil {
 			outcomes[e.Outcome.Intent] = e.Outcome.Result
@@ -158,20 +153,62 @@ func (b *Bed) checkScans(r *Report, changes []Change) error {
 		return fmt.Errorf("read journal: %w", err)
 	}
 	for hash, steps := range wanted {
-		if !follows(wrote[hash], steps, outcomes) {
-			r.fault("row %s: wrote %v for %v with outcomes %v", hash, wrote[hash], steps, outcomes)
+		for i := range steps {
+			steps[i].result = outcomes[steps[i].intent]
+		}
+		row := rows[hash]
+		if row == nil {
+			row = &history{}
+		}
+		if !row.follows(row.wrote, steps) || !row.shows(steps) {
+			r.fault("row %s: wrote %v and shows %s for %v", hash, row.wrote, row.now, steps)
+			continue
 		}
 		for _, s := range steps {
-			if res := outcomes[s.intent]; s.green && (res == record.Settled || res == record.SameValue || res == record.Superseded) {
+			if s.green && s.done() {
 				r.Assigned++
 			}
 		}
-		delete(wrote, hash)
 	}
-	for hash, list := range wrote {
-		r.fault("row %s: the agent wrote %v that nobody asked for", hash, list)
+	for hash, row := range rows {
+		if len(row.wrote) > 0 && wanted[hash] == nil {
+			r.fault("row %s: the agent wrote %v that nobody asked for", hash, row.wrote)
+		}
 	}
 	return nil
+}
+
+// history is what the database saw of one row's package.
+type history struct {
+	wrote   []string        // by the agent, in order
+	held    map[string]bool // every value there ever was
+	now     string
+	gone    bool // deleted
+	foreign bool // somebody else wrote it too
+}
+
+func rowsOf(changes []Change) map[string]*history {
+	rows := map[string]*history{}
+	for _, c := range changes {
+		if c.after.hash == nil {
+			rows[*c.before.hash].gone = true
+			continue
+		}
+		row := rows[*c.after.hash]
+		if row == nil {
+			row = &history{held: map[string]bool{}}
+			rows[*c.after.hash] = row
+		}
+		row.now, row.gone = show(c.after.pkg), false
+		row.held[row.now] = true
+		switch {
+		case c.ByAgent:
+			row.wrote = append(row.wrote, row.now)
+		case c.Op == "update" && !record.Same(c.before.pkg, c.after.pkg):
+			row.foreign = true
+		}
+	}
+	return rows
 }
 
 // step is one intent of a row.
@@ -179,6 +216,12 @@ type step struct {
 	pkg    string
 	intent uint64
 	green  bool
+	result record.Result // "" while it is open
+}
+
+// done tells whether the step ended as it was promised.
+func (s step) done() bool {
+	return s.result == record.Settled || s.result == record.SameValue || s.result == record.Superseded
 }
 
 func show(v record.Value) string {
@@ -188,16 +231,37 @@ func show(v record.Value) string {
 	return *v
 }
 
-// follows tells whether the writes are the steps in order. A settled step must have its write; one that found the value
-// already, or was superseded, may have one (the agent died between the row and the journal); others must not.
-func follows(writes []string, steps []step, outcomes map[uint64]record.Result) bool {
+// follows tells whether the writes are the steps in order. A settled step has its write. One that found its value may lack
+// it, if the row held that value before; one that was superseded may lack it, if a newer step follows; either may have it,
+// because the agent died between the row and the journal. One that was parked or is still open has none, or at most that.
+func (h *history) follows(writes []string, steps []step) bool {
 	if len(steps) == 0 {
 		return len(writes) == 0
 	}
-	s, res := steps[0], outcomes[steps[0].intent]
-	if res != record.Settled && follows(writes, steps[1:], outcomes) {
+	s, rest := steps[0], steps[1:]
+	mayLack := s.result != record.Settled
+	switch s.result {
+	case record.SameValue:
+		mayLack = h.held[s.pkg]
+	case record.Superseded:
+		mayLack = len(rest) > 0
+	}
+	if mayLack && h.follows(writes, rest) {
 		return true
 	}
-	may := res == record.Settled || res == record.SameValue || res == record.Superseded || res == ""
-	return may && len(writes) > 0 && writes[0] == s.pkg && follows(writes[1:], steps[1:], outcomes)
+	return (s.done() || s.result == "") && len(writes) > 0 && writes[0] == s.pkg && h.follows(writes[1:], rest)
+}
+
+// shows tells whether the row shows what its last settled step wanted. Where somebody else wrote too, or the row is gone,
+// it can't be told.
+func (h *history) shows(steps []step) bool {
+	if h.gone || h.foreign {
+		return true
+	}
+	for _, s := range slices.Backward(steps) {
+		if s.result == record.Settled || s.result == record.SameValue {
+			return h.now == s.pkg
+		}
+	}
+	return true
 }

@@ -106,6 +106,14 @@ func TestFleetSeesTheWork(t *testing.T) {
 	s.clean()
 }
 
+// version is what the binary says of itself.
+func (s *site) version() string {
+	s.t.Helper()
+	out, _, _, err := s.Agent.Command(s.ctx, "version")
+	s.must(err)
+	return strings.Fields(out)[1]
+}
+
 // TestConnectionsNameTheStation holds that whoever looks at the server sees who is connected.
 func TestConnectionsNameTheStation(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, plain *servers.Database) {
@@ -115,7 +123,7 @@ func TestConnectionsNameTheStation(t *testing.T) {
 		}
 		s := newSite(t, db)
 		s.started()
-		for name, want := range map[string]string{"program_name": "station-agent", "station": bed.Station} {
+		for name, want := range map[string]string{"program_name": "station-agent", "program_version": s.version(), "station": bed.Station} {
 			var n int
 			s.must(db.Root().QueryRowContext(s.ctx, "SELECT COUNT(*) FROM performance_schema.session_connect_attrs WHERE attr_name = ? AND attr_value = ?",
 				name, want).Scan(&n))

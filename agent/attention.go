@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"station-agent/store"
+)
+
+// attention makes what needs a person a problem that status and fleet see: assignments that went wrong after green, and
+// records that Certyo refused for good. Both stay until somebody acts.
+type attention struct {
+	store        *store.Store
+	parked, dead *condition
+
+	lastParked listed // as reported
+	lastDead   int    // how many dead letters were reported
+}
+
+// listed tells one list of parked intents from another.
+type listed struct {
+	count  int
+	newest uint64
+}
+
+// Run looks each second until ctx ends.
+func (a *attention) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		a.lookAtParked()
+		a.lookAtDead()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *attention) lookAtParked() {
+	list := a.store.Journal.State().Parked
+	now := listed{count: len(list)}
+	for _, p := range list {
+		now.newest = max(now.newest, p.ID)
+	}
+	switch {
+	case now == a.lastParked:
+		return
+	case len(list) == 0:
+		a.parked.Back()
+	default:
+		a.parked.Lost(fmt.Errorf("%d assignments need a person, first item %s for package %s: %s: look at the item, then station-agent intents drop %d",
+			len(list), list[0].Hash, show(list[0].Package), list[0].Outcome.Text, list[0].ID))
+	}
+	a.lastParked = now
+}
+
+var errFirst = errors.New("the first is enough")
+
+func (a *attention) lookAtDead() {
+	n := a.store.DB.Stats().DeadLetters
+	if n == a.lastDead {
+		return
+	}
+	a.lastDead = n
+	var first store.DeadLetter
+	err := a.store.DB.DeadLetters(func(d store.DeadLetter) error { first = d; return errFirst })
+	switch {
+	case err == nil:
+		a.dead.Back()
+	case errors.Is(err, errFirst):
+		a.dead.Lost(fmt.Errorf("%d records were refused for good and are kept, first %s of %s: %s", n, first.ID, first.Collection, first.Refusal))
+	default:
+		a.dead.Lost(fmt.Errorf("%d records were refused for good; read dead letters: %w", n, err))
+	}
+}
