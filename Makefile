@@ -22,6 +22,10 @@ test: $(OUT)/station-agent ## unit tests, import rules, end-to-end tests on real
 crash: $(OUT)/station-agent ## kill the real agent at random moments; ROUNDS=500
 	@ROUNDS=$(or $(ROUNDS),500) $(GO) test -count=1 -timeout 0 -run '^TestCrash' -v ./build/e2e
 
+.PHONY: race
+race: ## the race detector over everything that needs no server (wants a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -count=1 ./agent ./station/... ./store/record ./uplink/capture ./uplink/certyo ./uplink/deliver ./uplink/uplinktest
+
 .PHONY: lint
 lint: ## gofmt, vet for every target, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not gofmt-ed:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
