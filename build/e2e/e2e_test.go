@@ -19,19 +19,23 @@ var binary string
 
 func TestMain(m *testing.M) {
 	binary = os.Getenv("STATION_AGENT_BINARY")
-	if binary == "" {
-		dir, err := os.MkdirTemp("", "e2e")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "station-agent")
-		if out, err := exec.Command("go", "build", "-o", binary, "../../agent").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build agent: %v\n%s", err, out)
-			os.Exit(1)
-		}
+	if binary != "" {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "build agent:", err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "station-agent")
+	code := 1
+	if out, err := exec.Command("go", "build", "-o", binary, "../../agent").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build agent: %v\n%s", err, out)
+	} else {
+		code = m.Run()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 // site is a bed with the test's clock and its complaints.
