@@ -5,7 +5,7 @@ STATION_AGENT_LOUD=$(mktemp)
 export STATION_AGENT_LOUD
 STATION_AGENT_BINARY=$PWD/build/out/station-agent
 export STATION_AGENT_BINARY
-go test -p 2 -count=1 -timeout 30m ./...
+go test -p 2 -count=1 -timeout 15m ./...
 code=$?
 sort -u "$STATION_AGENT_LOUD" >&2
 rm -f "$STATION_AGENT_LOUD"

@@ -84,7 +84,10 @@ func receive[T any](t *testing.T, ch <-chan T, what string) T {
 // awaitState reads messages until the station is in mode.
 func awaitState(t *testing.T, messages <-chan mqtt.Message, mode fleet.Mode) (fleet.State, mqtt.Message) {
 	t.Helper()
-	for {
+	for began := time.Now(); ; {
+		if time.Since(began) > 30*time.Second { // healths go on coming
+			t.Fatalf("waited in vain for state %s", mode)
+		}
 		m := receive(t, messages, "state "+string(mode))
 		if !strings.HasSuffix(m.Topic(), "/state") {
 			continue
