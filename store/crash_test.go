@@ -23,6 +23,13 @@ func TestMain(m *testing.M) {
 	if what == "" {
 		os.Exit(m.Run())
 	}
+	if what == "small card" {
+		if err := smallCard(os.Getenv(childFolder)); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
 	s, err := Open(os.Getenv(childFolder), here, testNow)
 	if err == nil && what == "work" {
 		err = work(s)

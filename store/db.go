@@ -25,7 +25,8 @@ type DB struct {
 
 	bolt           *bolt.DB
 	path           string
-	limit          int64 // bytes in use from which Put refuses; an eighth stays for what goes out
+	limit          int64                            // bytes in use from which Put refuses; an eighth stays for what goes out
+	free           func(path string) (int64, error) // bytes on the card; tests set it
 	now            func() record.Stamp
 	session        uint64
 	changed, proof chan struct{}
@@ -46,6 +47,7 @@ type Stats struct {
 	Accepted         uint64    `json:"accepted"`                   // ever
 	DeadLetters      int       `json:"dead_letters"`
 	Mismatches       int       `json:"mismatches"` // in the ledger, last seen as record.Mismatch
+	EvidenceBytes    int64     `json:"evidence_bytes"`
 	FileBytes        int64     `json:"-"`
 }
 
@@ -67,7 +69,7 @@ const (
 
 // openDB opens the file and makes it if the store is new.
 func openDB(path, id string, now func() record.Stamp) (*DB, error) {
-	d := &DB{FirstLook: 2 * time.Minute, EvidenceDays: 90, path: path, limit: maxFile / 8 * 7, now: now,
+	d := &DB{FirstLook: 2 * time.Minute, EvidenceDays: 90, path: path, limit: maxFile / 8 * 7, free: freeSpace, now: now,
 		changed: make(chan struct{}, 1), proof: make(chan struct{}, 1)}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

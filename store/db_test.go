@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -108,10 +109,10 @@ func TestTheWayOfARecord(t *testing.T) {
 	check := func() {
 		t.Helper()
 		got := s.DB.Stats()
-		if got.QueueBytes == 0 || got.FileBytes == 0 {
+		if got.QueueBytes == 0 || got.FileBytes == 0 || got.EvidenceBytes == 0 {
 			t.Fatalf("%+v", got)
 		}
-		got.QueueBytes, got.FileBytes = 0, 0
+		got.QueueBytes, got.FileBytes, got.EvidenceBytes = 0, 0, 0
 		if got != want {
 			t.Fatalf("got  %+v\nwant %+v", got, want)
 		}
@@ -163,8 +164,8 @@ func TestPruneDropsOldEvidenceOnly(t *testing.T) {
 	if got, err := s.DB.Prune(at.AddDate(0, 0, 91)); got != n-1 || err != nil {
 		t.Fatal(got, err)
 	}
-	if s.DB.Stats().Unanchored != 1 {
-		t.Fatal("the ledger was pruned")
+	if st := s.DB.Stats(); st.Unanchored != 1 || st.EvidenceBytes != 0 {
+		t.Fatalf("the ledger was pruned, or the count is wrong: %+v", st)
 	}
 }
 
@@ -317,6 +318,9 @@ func TestAFullStoreLetsOut(t *testing.T) {
 	s.DB.limit = pageSize
 	err := s.DB.Put(group(10, 11))
 	if !errors.Is(err, ErrFull) || record.ClassOf(err) != record.Again || len(head(t, s.DB)) != 10 {
+		t.Fatal(err)
+	}
+	if !strings.Contains(err.Error(), "MiB are in use") {
 		t.Fatal(err)
 	}
 	ok(t, s.DB.Settle([]record.Delivery{{Seq: 1, Receipt: &record.Receipt{}}}))

@@ -7,6 +7,8 @@
 //   - The position never passes a change: DB.Put takes position, records and shadow in one transaction or not at all.
 //   - Nothing is forgotten before it is confirmed: an intent leaves the journal by an Outcome only, a record leaves the
 //     outbox with a receipt or a refusal only, and a refused one stays listed.
+//   - Capture pauses before a scan is refused: DB.Put leaves room on the card and in the file, and the journal gives up its
+//     history before it gives up an entry.
 //
 // It never merges the two files in one transaction, never guesses past damage, never retries a failed flush as if nothing
 // had happened, and never logs: every error names the path, the reason and what to do.

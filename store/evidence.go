@@ -11,7 +11,8 @@ import (
 // pruneStep is how many pieces of evidence one transaction drops, so that nobody waits long behind it.
 const pruneStep = 256
 
-// Evidence is what stays of a record once its anchoring is proven. Payload and Answer are kept to the byte.
+// Evidence is what stays of a record once its anchoring is proven, for EvidenceDays (see Prune) and as long as all of it
+// takes no more than about half of the room (see Look). Payload and Answer are kept to the byte.
 type Evidence struct {
 	Seq     uint64          `json:"seq"`
 	Record  record.Record   `json:"record"`
@@ -28,7 +29,10 @@ func (t *txn) keep(u unproven, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	return t.bucket(evidenceBucket).Put(timeKey(at, u.Seq), v)
+	t.stats.EvidenceBytes += int64(len(v))
+	b := t.bucket(evidenceBucket)
+	b.FillPercent = 1 // keys only grow while the clock does
+	return b.Put(timeKey(at, u.Seq), v)
 }
 
 // Evidence gives f all that is kept, oldest first. F must not write to the DB.
@@ -67,15 +71,25 @@ func (d *DB) Prune(now time.Time) (dropped int, err error) {
 }
 
 func (t *txn) prune(limit time.Time) (n int, err error) {
-	c := t.bucket(evidenceBucket).Cursor()
-	for k, _ := c.First(); k != nil && n < pruneStep; k, _ = c.First() {
-		if at, _ := splitTimeKey(k); !at.Before(limit) {
+	for ; n < pruneStep; n++ {
+		k, _ := t.bucket(evidenceBucket).Cursor().First()
+		if at, _ := splitTimeKey(k); k == nil || !at.Before(limit) {
 			return n, nil
 		}
-		if err := c.Delete(); err != nil {
+		if _, err := t.dropOldest(); err != nil {
 			return n, err
 		}
-		n++
 	}
 	return n, nil
+}
+
+// dropOldest drops the oldest piece of evidence and tells whether there was one.
+func (t *txn) dropOldest() (some bool, err error) {
+	c := t.bucket(evidenceBucket).Cursor()
+	k, v := c.First()
+	if k == nil {
+		return false, nil
+	}
+	t.stats.EvidenceBytes = max(0, t.stats.EvidenceBytes-int64(len(v)))
+	return true, c.Delete()
 }

@@ -26,6 +26,7 @@ type Identity struct {
 	Database    string `json:"database"` // address and schema, "127.0.0.1:3306/external"
 }
 
+// String names all three for a person.
 func (i Identity) String() string {
 	return fmt.Sprintf("environment %q, station %q, database %q", i.Environment, i.Station, i.Database)
 }

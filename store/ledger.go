@@ -71,7 +71,8 @@ func (d *DB) Due(now time.Time, max int) (due []record.Unproven, next time.Time,
 
 // Look notes what verifications said. Anchored moves a record from the ledger to the evidence; anything else counts the
 // look, keeps its state and answer and sets the next due time. Zero means that it is not looked at again by itself: it
-// stays in the ledger and its counts. What is not in the ledger any more is passed over.
+// stays in the ledger and its counts. What is not in the ledger any more is passed over. Evidence that takes more than
+// about half of the room loses its oldest pieces in the same transaction, a few hundred at most.
 func (d *DB) Look(looks []record.Look) error {
 	at := d.now().Wall
 	err := d.update(func(t *txn) error {
@@ -80,7 +81,7 @@ func (d *DB) Look(looks []record.Look) error {
 				return fmt.Errorf("note look at record %d: %w", l.Seq, err)
 			}
 		}
-		return nil
+		return d.trim(t)
 	})
 	if err == nil {
 		signal(d.proof)

@@ -28,8 +28,8 @@ func (d *DB) Position() (p record.Position, err error) {
 }
 
 // Put takes in a group: records to the end of the outbox, rows into the shadow, and the position, in one transaction. A
-// zero position leaves the stored one. When the file is nearly full it returns ErrFull, so that what is in the store can
-// still go out.
+// zero position leaves the stored one. When the file or its card is nearly full it returns ErrFull, so that scans are still
+// taken and what is in the store can still go out.
 func (d *DB) Put(g record.Group) error { return d.put(g, false) }
 
 // PutSnapshot is Put for the last group of a snapshot: it ends the run of BeginSnapshot in the same transaction.
@@ -76,15 +76,6 @@ func (d *DB) put(g record.Group, endSnapshot bool) error {
 		signal(d.changed)
 	}
 	return err
-}
-
-// room refuses what comes in when the file is nearly full, so that receipts and evidence still find a place.
-func (d *DB) room(t *txn) error {
-	used := t.Size() - int64(d.bolt.Stats().FreePageN)*pageSize
-	if used > d.limit {
-		return fmt.Errorf("put records into %s: %w (%d MiB): capture goes on when records have gone out", d.path, ErrFull, used>>20)
-	}
-	return nil
 }
 
 func (t *txn) queue(at time.Time, r record.Record) error {
@@ -186,7 +177,9 @@ func (t *txn) refuse(q record.Queued, refusal string, at time.Time) error {
 		return err
 	}
 	t.stats.DeadLetters++
-	return t.bucket(refusedBucket).Put(sequenceKey(q.Seq), v)
+	b := t.bucket(refusedBucket)
+	b.FillPercent = 1 // keys mostly grow
+	return b.Put(sequenceKey(q.Seq), v)
 }
 
 // DeadLetters gives f every refused record, oldest first. F must not write to the DB.

@@ -22,7 +22,9 @@ func (d *DB) SavePicture(rows []record.Row, at time.Time) error {
 	return d.update(func(t *txn) error { return t.bucket(pictureBucket).Put([]byte("rows"), v) })
 }
 
-// LoadPicture gives the rows that were saved last and when they were read, nothing and zero if none were.
+// LoadPicture gives the rows that were saved last and when they were read, nothing and zero if none were. A damaged value
+// is ErrDamaged of class record.Again: the bench goes on without and the next SavePicture replaces it. Only a page that
+// can't be read is of class record.Stop.
 func (d *DB) LoadPicture() ([]record.Row, time.Time, error) {
 	var p picture
 	err := d.view(func(t *txn) error {

@@ -25,7 +25,8 @@ func (j *Journal) path(name string) string { return filepath.Join(j.dir, name) }
 //  4. rename it and flush the folder: from here on it is the last segment
 //  5. remove what is older than the newest eight
 //
-// A full card is met in step 2: it leaves the journal as it was, and the next entry tries again.
+// A full card is met in step 2: history makes room; when there is none left, the journal stays as it was and the next entry
+// tries again.
 func (j *Journal) rotate(need int) error {
 	if j.durable != j.written {
 		if err := j.flush(); err != nil {
@@ -68,7 +69,8 @@ func (j *Journal) checkpoint() ([]byte, record.Entry, error) {
 	return appendFrame(b, e.Seq, s.Seq, payload), e, err
 }
 
-// blank gives a file of zeros with room for at least need bytes and half a segment, the spare one if it will do.
+// blank gives a file of zeros with room for at least need bytes and half a segment, the spare one if it will do. On a full
+// card it takes the room of segments that are only history, the oldest first.
 func (j *Journal) blank(need int) (temp string, f file, size int64, err error) {
 	size = (int64(need) + segmentSize/2 + segmentSize - 1) / segmentSize * segmentSize
 	if j.spare != nil && size == segmentSize {
@@ -77,6 +79,9 @@ func (j *Journal) blank(need int) (temp string, f file, size int64, err error) {
 	}
 	temp = j.path(nextName)
 	f, err = zeroFile(j.open, temp, size)
+	for noRoom(err) && j.removeOldest() {
+		f, err = zeroFile(j.open, temp, size)
+	}
 	return temp, f, size, err
 }
 
@@ -108,6 +113,12 @@ func (j *Journal) prepare() {
 		j.spare = f
 		j.writing.Unlock()
 	}
+}
+
+// removeOldest drops the oldest segment that isn't the last and tells whether there was one.
+func (j *Journal) removeOldest() bool {
+	names, err := segments(j.dir)
+	return err == nil && len(names) > 1 && os.Remove(j.path(segmentName(names[0]))) == nil
 }
 
 // removeOld drops segments behind the newest eight. One that can't be removed now is tried again at the next rotation.

@@ -15,7 +15,7 @@ var (
 	ErrForeign = errors.New("it was made for another place")
 	ErrNewer   = errors.New("its format is newer than this program")
 	ErrDamaged = errors.New("it is damaged")
-	ErrFull    = errors.New("the store is full") // Put only: capture pauses, the rest works on
+	ErrFull    = errors.New("the store is full") // file or card; Put only: capture pauses, the rest works on
 )
 
 const (

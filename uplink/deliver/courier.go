@@ -6,15 +6,18 @@
 // It promises
 //
 //   - Nothing is forgotten before it is confirmed: a record is settled only with Certyo's receipt for it, or with a refusal
-//     of this very record by an endpoint that is known to take others.
+//     of this very record in a round in which another one was accepted.
 //   - One change, one key: a record whose fate is unknown is posted again as it was, under the same idempotency key.
 //   - Order per row: a batch begins at the oldest record that isn't settled and holds the records behind it without a gap,
 //     and one request ends before the next begins. So no record is posted before one of its row that is older and
-//     unanswered, only with it or after it.
+//     unanswered, only with it or after it. One thing breaks this from outside: an answer that accepts some records of a
+//     request and leaves others open can let a younger change of a row pass. From the first such answer on, no request of
+//     this run holds two changes of a row.
 //   - Verification never delays delivery: the two run side by side and share nothing but the service.
 //
 // When a batch is refused, it is split until the bad records are alone. If all of it is refused alike, the fault is not in
-// the records (a wrong tenant, say): nothing is parked, all is held and said.
+// the records (a wrong tenant, say): nothing is parked, all is held and said. So is a record that is refused alone, until
+// one behind it is accepted.
 //
 // It never sends a record again by itself once it was accepted, not even one whose stored hash differs from ours.
 package deliver
@@ -48,6 +51,8 @@ type Ledger interface {
 	Due(now time.Time, max int) (due []record.Unproven, next time.Time, err error)
 	// Look notes what verifications said.
 	Look([]record.Look) error
+	// Mismatches counts the records in it whose last look said record.Mismatch, also of earlier runs.
+	Mismatches() int
 	// Changed signals after records came in. It holds one signal.
 	Changed() <-chan struct{}
 }
@@ -115,7 +120,8 @@ type Courier struct {
 	conds  Conditions
 
 	// delivery's own
-	takes bool      // this endpoint accepted a record in this run
+	mixed bool      // an answer of this run left records open and accepted others
+	held  bool      // the last round refused records and accepted none
 	alike time.Time // when a whole batch was last found refused alike, zero if not
 
 	// verification's own

@@ -13,6 +13,9 @@ import (
 // splitting takes two requests a record.
 const splitAgain = 10 * time.Minute
 
+// heldReach is how many times the bytes of a request are read while refused records are held.
+const heldReach = 4
+
 // deliver is the loop from the outbox to Certyo.
 func (c *Courier) deliver(ctx context.Context) error {
 	var wait backoff
@@ -45,17 +48,21 @@ func (c *Courier) deliver(ctx context.Context) error {
 
 // gather waits for records and lets few of them linger for company. It returns nothing if ctx ended.
 func (c *Courier) gather(ctx context.Context, linger time.Duration) ([]record.Queued, error) {
+	reach := c.cfg.MaxBytes
+	if c.held { // a large record must not be all that is seen
+		reach *= heldReach
+	}
 	var patience <-chan time.Time
 	for {
-		head, err := c.outbox.Head(c.cfg.Batch, c.cfg.MaxBytes)
+		head, err := c.outbox.Head(c.cfg.Batch, reach)
 		if err != nil {
 			return nil, fmt.Errorf("read outbox: %w", err)
 		}
-		batch, full := c.cut(head)
-		if full || len(batch) > 0 && linger <= 0 {
-			return batch, nil
+		n, full := c.cut(head)
+		if full || n > 0 && linger <= 0 {
+			return head, nil
 		}
-		if len(batch) > 0 && patience == nil {
+		if n > 0 && patience == nil {
 			timer := time.NewTimer(linger)
 			defer timer.Stop()
 			patience = timer.C
@@ -70,27 +77,29 @@ func (c *Courier) gather(ctx context.Context, linger time.Duration) ([]record.Qu
 	}
 }
 
-// cut makes a batch of head: within the limit of bytes, and no key twice, as a doubled one would be refused. It is full if
-// it leaves something out or waiting would add little.
-func (c *Courier) cut(head []record.Queued) (batch []record.Queued, full bool) {
-	size, keys := 0, make(map[string]bool, len(head))
+// cut tells how many records of head make a request: within the limit of bytes, no key twice, as a doubled one would be
+// refused, and, once an answer was mixed, no row twice. It is full if something is left out or waiting would add little.
+func (c *Courier) cut(head []record.Queued) (n int, full bool) {
+	type row struct{ database, collection, id string }
+	size, keys, rows := 0, make(map[string]bool, len(head)), map[row]bool{}
 	for i, q := range head {
 		size += len(q.Payload)
-		if i > 0 && size > c.cfg.MaxBytes || keys[q.Key] {
-			return head[:i], true
+		r := row{q.Database, q.Collection, q.ID}
+		if i > 0 && size > c.cfg.MaxBytes || keys[q.Key] || rows[r] {
+			return i, true
 		}
-		keys[q.Key] = true
+		keys[q.Key], rows[r] = true, c.mixed
 	}
-	return head, len(head) >= c.cfg.Batch || size >= c.cfg.MaxBytes/2
+	return len(head), len(head) >= c.cfg.Batch || size >= c.cfg.MaxBytes/2
 }
 
-// send posts one batch, settles what was answered and tells whether anything was.
-func (c *Courier) send(ctx context.Context, batch []record.Queued) (progress bool, err error) {
+// send posts the first of head, settles what was answered and tells whether anything was.
+func (c *Courier) send(ctx context.Context, head []record.Queued) (progress bool, err error) {
 	if time.Since(c.alike) < splitAgain {
-		batch = batch[:1]
+		head = head[:1]
 	}
-	r := newRound(c.certyo, batch)
-	posting := r.post(ctx, 0, len(batch))
+	r := newRound(c.certyo, head)
+	posting := c.post(ctx, r, head)
 	deliveries, held := c.conclude(r)
 	if len(deliveries) > 0 {
 		if err := c.outbox.Settle(deliveries); err != nil {
@@ -103,30 +112,46 @@ func (c *Courier) send(ctx context.Context, batch []record.Queued) (progress boo
 	return len(deliveries) > 0, held
 }
 
-// conclude decides which answers count. Receipts always do. A refusal counts if the endpoint is known to take records:
-// from this very batch, or, for one that stands alone, from this run. Otherwise the refused are held.
-func (c *Courier) conclude(r *round) (deliveries []record.Delivery, held error) {
-	accepted, refused, reason := r.count()
-	probe := !c.alike.IsZero() && len(r.answers) == 1
-	if accepted > 0 {
-		c.takes, c.alike = true, time.Time{}
+// post makes one request of head, and the next ones only as long as everything is refused: a record that can't share a
+// request with those behind it finds its company there.
+func (c *Courier) post(ctx context.Context, r *round, head []record.Queued) error {
+	for from := 0; from < len(head); {
+		n, _ := c.cut(head[from:])
+		if err := r.post(ctx, from, from+n); err != nil {
+			return err
+		}
+		if accepted, _, _ := r.count(); accepted > 0 {
+			return nil
+		}
+		from += n
 	}
-	parks := accepted > 0 || c.takes && len(r.answers) == 1 && !probe
+	return nil
+}
+
+// conclude decides which answers count. Receipts always do. A refusal counts if another record was accepted in the same
+// round: that shows that the fault is in the record. Otherwise the refused are held, also one that stands alone: it is
+// posted again, soon with records behind it.
+func (c *Courier) conclude(r *round) (deliveries []record.Delivery, held error) {
+	c.mixed = c.mixed || r.mixed
+	accepted, refused, reason := r.count()
+	if accepted > 0 {
+		c.alike = time.Time{}
+	}
 	for i, a := range r.answers {
-		if a.Receipt == nil && (a.Refusal == "" || !parks) {
+		if a.Receipt == nil && (a.Refusal == "" || accepted == 0) {
 			continue
 		}
 		a.Seq = r.seqs[i]
 		deliveries = append(deliveries, a)
 	}
-	if refused == 0 || parks {
+	if c.held = refused > 0 && accepted == 0; !c.held {
 		return deliveries, nil
 	}
-	if !probe && len(r.answers) > 1 && refused == len(r.answers) {
+	if refused > 1 && refused == len(r.answers) {
 		c.alike = time.Now()
 	}
-	return deliveries, fmt.Errorf("%w (%d of them): %s: nothing is parked; check tenant, client and address of Certyo",
-		errAlike, refused, reason)
+	return nil, fmt.Errorf("%w (%d of them): %s: nothing is parked until Certyo accepts another record; "+
+		"check tenant, client and address of Certyo", errAlike, refused, reason)
 }
 
 var (

@@ -2,7 +2,7 @@ package deliver
 
 import (
 	"errors"
-	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -63,57 +63,19 @@ func TestABadRecordIsParkedAlone(t *testing.T) {
 				if b.parked[0].Seq != 3 || b.parked[1].Seq != 5 || b.delivery.says() != "" {
 					t.Fatalf("%+v, delivery: %s", b.parked, b.delivery.says())
 				}
-				b.Put(items("bad")...) // alone, but the endpoint is known to take records
-				b.after(0, "0/3/4/0")
+				b.Put(items("bad")...) // alone: it waits for company, whatever was taken before
+				b.after(time.Hour, "1/2/4/0")
+				if !strings.Contains(b.delivery.says(), "nothing is parked") {
+					t.Fatal(b.delivery.says())
+				}
+				b.Put(items("e")...)
+				b.after(longestWait, "0/3/5/0")
+				if b.delivery.says() != "" {
+					t.Fatal(b.delivery.says())
+				}
 			})
 		})
 	}
-}
-
-func TestRefusedAlikeParksNothing(t *testing.T) {
-	for name, post := range map[string]func([]record.Record) ([]record.Delivery, error){
-		"request refused": whole(func(record.Record) bool { return true }),
-		"results say so":  each(func(record.Record) string { return "unknown tenant" }),
-	} {
-		for _, n := range []int{1, 2, 7} {
-			t.Run(fmt.Sprint(name, n), func(t *testing.T) {
-				run(t, Config{}, func(b *bench) {
-					b.still(func() { b.post = post })
-					b.Put(items(strings.Fields("a b c d e f g")[:n]...)...)
-					b.after(3*time.Hour, fmt.Sprintf("%d/0/0/0", n))
-					if !strings.Contains(b.delivery.says(), "check tenant") {
-						t.Fatal(b.delivery.says())
-					}
-					if most := 3*60*4 + 18*2*n; b.requests() > most {
-						t.Fatalf("%d requests in three hours, a guest makes at most %d", b.requests(), most)
-					}
-					b.still(func() { b.post = each(accept) })
-					b.after(time.Minute, fmt.Sprintf("0/0/%d/0", n))
-				})
-			})
-		}
-	}
-}
-
-// A whole refused batch heals also when its first record is bad for good.
-func TestRefusedAlikeHealsBehindABadRecord(t *testing.T) {
-	run(t, Config{}, func(b *bench) {
-		b.post = whole(func(record.Record) bool { return true })
-		b.Put(items("bad", "b", "c")...)
-		b.after(time.Minute, "3/0/0/0")
-		b.still(func() { b.post = whole(func(r record.Record) bool { return r.ID == "bad" }) })
-		b.after(splitAgain+time.Minute, "0/1/2/0")
-	})
-}
-
-func TestALoneRefusalNeedsAnEndpointThatTakes(t *testing.T) {
-	run(t, Config{}, func(b *bench) {
-		b.post = whole(func(r record.Record) bool { return r.ID == "bad" })
-		b.Put(items("bad")...)
-		b.after(time.Hour, "1/0/0/0")
-		b.Put(items("good")...)
-		b.after(time.Minute, "0/1/1/0")
-	})
 }
 
 // No record is posted before one of its row that is older and unanswered.
@@ -123,9 +85,12 @@ func TestOrderPerRow(t *testing.T) {
 			open := true
 			b.post = each(func(r record.Record) string { return map[bool]string{true: "?"}[open && r.Key == "a-1"] })
 			b.Put(items("a", "b", "a", "a")...)
-			b.after(2*time.Minute, "1/0/3/0")
+			b.after(2*time.Minute, "3/0/1/0") // "a b" told that answers may be mixed: the other changes of a wait for the first
 			b.still(func() { open = false })
 			b.after(time.Minute, "0/0/4/0")
+			if keys := b.keys(); !slices.Equal(keys, []string{"b-1", "a-1", "a-2", "a-3"}) {
+				t.Fatal("accepted in the order", keys)
+			}
 			posts := strings.Split(b.log(), "|")
 			for i, p := range posts[:len(posts)-1] {
 				if !strings.HasPrefix(p, "a") {

@@ -25,6 +25,7 @@ type memory struct {
 	parked     []record.Delivery
 	ledger     []record.Unproven
 	looks      []record.Look
+	mismatched map[uint64]bool
 	anchored   []uint64
 	trouble    error // of the outbox, if set
 	unread     error // of the ledger, if set
@@ -32,7 +33,7 @@ type memory struct {
 }
 
 func newMemory(t *testing.T) *memory {
-	return &memory{t: t, firstLook: 2 * time.Minute, put: make(chan struct{}, 1), proof: make(chan struct{}, 1)}
+	return &memory{t: t, firstLook: 2 * time.Minute, mismatched: map[uint64]bool{}, put: make(chan struct{}, 1), proof: make(chan struct{}, 1)}
 }
 
 func (m *memory) Put(records ...record.Record) {
@@ -122,6 +123,9 @@ func (b book) Look(looks []record.Look) error {
 			continue
 		}
 		b.looks = append(b.looks, l)
+		if delete(b.mismatched, l.Seq); l.State == record.Mismatch {
+			b.mismatched[l.Seq] = true
+		}
 		if l.State == record.Anchored {
 			b.anchored = append(b.anchored, l.Seq)
 			b.ledger = slices.Delete(b.ledger, n, n+1)
@@ -132,6 +136,12 @@ func (b book) Look(looks []record.Look) error {
 	}
 	signal(b.proof)
 	return b.unread
+}
+
+func (b book) Mismatches() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.mismatched)
 }
 
 // state is "queued/parked/in the ledger/anchored".
@@ -278,6 +288,16 @@ func (b *bench) start(cfg Config) {
 		}
 		return err
 	}
+}
+
+// keys lists what is in the ledger in the order in which it came there.
+func (b *bench) keys() (keys []string) {
+	b.still(func() {
+		for _, u := range b.ledger {
+			keys = append(keys, u.Record.Key)
+		}
+	})
+	return keys
 }
 
 // still runs f while nothing of the courier's work goes on.

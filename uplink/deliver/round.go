@@ -14,6 +14,7 @@ type round struct {
 	records []record.Record
 	seqs    []uint64
 	answers []record.Delivery
+	mixed   bool // an answer left records open and accepted others
 }
 
 func newRound(certyo Certyo, batch []record.Queued) *round {
@@ -54,6 +55,7 @@ func (r *round) post(ctx context.Context, from, to int) error {
 	}
 	copy(r.answers[from:to], answers)
 	if open > 0 {
+		r.mixed = r.mixed || accepted > 0
 		return fmt.Errorf("%w: %d of %d, they are posted again", errOpen, open, n)
 	}
 	return nil

@@ -15,11 +15,13 @@ const (
 	dueAtOnce    = 100         // records looked at between two writes to the ledger
 	mismatchWait = time.Hour   // until a mismatch is looked at again
 	askAgain     = time.Minute // the clock may be set meanwhile, so the ledger is asked again
+	failedWait   = time.Minute // at most, until a record that got no answer is looked at again: an outage tells nothing of it
 )
 
 // verify is the loop that looks at accepted records until they are anchored.
 func (c *Courier) verify(ctx context.Context) error {
 	var wait backoff
+	c.reportIntegrity() // what earlier runs found
 	for {
 		due, next, err := c.ledger.Due(time.Now(), dueAtOnce)
 		if err != nil {
@@ -78,12 +80,12 @@ func (c *Courier) look(ctx context.Context, due []record.Unproven) error {
 		}
 		c.conds.Verification.Back()
 	}
-	c.report()
 	if len(looks) > 0 {
 		if err := c.ledger.Look(looks); err != nil {
-			return errors.Join(failed, fmt.Errorf("note looks: %w", err))
+			failed = errors.Join(fmt.Errorf("note looks: %w", err), failed) // the class of the first counts
 		}
 	}
+	c.report()
 	return failed
 }
 
@@ -102,7 +104,11 @@ func (c *Courier) lookAt(ctx context.Context, u record.Unproven) (record.Look, e
 	case record.Mismatch:
 		l.Due = now.Add(mismatchWait)
 	default:
-		l.Due = now.Add(c.gap(u.Looks + 1))
+		gap := c.gap(u.Looks + 1)
+		if err != nil && record.ClassOf(err) == record.Again {
+			gap = min(gap, failedWait)
+		}
+		l.Due = now.Add(gap)
 	}
 	return l, err
 }
@@ -127,10 +133,21 @@ func (c *Courier) report() {
 	} else {
 		c.conds.Anchoring.Back()
 	}
-	if n, oldest := c.mismatched.oldest(); n > 0 {
-		c.conds.Integrity.Lost(fmt.Errorf("%s whose content at Certyo differs from what was sent, the oldest is %s, accepted %s: "+
-			"it is not sent again; compare the evidence with Certyo", n, oldest.name, oldest.since.UTC().Format(time.RFC3339)))
-	} else {
+	c.reportIntegrity()
+}
+
+// reportIntegrity counts what the ledger knows, of earlier runs too, and names what this run has seen.
+func (c *Courier) reportIntegrity() {
+	seen, oldest := c.mismatched.oldest()
+	n := max(seen, count(c.ledger.Mismatches()))
+	if n == 0 {
 		c.conds.Integrity.Back()
+		return
 	}
+	which := "found before this start, to be looked at again within " + mismatchWait.String()
+	if seen > 0 {
+		which = fmt.Sprintf("the oldest seen since the start is %s, accepted %s", oldest.name, oldest.since.UTC().Format(time.RFC3339))
+	}
+	c.conds.Integrity.Lost(fmt.Errorf("%s whose content at Certyo differs from what was sent, %s: "+
+		"it is not sent again; compare the evidence with Certyo", n, which))
 }

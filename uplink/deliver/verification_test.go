@@ -65,6 +65,35 @@ func TestAMismatchIsToldAndNeverSentAgain(t *testing.T) {
 	})
 }
 
+// A restart forgets nobody: what the ledger holds as a mismatch is told before it is looked at again.
+func TestAMismatchOutlivesARestart(t *testing.T) {
+	run(t, Config{}, func(b *bench) {
+		state := map[string]record.Anchoring{"a": record.Mismatch, "b": record.Pending, "c": record.Anchored}
+		b.verify = func(_ context.Context, u record.Unproven) (record.Anchoring, error) { return state[u.Record.ID], nil }
+		b.Put(items("a", "b")...)
+		b.after(3*time.Minute, "0/0/2/0")
+		if err := b.stop(); err != nil {
+			t.Fatal(err)
+		}
+		b.integrity.Back() // the board of the next run is empty
+		b.start(Config{})
+		b.after(0, "0/0/2/0")
+		if !strings.Contains(b.integrity.says(), "1 record whose content") {
+			t.Fatalf("at the start: %q", b.integrity.says())
+		}
+		b.Put(items("c")...)
+		b.after(10*time.Minute, "0/0/2/1")
+		if !strings.Contains(b.integrity.says(), "1 record whose content") {
+			t.Fatalf("after looks at others: %q", b.integrity.says())
+		}
+		b.still(func() { state["a"] = record.Anchored })
+		b.after(mismatchWait, "0/0/1/2")
+		if b.integrity.says() != "" {
+			t.Fatal(b.integrity.says())
+		}
+	})
+}
+
 func TestOverdueIsTold(t *testing.T) {
 	run(t, Config{}, func(b *bench) {
 		state := record.Pending
@@ -101,7 +130,7 @@ func TestVerificationErrors(t *testing.T) {
 				t.Fatalf("%q, %d calls", b.verification.says(), calls)
 			}
 			b.still(func() { fails = nil })
-			b.after(34*time.Minute, "0/0/0/3")
+			b.after(3*time.Minute, "0/0/0/3") // an outage is over soon after it is over
 			if b.verification.says() != "" {
 				t.Fatal(b.verification.says())
 			}
