@@ -192,8 +192,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	}
 	run, err := capture.New(
 		capture.Config{Table: spec, Database: p.cfg.Certyo.Database, Scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents}},
-		source, p.store.DB, &capture.Snapshot{DB: db, Table: spec, Station: p.cfg.Station.UUID, Explain: mysql.Explain},
-		p.board.condition("capture"))
+		source, p.store.DB, p.board.condition("capture"))
 	if err != nil {
 		return nil, err
 	}
@@ -232,6 +231,9 @@ type ledger struct{ *store.DB }
 
 // Changed signals after records came into the ledger.
 func (l ledger) Changed() <-chan struct{} { return l.LedgerChanged() }
+
+// Mismatches counts the records whose content at Certyo differs, as last seen.
+func (l ledger) Mismatches() int { return l.Stats().Mismatches }
 
 func (p *parts) addFleet() error {
 	f := p.cfg.Fleet

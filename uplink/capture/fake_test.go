@@ -134,6 +134,27 @@ func (s *fakeSource) Run(ctx context.Context, from record.Position, keep func(*R
 	}
 }
 
+// log is a Source without rows.
+type log interface {
+	Start(context.Context) (record.Position, error)
+	Run(ctx context.Context, from record.Position, keep func(*RowChange) bool, sink func(Tx) error) error
+}
+
+// bed is a Source with the rows of a fakeRows.
+type bed struct {
+	log
+	rows *fakeRows
+}
+
+func (b bed) Snapshot(ctx context.Context, _ Spec, ids []string) (record.Position, []State, error) {
+	p, err := b.Start(ctx)
+	if err != nil {
+		return p, nil, err
+	}
+	found, err := b.rows.Rows(ctx, ids)
+	return p, found, err
+}
+
 // fakeRows is a table in memory.
 type fakeRows struct {
 	station string

@@ -20,8 +20,7 @@ type State struct {
 }
 
 // reconcile compares the rows found now with the Shadow (the ledger's) and makes a record of each difference: upsert for
-// a state that was not seen to come about, delete for a row that is gone. at is the position that was taken before the
-// rows were read.
+// a state that was not seen to come about, delete for a row that is gone. The rows show every change before at.
 func (l *ledger) reconcile(run string, at record.Position, found []State) {
 	slices.SortFunc(found, func(a, b State) int { return strings.Compare(a.ID, b.ID) })
 	exists := make(map[string]bool, len(found))

@@ -22,12 +22,6 @@ type Store interface {
 	PutSnapshot(record.Group) error
 }
 
-// Snapshotter reads rows as they are now.
-type Snapshotter interface {
-	// Rows reads the rows on this station and, besides, those with the given ids wherever they are; each row once.
-	Rows(ctx context.Context, ids []string) ([]State, error)
-}
-
 // Condition is the state of one thing outside: it is lost with a reason, or it is back. Both may be called as often as
 // you like.
 type Condition interface {
@@ -47,8 +41,9 @@ type Runner struct {
 	cfg    Config
 	source Source
 	store  Store
-	reader Snapshotter
 	cond   Condition
+
+	refused bool // the store didn't take the last group
 
 	armed chan struct{}
 	arm   func()
@@ -70,7 +65,7 @@ const (
 var errRenew = errors.New("open the stream anew")
 
 // New makes a Runner. The Condition is the source's: lost while changes can't be read or stored.
-func New(cfg Config, source Source, store Store, reader Snapshotter, cond Condition) (*Runner, error) {
+func New(cfg Config, source Source, store Store, cond Condition) (*Runner, error) {
 	if err := cfg.Table.check(); err != nil {
 		return nil, err
 	}
@@ -81,7 +76,7 @@ func New(cfg Config, source Source, store Store, reader Snapshotter, cond Condit
 		cfg.Database = cfg.Table.Schema
 	}
 	cfg.Scope = cfg.Scope.ready()
-	r := &Runner{cfg: cfg, source: source, store: store, reader: reader, cond: cond, armed: make(chan struct{})}
+	r := &Runner{cfg: cfg, source: source, store: store, cond: cond, armed: make(chan struct{})}
 	r.arm = sync.OnceFunc(func() { close(r.armed) })
 	return r, nil
 }
@@ -169,10 +164,6 @@ func (r *Runner) once(ctx context.Context) error {
 // reconcile brings the Shadow up to the rows as they are now and stores that together with the position where the stream
 // goes on.
 func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error) error {
-	to, err := r.source.Start(ctx)
-	if err != nil {
-		return err
-	}
 	run, err := r.store.BeginSnapshot()
 	if err != nil {
 		return fmt.Errorf("begin snapshot: %w", err)
@@ -188,7 +179,7 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 	if err != nil {
 		return fmt.Errorf("read shadow: %w", err)
 	}
-	found, err := r.reader.Rows(ctx, ids)
+	to, found, err := r.source.Snapshot(ctx, l.spec, ids)
 	if err != nil {
 		return err
 	}
@@ -201,6 +192,7 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 	if err := r.store.PutSnapshot(record.Group{Position: to, Records: l.records, Shadow: l.rows()}); err != nil {
 		return fmt.Errorf("store snapshot: %w", err)
 	}
+	r.refused = false
 	r.arm()
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,13 +16,13 @@ import (
 	"station-agent/uplink/capture/capturetest"
 )
 
-func newRunner(t testing.TB, station string, agents []string, source Source, store Store, rows Snapshotter) (*Runner, *capturetest.Condition) {
+func newRunner(t testing.TB, station string, agents []string, source log, store Store, rows *fakeRows) (*Runner, *capturetest.Condition) {
 	t.Helper()
 	cond := &capturetest.Condition{}
 	if rows == nil {
 		rows = &fakeRows{station: station, rows: func() map[string][]any { return nil }}
 	}
-	r, err := New(Config{Table: testSpec, Scope: Scope{Station: station, Agents: agents}}, source, store, rows, cond)
+	r, err := New(Config{Table: testSpec, Scope: Scope{Station: station, Agents: agents}}, bed{source, rows}, store, cond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +250,7 @@ func TestOwnBookkeepingIsNeverCaptured(t *testing.T) {
 		if records := store.Records(); len(records) != 1 || records[0].Collection != "buylo_products" || !strings.HasSuffix(records[0].Key, "/1") {
 			t.Fatalf("%s", records)
 		}
-		if _, err := New(Config{Table: own.Spec, Scope: Scope{Station: here}}, source, store, nil, nil); err == nil {
+		if _, err := New(Config{Table: own.Spec, Scope: Scope{Station: here}}, bed{source, nil}, store, nil); err == nil {
 			t.Error("an own table was accepted")
 		}
 	})
@@ -260,6 +261,48 @@ type keepsAll struct{ *fakeSource }
 
 func (s *keepsAll) Run(ctx context.Context, from record.Position, keep func(*RowChange) bool, sink func(Tx) error) error {
 	return s.fakeSource.Run(ctx, from, func(c *RowChange) bool { keep(c); return true }, sink)
+}
+
+// While the store refuses, the condition stays lost: that the source still speaks is no sign that capture goes on.
+func TestTheConditionStaysLostWhileTheStoreRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, store := &fakeSource{}, &capturetest.Store{}
+		runner, cond := newRunner(t, here, nil, source, store, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- runner.Run(ctx) }()
+		<-runner.Armed()
+		synctest.Wait()
+		var refuse atomic.Bool
+		refuse.Store(true)
+		store.Fail = func(record.Group) error {
+			if refuse.Load() {
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		_, before := cond.Said()
+		source.commit(time.Now(), RowChange{Op: record.Insert, After: image("a", here, "")})
+		synctest.Wait()
+		_, heard := cond.Said() // of the transaction; then the store refuses it
+		if before == 0 || heard == before {
+			t.Errorf("back %d times, then %d", before, heard)
+		}
+		time.Sleep(time.Minute)
+		lost, back := cond.Said()
+		if len(lost) < 5 || back != heard {
+			t.Errorf("lost %d times, back %d times more", len(lost), back-heard)
+		}
+		refuse.Store(false)
+		time.Sleep(time.Minute)
+		if after, back := cond.Said(); back == heard || len(after) > len(lost) {
+			t.Errorf("the store takes groups again: lost %d times more, back %d times", len(after)-len(lost), back-heard)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestFirstStartReadsTheRows(t *testing.T) {
@@ -570,10 +613,10 @@ func TestRowsThatLeftLongAgoAreForgotten(t *testing.T) {
 }
 
 func TestNewChecks(t *testing.T) {
-	if _, err := New(Config{Table: testSpec}, nil, nil, nil, nil); err == nil {
+	if _, err := New(Config{Table: testSpec}, nil, nil, nil); err == nil {
 		t.Error("without a station")
 	}
-	if _, err := New(Config{Scope: Scope{Station: here}}, nil, nil, nil, nil); err == nil {
+	if _, err := New(Config{Scope: Scope{Station: here}}, nil, nil, nil); err == nil {
 		t.Error("without a table")
 	}
 }

@@ -8,17 +8,23 @@ import (
 	"strings"
 )
 
-// Snapshot reads rows by plain SELECTs and maps them by the same type table as the log. It implements Snapshotter.
+// Querier asks the server: a *sql.DB, or a *sql.Conn where the questions must be of one session.
+type Querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// Snapshot reads rows by SELECTs and maps them by the same type table as the log.
 type Snapshot struct {
-	DB      *sql.DB
+	DB      Querier
 	Table   Spec
 	Station string            // our UUID
+	Locking bool              // wait for the transactions that have a row in hand, rather than read what was before them
 	Explain func(error) error // makes an error of DB one that a person can act on; may be nil
 }
 
 const atOnce = 200 // ids in one question
 
-// Rows implements Snapshotter.
+// Rows reads the rows on the station and, besides, those with the given ids wherever they are; each row once.
 func (s *Snapshot) Rows(ctx context.Context, ids []string) ([]State, error) {
 	found, err := s.rows(ctx, ids)
 	if err != nil && s.Explain != nil {
@@ -66,6 +72,9 @@ func (s *Snapshot) query(ctx context.Context, table *Table, seen map[string]bool
 		b.WriteString(table.Columns[i].expression())
 	}
 	fmt.Fprintf(&b, " FROM %s.%s WHERE %s", quote(s.Table.Schema), quote(s.Table.Name), where)
+	if s.Locking {
+		b.WriteString(" LOCK IN SHARE MODE")
+	}
 	rows, err := s.DB.QueryContext(ctx, b.String(), args...)
 	if err != nil {
 		return nil, err

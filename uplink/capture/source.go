@@ -20,8 +20,10 @@ func Gap(format string, args ...any) error {
 
 // Source streams the committed transactions of a database.
 type Source interface {
-	// Start tells where now is. A row that is read after Start returned shows every change before that position.
-	Start(ctx context.Context) (record.Position, error)
+	// Snapshot tells where now is and reads rows of a table: those on this station and, besides, those with the given ids
+	// wherever they are; each row once. The rows show every change before that position; they may show later ones, which
+	// Run gives too.
+	Snapshot(ctx context.Context, table Spec, ids []string) (record.Position, []State, error)
 
 	// Run gives sink every transaction behind from, whole and in the order of commit, until ctx ends or it fails. It never
 	// calls sink from two goroutines. Rows that keep refuses are left out. An error that is ErrGap means that from is no

@@ -102,8 +102,8 @@ func (r *Runner) collect(txs <-chan Tx, from record.Position) error {
 			if !ok {
 				return r.put(g)
 			}
-			r.hear(&tx)
 			idle := g.empty()
+			r.hear(&tx, idle && time.Since(began) > healthy)
 			had := len(g.changes)
 			if err := g.add(&tx, r.cfg.Table); err != nil {
 				return cmp.Or(r.put(g), err)
@@ -129,9 +129,16 @@ func (r *Runner) collect(txs <-chan Tx, from record.Position) error {
 	}
 }
 
-// hear notes a sign of life.
-func (r *Runner) hear(tx *Tx) {
-	r.cond.Back()
+// hear notes a sign of life. While the store refuses what was read it is none: not before a group is stored, or the stream
+// has been calm, with nothing that waits to be stored and nothing behind. (A server may call itself idle before it gives
+// the first transaction: calm is for a stream that has lasted.)
+func (r *Runner) hear(tx *Tx, calm bool) {
+	if calm && tx.Idle {
+		r.refused = false
+	}
+	if !r.refused {
+		r.cond.Back()
+	}
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -145,11 +152,20 @@ func (r *Runner) hear(tx *Tx) {
 	}
 }
 
-// put stores a group: the records of its changes, the Shadow after them and the position behind them.
+// put stores a group if there is something in it, and tells whether the store takes groups.
 func (r *Runner) put(g *group) error {
 	if g.empty() {
 		return nil
 	}
+	err := r.enter(g)
+	if r.refused = err != nil; !r.refused {
+		r.cond.Back()
+	}
+	return err
+}
+
+// enter stores the records of a group's changes, the Shadow after them and the position behind them.
+func (r *Runner) enter(g *group) error {
 	l := r.ledger()
 	if len(g.changes) > 0 {
 		var err error

@@ -22,6 +22,7 @@ func Buylo(schema string) Spec {
 // Collection is the table's name in a record.
 func (s Spec) Collection() string { return strings.ToLower(s.Name) }
 
+// String is schema and table for a person.
 func (s Spec) String() string { return s.Schema + "." + s.Name }
 
 // Own is how the names of the agent's own tables begin. They are never captured.

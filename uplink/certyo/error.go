@@ -43,6 +43,7 @@ type Error struct {
 	cause error
 }
 
+// Error is what was tried, and why it brought nothing.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)

@@ -73,7 +73,7 @@ func run(t testing.TB, db *servers.Database, statements ...string) {
 
 func start(t testing.TB, s *Source) record.Position {
 	t.Helper()
-	p, err := s.Start(t.Context())
+	p, _, err := s.Snapshot(t.Context(), products, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

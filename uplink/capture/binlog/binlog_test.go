@@ -61,6 +61,9 @@ func TestTransactionsComeWholeAndInOrder(t *testing.T) {
 			t.Errorf("the last commit was at %v, now is %v", end.At, want.At)
 		}
 		end.At = want.At
+		if want.File == "" { // where the GTIDs say it all
+			end.File, end.Pos = "", 0
+		}
 		if end != want {
 			t.Errorf("read to %+v, the log ends at %+v", end, want)
 		}

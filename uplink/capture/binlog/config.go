@@ -98,7 +98,7 @@ func (s *Source) replicaID() uint32 {
 	return s.cfg.ServerIDs + h.Sum32()%s.cfg.ServerIDSpan
 }
 
-func (s *Source) syncer(password, flavor string, dial client.Dialer, handler replication.EventHandler) *replication.BinlogSyncer {
+func (s *Source) syncer(password, flavor string, dial client.Dialer, st *stream) *replication.BinlogSyncer {
 	name := fmt.Sprintf("station-agent/%s %s", s.cfg.Version, s.cfg.Station)
 	return replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
 		ServerID: s.replicaID(), Flavor: flavor,
@@ -114,7 +114,8 @@ func (s *Source) syncer(password, flavor string, dial client.Dialer, handler rep
 		VerifyChecksum:          true,
 		Logger:                  slog.New(slog.DiscardHandler),
 		Dialer:                  dial,
-		SynchronousEventHandler: handler,
+		SynchronousEventHandler: st,
+		RowsEventDecodeFunc:     st.decode,
 	})
 }
 

@@ -10,7 +10,8 @@
 // change rows without row events, two-phase transactions.
 //
 // It connects once per Run and leaves the repeating to its caller. It never writes to the server, never ends another
-// connection and never shows the password.
+// connection and never shows the password. It locks rows only where the server is MySQL and is read by file and position:
+// for the moment in which a snapshot reads them.
 //
 // Columns are named by information_schema, read at each connect and again after every statement that may have changed
 // the table, and must fit the log's own description of the table in number and types; where the log has the

@@ -28,7 +28,7 @@ func purge(t *testing.T, db *servers.Database) {
 	now := start(t, s)
 	for range 100 { // a dump that just ended may still hold a file
 		run(t, db, "PURGE BINARY LOGS TO '"+now.File+"'")
-		files, err := s.list(t.Context(), "SHOW BINARY LOGS")
+		files, err := s.list(t.Context(), s.cfg.DB, "SHOW BINARY LOGS")
 		if err != nil {
 			t.Fatal(err)
 		}

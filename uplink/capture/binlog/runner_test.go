@@ -104,9 +104,8 @@ func got(records []record.Record) []string {
 
 func startRunner(t *testing.T, s *Source, store *capturetest.Store) (cond *capturetest.Condition, stop func()) {
 	t.Helper()
-	snapshot := &capture.Snapshot{DB: s.cfg.DB, Table: products, Station: stationA}
 	cond = &capturetest.Condition{}
-	runner, err := capture.New(capture.Config{Table: products, Scope: capture.Scope{Station: stationA}}, s, store, snapshot, cond)
+	runner, err := capture.New(capture.Config{Table: products, Scope: capture.Scope{Station: stationA}}, s, store, cond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +241,7 @@ func endDumps(t *testing.T, db *servers.Database) {
 	t.Helper()
 	admin := &Source{cfg: Config{DB: db.Root()}}
 	for range 500 {
-		dumps, err := admin.list(t.Context(), "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'")
+		dumps, err := admin.list(t.Context(), db.Root(), "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
@@ -79,60 +78,11 @@ func fit(vars map[string]string) error {
 	return nil
 }
 
-// Start implements capture.Source.
-func (s *Source) Start(ctx context.Context) (record.Position, error) {
-	sv, err := s.ask(ctx)
-	if err != nil {
-		return record.Position{}, s.about(err)
-	}
-	p := record.Position{Flavor: sv.flavor, Server: sv.id}
-	if s.cfg.Mode != ByPosition && sv.gtid {
-		p.GTID = sv.executed // read before the file's end: never behind it
-	}
-	if s.cfg.Mode == ByGTID && !sv.gtid {
-		return p, s.about(errNoGTID)
-	}
-	if p.File, p.Pos, err = s.end(ctx, sv); err != nil {
-		return record.Position{}, s.about(err)
-	}
-	var now string
-	if err := s.row(ctx, "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)", &now); err != nil {
-		return record.Position{}, s.about(err)
-	}
-	if p.At, err = time.Parse("2006-01-02 15:04:05.999999", now); err != nil {
-		return record.Position{}, s.about(err)
-	}
-	return p, nil
-}
-
 var errNoGTID = errors.New("the server gives no GTIDs (gtid_mode is not ON), but the configuration asks for them: switch them on, or set capture.mode to auto")
 
-// end is where the log ends now.
-func (s *Source) end(ctx context.Context, sv *server) (file string, pos uint64, err error) {
-	question := "SHOW MASTER STATUS"
-	if sv.flavor == mysql.MySQLFlavor {
-		question = "SHOW BINARY LOG STATUS" // since 8.2; the old one is gone since 8.4
-	}
-	rows, err := s.list(ctx, question)
-	if err != nil && sv.flavor == mysql.MySQLFlavor {
-		newer := err
-		if rows, err = s.list(ctx, "SHOW MASTER STATUS"); err != nil {
-			err = fmt.Errorf("%w; %w", newer, err) // one of them is that the server doesn't know the question
-		}
-	}
-	if err != nil {
-		return "", 0, err
-	}
-	if len(rows) == 0 || len(rows[0]) < 2 {
-		return "", 0, errors.New("the server doesn't say where its binary log ends")
-	}
-	pos, err = strconv.ParseUint(rows[0][1], 10, 64)
-	return rows[0][0], pos, err
-}
-
 // list asks a question whose answer has another number of columns on each server.
-func (s *Source) list(ctx context.Context, question string) ([][]string, error) {
-	rows, err := s.cfg.DB.QueryContext(ctx, question)
+func (s *Source) list(ctx context.Context, db capture.Querier, question string) ([][]string, error) {
+	rows, err := db.QueryContext(ctx, question)
 	if err != nil {
 		return nil, s.explain(err)
 	}
@@ -228,7 +178,7 @@ func (s *Source) fileResume(ctx context.Context, sv *server, from record.Positio
 	if from.File == "" {
 		return capture.Gap("the stored position names no file and the server gives no GTIDs any more")
 	}
-	files, err := s.list(ctx, "SHOW BINARY LOGS")
+	files, err := s.list(ctx, s.cfg.DB, "SHOW BINARY LOGS")
 	if err != nil {
 		return err
 	}

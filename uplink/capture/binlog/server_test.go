@@ -36,7 +36,7 @@ func TestALogThatIsOffIsSaidAndHeals(t *testing.T) {
 		if err := db.Restart(t.Context(), "--skip-log-bin"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "log_bin") {
+		if _, _, err := s.Snapshot(t.Context(), products, nil); err == nil || !strings.Contains(err.Error(), "log_bin") {
 			t.Fatalf("start: %v", err)
 		}
 		if _, err := follow(t, s, from, "end"); err == nil || errors.Is(err, capture.ErrGap) || !strings.Contains(err.Error(), db.Addr) {
@@ -55,7 +55,7 @@ func TestMySQLWithoutGTID(t *testing.T) {
 	if err := db.Restart(t.Context(), "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := source(t, db, ByGTID).Start(t.Context()); err == nil || !strings.Contains(err.Error(), "gtid_mode") {
+	if _, _, err := source(t, db, ByGTID).Snapshot(t.Context(), products, nil); err == nil || !strings.Contains(err.Error(), "gtid_mode") {
 		t.Fatalf("by GTID: %v", err)
 	}
 	s := source(t, db, Auto)
@@ -87,9 +87,9 @@ func TestCompressedTransactionsAreTheSame(t *testing.T) {
 		byGTID, byPosition := source(t, db, ByGTID), source(t, db, ByPosition)
 		from, fromFile := start(t, byGTID), start(t, byPosition)
 		workload(t, db)
-		events, err := byGTID.list(t.Context(), "SHOW BINLOG EVENTS IN '"+from.File+"'")
+		events, err := byGTID.list(t.Context(), byGTID.cfg.DB, "SHOW BINLOG EVENTS IN '"+fromFile.File+"'")
 		if err != nil {
-			events, err = (&Source{cfg: Config{DB: db.Root()}}).list(t.Context(), "SHOW BINLOG EVENTS IN '"+from.File+"'")
+			events, err = (&Source{cfg: Config{DB: db.Root()}}).list(t.Context(), db.Root(), "SHOW BINLOG EVENTS IN '"+fromFile.File+"'")
 		}
 		if !slices.ContainsFunc(events, func(e []string) bool {
 			return strings.Contains(e[2], "Transaction_payload") || strings.Contains(e[2], "compressed")

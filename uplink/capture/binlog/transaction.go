@@ -25,7 +25,8 @@ type open struct {
 	begun   bool // it ends with XID or COMMIT; else with its first statement
 	ordinal int
 	rows    []capture.RowChange
-	undone  bool // a part was rolled back in the log
+	undone  bool   // a part was rolled back in the log
+	blind   string // table whose rows couldn't be counted: the ordinals are unknown from there on
 }
 
 // beginGTID begins a transaction of MySQL. One without a GTID gets the place where it begins for a name.
@@ -72,6 +73,9 @@ func (s *stream) rows(h *replication.EventHeader, e *replication.RowsEvent) erro
 		return capture.Gap("a row event of %s.%s can't be read", e.Table.Schema, e.Table.Table)
 	}
 	if table == nil {
+		if e.Rows == nil && s.tx.blind == "" {
+			s.tx.blind = string(e.Table.Schema) + "." + string(e.Table.Table)
+		}
 		s.tx.ordinal += len(e.Rows) / images
 		return nil
 	}
@@ -82,7 +86,9 @@ func (s *stream) rows(h *replication.EventHeader, e *replication.RowsEvent) erro
 		if err := whole(h, e, table, i, images); err != nil {
 			return err
 		}
-		s.take(table, op, e.Rows[i:i+images])
+		if err := s.take(table, op, e.Rows[i:i+images]); err != nil {
+			return err
+		}
 	}
 	if len(s.tx.rows) > mostRows {
 		return capture.Gap("one transaction changes more than %d rows of this station", mostRows)
@@ -125,7 +131,7 @@ func whole(h *replication.EventHeader, e *replication.RowsEvent, table *capture.
 }
 
 // take keeps one row if it is wanted.
-func (s *stream) take(table *capture.Table, op record.Op, images [][]any) {
+func (s *stream) take(table *capture.Table, op record.Op, images [][]any) error {
 	s.row = capture.RowChange{Table: table, Ordinal: s.tx.ordinal, Op: op}
 	s.tx.ordinal++
 	switch op {
@@ -136,9 +142,14 @@ func (s *stream) take(table *capture.Table, op record.Op, images [][]any) {
 	default:
 		s.row.Before, s.row.After = images[0], images[1]
 	}
-	if s.keep == nil || s.keep(&s.row) {
-		s.tx.rows = append(s.tx.rows, s.row)
+	if s.keep != nil && !s.keep(&s.row) {
+		return nil
 	}
+	if s.tx.blind != "" {
+		return capture.Gap("a transaction changes a row of this station after rows of %s, which have a type that can't be read", s.tx.blind)
+	}
+	s.tx.rows = append(s.tx.rows, s.row)
+	return nil
 }
 
 // commit ends the transaction and gives it out.

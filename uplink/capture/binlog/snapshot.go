@@ -1,0 +1,144 @@
+package binlog
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"station-agent/store/record"
+	"station-agent/uplink/capture"
+)
+
+// Snapshot implements capture.Source. A server writes a transaction to the log first and commits it in the engine then;
+// between the two, which may be long where a replica has to acknowledge it, the log ends behind a transaction that no
+// SELECT shows. So where now is and what the rows are must come from one hand:
+//
+//   - MariaDB's consistent snapshot is one over engine and log: it names the place behind the last transaction it shows.
+//   - MySQL adds a transaction to gtid_executed after its engine commit: rows that are read later show it. The place in
+//     the file has no such bond, so none is given.
+//   - MySQL without GTIDs: until its engine commit a transaction has its rows locked, and a locking read waits for it
+//     and then shows it. Rows that no transaction before the log's end has in hand are as they were then, or later.
+func (s *Source) Snapshot(ctx context.Context, table capture.Spec, ids []string) (record.Position, []capture.State, error) {
+	sv, err := s.ask(ctx)
+	if err != nil {
+		return record.Position{}, nil, s.about(err)
+	}
+	conn, err := s.cfg.DB.Conn(ctx)
+	if err != nil {
+		return record.Position{}, nil, s.about(s.explain(err))
+	}
+	defer conn.Raw(func(any) error { return driver.ErrBadConn }) // closes it: the transaction and its settings end
+	p, err := s.now(ctx, conn, sv)
+	if err != nil {
+		return record.Position{}, nil, s.about(err)
+	}
+	rows := capture.Snapshot{
+		DB: conn, Table: table, Station: s.cfg.Station, Explain: s.cfg.Explain,
+		Locking: sv.flavor == mysql.MySQLFlavor && p.File != "",
+	}
+	found, err := rows.Rows(ctx, ids)
+	return p, found, err
+}
+
+// now is where now is. The connection is then in the transaction in which the rows must be read.
+func (s *Source) now(ctx context.Context, conn *sql.Conn, sv *server) (p record.Position, err error) {
+	if s.cfg.Mode == ByGTID && !sv.gtid {
+		return p, errNoGTID
+	}
+	p = record.Position{Flavor: sv.flavor, Server: sv.id}
+	switch {
+	case sv.flavor == mysql.MariaDBFlavor:
+		err = s.mariaNow(ctx, conn, &p)
+	case s.cfg.Mode != ByPosition && sv.gtid && sv.executed != "":
+		p.GTID = sv.executed
+	default:
+		err = s.fileNow(ctx, conn, &p)
+	}
+	if err != nil {
+		return p, err
+	}
+	var clock string
+	if err := s.explain(conn.QueryRowContext(ctx, "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)").Scan(&clock)); err != nil {
+		return p, err
+	}
+	p.At, err = time.Parse("2006-01-02 15:04:05.999999", clock)
+	return p, err
+}
+
+// mariaNow takes MariaDB's snapshot of engine and log.
+func (s *Source) mariaNow(ctx context.Context, conn *sql.Conn, p *record.Position) error {
+	err := s.begin(ctx, conn, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+	if err != nil {
+		return err
+	}
+	place, err := s.list(ctx, conn, "SHOW STATUS WHERE Variable_name IN ('Binlog_snapshot_file', 'Binlog_snapshot_position')")
+	if err != nil {
+		return err
+	}
+	said := make(map[string]string)
+	for _, row := range place {
+		said[strings.ToLower(row[0])] = row[1]
+	}
+	if p.File = said["binlog_snapshot_file"]; p.File == "" {
+		return errNoEnd
+	}
+	if p.Pos, err = strconv.ParseUint(said["binlog_snapshot_position"], 10, 64); err != nil || s.cfg.Mode == ByPosition {
+		return err
+	}
+	var gtid sql.NullString
+	err = s.explain(conn.QueryRowContext(ctx, "SELECT BINLOG_GTID_POS(?, ?)", p.File, p.Pos).Scan(&gtid))
+	if err == nil && !gtid.Valid {
+		return fmt.Errorf("the server doesn't say the GTID at %s:%d of its binary log", p.File, p.Pos)
+	}
+	p.GTID = gtid.String
+	return err
+}
+
+// fileNow begins a transaction of locking reads and takes the end of the log. It waits for a lock for a short time only:
+// meanwhile it has locks itself, for which others wait.
+func (s *Source) fileNow(ctx context.Context, conn *sql.Conn, p *record.Position) error {
+	err := s.begin(ctx, conn, "SET SESSION innodb_lock_wait_timeout = 5",
+		"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION") // gives the locks of other rows back at once
+	if err != nil {
+		return err
+	}
+	p.File, p.Pos, err = s.end(ctx, conn)
+	return err
+}
+
+func (s *Source) begin(ctx context.Context, conn *sql.Conn, statements ...string) error {
+	for _, statement := range statements {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return s.explain(err)
+		}
+	}
+	return nil
+}
+
+var errNoEnd = errors.New("the server doesn't say where its binary log ends")
+
+// end is where the log of MySQL ends now.
+func (s *Source) end(ctx context.Context, conn *sql.Conn) (file string, pos uint64, err error) {
+	rows, err := s.list(ctx, conn, "SHOW BINARY LOG STATUS") // since 8.2; the old one is gone since 8.4
+	if err != nil {
+		newer := err
+		if rows, err = s.list(ctx, conn, "SHOW MASTER STATUS"); err != nil {
+			err = fmt.Errorf("%w; %w", newer, err) // one of them is that the server doesn't know the question
+		}
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	if len(rows) == 0 || len(rows[0]) < 2 {
+		return "", 0, errNoEnd
+	}
+	pos, err = strconv.ParseUint(rows[0][1], 10, 64)
+	return rows[0][0], pos, err
+}
