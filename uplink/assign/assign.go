@@ -13,6 +13,9 @@
 //   - An intent ends only when the database answered for its row, a newer one replaced it, or its package is none that the
 //     column can show; whatever else happens, it stays in the journal. After a crash the row decides: an UPDATE that was
 //     done and not noted is found done.
+//   - An intent doesn't end while an earlier statement that got no answer may still run and replace the value it wants: the
+//     row is looked at again each second until that time is over (lock wait and statement time, 15 s by default).
+//   - A refusal ends an intent only if it is about the value. What the account lacks is waited for.
 //   - NULL and the empty string are different values, and the empty string is never written.
 //   - Every statement has an end, so that a network that swallows everything can't delay the stop of the agent.
 //

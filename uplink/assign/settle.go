@@ -30,7 +30,7 @@ type Intents interface {
 // SettlerConfig is what a Settler needs. Gate and Ended may be nil.
 type SettlerConfig struct {
 	DB        *sql.DB           // in found-rows mode
-	Explain   func(error) error // gives errors of DB their class and their text
+	Explain   func(error) error // gives errors of DB their class, their text and, if it is known, NotDone() bool
 	Table     string            // "external.buylo_products"
 	Intents   Intents
 	Condition Condition
@@ -51,9 +51,12 @@ type Settler struct {
 	look    statement
 	stuck   string // the row that failed last: it goes last in the next pass, so that one locked row holds nobody up
 	backoff backoff
+	doubts  doubts
+	grace   time.Duration // in which a statement without an answer may still run
 }
 
-// NewSettler connects to nothing; its error is that of the table's name.
+// NewSettler connects to nothing; its error is that of the table's name. What is open by now, it takes for the work of a
+// process before, which may have tried it.
 func NewSettler(cfg SettlerConfig) (*Settler, error) {
 	table, err := quote(cfg.Table)
 	if err != nil {
@@ -70,12 +73,16 @@ func NewSettler(cfg SettlerConfig) (*Settler, error) {
 		" AND CAST(CONVERT(hash USING utf8mb4) AS BINARY) = CAST(? AS BINARY)" +
 		" AND CAST(CONVERT(external_package_id USING utf8mb4) AS BINARY) <=> CAST(? AS BINARY)"
 	look := "SELECT hash, external_package_id FROM " + table + " WHERE hash = ?"
-	return &Settler{
+	s := &Settler{
 		cfg:     cfg,
 		swap:    statement{db: cfg.DB, text: swap, limit: cfg.Timeout},
 		look:    statement{db: cfg.DB, text: look, limit: cfg.Timeout},
 		backoff: backoff{max: 15 * time.Second},
-	}, nil
+		doubts:  doubts{},
+		grace:   lockWait + cfg.Timeout,
+	}
+	s.doubts.assume(cfg.Intents.Open(), time.Now().Add(s.grace))
+	return s, nil
 }
 
 // Run settles until ctx ends, which gives nil. An error is one that stops the agent (record.Stop), from the journal.
@@ -87,17 +94,18 @@ func (s *Settler) Run(ctx context.Context) error {
 	}
 	for {
 		changed := s.cfg.Intents.Changed() // asked for before Open, so that nothing slips between
-		err := s.pass(ctx)
-		if ctx.Err() != nil {
+		held, err := s.pass(ctx)
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if record.ClassOf(err) == record.StopHere {
+		case record.ClassOf(err) == record.StopHere:
 			return err
-		}
-		if err != nil {
+		case err != nil:
 			s.cfg.Condition.Lost(err)
 			pause(ctx, s.backoff.next())
-		} else {
+		case held:
+			rest(ctx, time.Second, changed)
+		default:
 			wait(ctx, changed)
 		}
 	}
@@ -113,32 +121,49 @@ func wait(ctx context.Context, c <-chan struct{}) bool {
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
+func pause(ctx context.Context, d time.Duration) { rest(ctx, d, nil) }
+
+// rest waits for d, or until c is ready.
+func rest(ctx context.Context, d time.Duration, c <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-t.C:
+	case <-c:
 	}
 }
 
-// pass settles what is open, up to the first intent that can't be settled now.
-func (s *Settler) pass(ctx context.Context) error {
+// pass settles what is open, up to the first intent that can't be settled now. It tells whether rows are held open though
+// they show what is wanted, as a statement may still run that changes them.
+func (s *Settler) pass(ctx context.Context) (held bool, err error) {
+	now := time.Now()
+	s.doubts.forget(now)
 	newest, older := sift(s.cfg.Intents.Open())
+	holds := map[string]bool{}
+	for _, i := range newest {
+		if s.doubts.hold(i, now) {
+			holds[i.Hash] = true
+		}
+	}
+	older = slices.DeleteFunc(older, func(i record.Intent) bool { return holds[i.Hash] })
 	if err := s.supersede(older); err != nil {
-		return err
+		return false, err
 	}
 	for _, i := range turn(newest, s.stuck) {
 		o, err := s.settle(ctx, i)
 		if err != nil {
 			s.stuck = i.Hash
-			return err
+			return false, err
+		}
+		if holds[i.Hash] {
+			continue
 		}
 		if err := s.end([]record.Intent{i}, []record.Outcome{o}); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return len(holds) > 0, nil
 }
 
 // sift parts the newest intent of each row, which is all that is wanted of it, from those it replaced.
@@ -186,25 +211,29 @@ func (s *Settler) end(intents []record.Intent, outcomes []record.Outcome) error 
 
 // settle brings one row to what the intent wants, or finds out why it must not. An error leaves the intent open.
 func (s *Settler) settle(ctx context.Context, i record.Intent) (record.Outcome, error) {
+	if err := fit(i.Package); err != nil { // the server isn't asked
+		return refuse(i, err), nil
+	}
 	o, err := s.attempt(ctx, i)
-	if err == nil {
-		s.cfg.Condition.Back()
-		s.backoff.reset()
-		return o, nil
+	if err != nil {
+		err = s.cfg.Explain(err)
+		if record.ClassOf(err) != record.ThisOne || ctx.Err() != nil {
+			return o, fmt.Errorf("settle item %q: %w", i.Hash, err)
+		}
+		o = refuse(i, err)
 	}
-	err = fmt.Errorf("settle item %q: %w", i.Hash, s.cfg.Explain(err))
-	if record.ClassOf(err) == record.ThisOne && ctx.Err() == nil {
-		return record.Outcome{Intent: i.ID, Result: record.Refused, Text: err.Error()}, nil
-	}
-	return o, err
+	s.cfg.Condition.Back()
+	s.backoff.reset()
+	return o, nil
+}
+
+func refuse(i record.Intent, err error) record.Outcome {
+	return record.Outcome{Intent: i.ID, Result: record.Refused, Text: fmt.Sprintf("settle item %q: %v", i.Hash, err)}
 }
 
 // attempt guesses what the row shows and swaps it, which is one statement for the usual intent. A wrong guess changes
 // nothing; then the row is read and judged.
 func (s *Settler) attempt(ctx context.Context, i record.Intent) (record.Outcome, error) {
-	if err := fit(i.Package); err != nil {
-		return record.Outcome{}, err
-	}
 	expect, worth := guess(i)
 	for range races {
 		if worth {
@@ -232,9 +261,9 @@ func fit(p record.Value) error {
 	case p == nil:
 		return nil
 	case *p == "":
-		return record.Never(errors.New("write package: an empty name is never written; to clear an item is another intent"))
+		return errors.New("write package: an empty name is never written; to clear an item is another intent")
 	case utf8.RuneCountInString(*p) > columnWidth:
-		return record.Never(fmt.Errorf("write package %q: longer than %d characters", *p, columnWidth))
+		return fmt.Errorf("write package %q: longer than %d characters", *p, columnWidth)
 	}
 	return nil
 }
@@ -281,11 +310,14 @@ func put(v record.Value) string {
 }
 
 // exchange writes the wanted value if the row shows expect, and tells whether it did. expect differs from the wanted
-// value, so a row that matched is a row that changed.
+// value, so a row that matched is a row that changed. Without an answer it may still run.
 func (s *Settler) exchange(ctx context.Context, i record.Intent, expect record.Value) (done bool, err error) {
 	err = s.swap.use(ctx, func(ctx context.Context, stmt *sql.Stmt) error {
 		res, err := stmt.ExecContext(ctx, i.Package, i.Hash, i.Hash, expect)
-		if err != nil {
+		if err = s.cfg.Explain(err); err != nil {
+			if !notDone(err) {
+				s.doubts.add(i.Hash, expect, time.Now().Add(s.grace))
+			}
 			return err
 		}
 		n, err := res.RowsAffected()

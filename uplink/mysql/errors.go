@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"strings"
 	"unicode"
@@ -25,9 +26,24 @@ type explained struct {
 func (e explained) Error() string { return e.text }
 func (e explained) Unwrap() error { return e.err }
 
-// Explain gives err its class and a text that names the thing, the reason and what to do. Errors that repetition can't
-// mend (a missing grant on the table, a value that the column doesn't take) become record.Never; all else is to be tried
-// again. Nil stays nil, and explaining twice changes nothing.
+// NotDone tells whether the statement that gave this error did nothing and never will: the server refused it, or it was
+// never sent. False means that nobody knows: the answer was lost, or never came.
+func (e explained) NotDone() bool {
+	if m, ok := errors.AsType[*driver.MySQLError](e.err); ok {
+		return !farewell(m.Number)
+	}
+	return errors.Is(e.err, sqldriver.ErrBadConn) // the driver's word for "before anything was sent"
+}
+
+// unreadable is an error of the password's source. It has nothing to do with the network, whatever is in it.
+type unreadable struct{ error }
+
+func (u unreadable) Unwrap() error { return u.error }
+
+// Explain gives err its class and a text that names the thing, the reason and what to do. A value that the column doesn't
+// take becomes record.Never; all else is to be tried again, a missing grant too: it is about the account, not about the
+// value, and heals when Buylo gives it. Nil stays nil, and explaining twice changes nothing. What comes from the server or
+// the way to it can be asked whether the statement is NotDone() for sure.
 func Explain(err error) error {
 	if _, done := errors.AsType[explained](err); err == nil || done {
 		return err
@@ -47,15 +63,21 @@ func answer(e *driver.MySQLError, err error) error {
 		advice = "tried again; ask Buylo operations if it stays"
 	}
 	told := explained{fmt.Sprintf("mysql error %d: %s: %s", e.Number, clean(e.Message), advice), err}
-	if dataError(e) || missingGrant(e.Number) {
+	if dataError(e) {
 		return record.Never(told)
 	}
 	return told
 }
 
-// missingGrant is about one table or column. 1044 (no right on the schema) isn't here: it comes while connecting, is about
-// no single intent, and heals when the grant is given.
-func missingGrant(number uint16) bool { return number == 1142 || number == 1143 }
+// farewell is what a server says when it ends a statement or a connection from its side, or can't tell how the commit
+// ended; 2000 to 2999 are a client's numbers, handed on by a proxy. Whether the statement was done isn't in it.
+func farewell(number uint16) bool {
+	switch number {
+	case 1053, 1180, 1317, 1927, 4031:
+		return true
+	}
+	return number >= 2000 && number < 3000
+}
 
 // dataError tells whether the value itself was refused: SQLSTATE classes 22 (data exception) and 23 (constraint), and
 // those that come under HY000.
@@ -78,7 +100,7 @@ func advices() map[uint16]string {
 		row     = "another transaction holds the row: tried again"
 		back    = "the server closed the connection or stops: connected again"
 		reading = "the server takes no changes now: tried again; if it stays, the address may be that of a replica"
-		grant   = "the account lacks this right: ask Buylo operations for SELECT on the table and UPDATE (external_package_id)"
+		grant   = "the account lacks this right, tried again until it is there: ask Buylo operations for SELECT on the table and UPDATE (external_package_id)"
 	)
 	return map[uint16]string{
 		1045: login, 1130: login, 1698: login, 1129: "the server blocks this address after broken connects: ask Buylo operations to flush its hosts",
@@ -103,12 +125,14 @@ func connection(err error) error {
 		issuer x509.UnknownAuthorityError
 		name   x509.HostnameError
 		cert   x509.CertificateInvalidError
+		secret unreadable
+		file   *fs.PathError // holds a syscall.Errno, which passes for a net.Error
 		netErr net.Error
 		advice string
 	)
 	switch {
-	case errors.Is(err, context.Canceled):
-		return err
+	case errors.Is(err, context.Canceled), errors.As(err, &secret), errors.As(err, &file):
+		return err // its text says what is wrong, and it isn't the network
 	case errors.As(err, &issuer):
 		advice = "the CA file isn't the issuer of the server's certificate: name the right one"
 	case errors.As(err, &name):
@@ -124,7 +148,7 @@ func connection(err error) error {
 	case errors.As(err, &netErr):
 		advice = "the server can't be reached: check network, address and that MySQL runs"
 	default:
-		return err // the text is its own: the password's source, the driver's words on authentication
+		return err // the text is its own: the driver's words on authentication
 	}
 	return explained{"reach mysql: " + clean(err.Error()) + ": " + advice, err}
 }

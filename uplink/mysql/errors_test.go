@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"strings"
 	"syscall"
@@ -29,8 +30,8 @@ func TestExplainByNumber(t *testing.T) {
 		{1130, "HY000", record.Again, "allow this address"},
 		{1862, "HY000", record.Again, "renew"},
 		{1044, "42000", record.Again, "no right on this schema"},
-		{1142, "42000", record.ThisOne, "UPDATE (external_package_id)"},
-		{1143, "42000", record.ThisOne, "UPDATE (external_package_id)"},
+		{1142, "42000", record.Again, "UPDATE (external_package_id)"},
+		{1143, "42000", record.Again, "UPDATE (external_package_id)"},
 		{1049, "42000", record.Again, "correct the schema"},
 		{1146, "42S02", record.Again, "check schema and table"},
 		{1054, "42S22", record.Again, "no such column"},
@@ -83,6 +84,7 @@ func TestExplainTheWay(t *testing.T) {
 		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "db"}, "server name"},
 		{x509.CertificateInvalidError{Reason: x509.Expired}, "clock"},
 		{errors.New("read secret: the file is empty"), "read secret: the file is empty"},
+		{&fs.PathError{Op: "open", Path: "/etc/x", Err: syscall.ENOENT}, "outer: open /etc/x: no such file or directory"},
 		{context.Canceled, "context canceled"},
 	} {
 		got := Explain(fmt.Errorf("outer: %w", c.err))
@@ -100,5 +102,36 @@ func TestHostileMessage(t *testing.T) {
 	got := Explain(&driver.MySQLError{Number: 1045, Message: "\x1b[2J\r\n\xff\u202e" + strings.Repeat("ж", 70_000)}).Error()
 	if len(got) > 1000 || strings.ContainsAny(got, "\x1b\r\n\u202e") {
 		t.Errorf("%d bytes: %q", len(got), got)
+	}
+}
+
+func TestNotDone(t *testing.T) {
+	refused := func(number uint16) error { return &driver.MySQLError{Number: number} }
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{refused(1142), true},
+		{refused(1205), true},
+		{refused(1213), true},
+		{refused(1406), true},
+		{refused(1045), true},
+		{sqldriver.ErrBadConn, true},
+		{refused(1053), false},
+		{refused(1180), false},
+		{refused(1317), false},
+		{refused(2013), false},
+		{driver.ErrInvalidConn, false},
+		{io.ErrUnexpectedEOF, false},
+		{context.DeadlineExceeded, false},
+		{&net.OpError{Op: "write", Err: syscall.ECONNRESET}, false},
+	} {
+		e, ok := errors.AsType[interface {
+			error
+			NotDone() bool
+		}](Explain(fmt.Errorf("outer: %w", c.err)))
+		if !ok || e.NotDone() != c.want {
+			t.Errorf("%v: not done %t, want %t", c.err, !c.want, c.want)
+		}
 	}
 }

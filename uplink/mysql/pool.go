@@ -6,11 +6,12 @@
 //   - The password is asked for at each connect, so that a rotated one heals without a restart, and is in no error text.
 //   - Every connection speaks utf8mb4 in UTC, counts the rows that matched (not those that changed), refuses what doesn't
 //     fit a column instead of cutting it, commits each statement, and names program, version and station to the server.
-//   - Every wait has an end: connect, read, write, and a lock held by another (5 s, well before a caller's own limit, so that
-//     a statement that was given up here doesn't wait on at the server and run later).
+//   - Every wait has an end: connect, read, write, and a lock held by another, on a row or on the table (5 s, well before a
+//     caller's own limit, so that a statement that was given up here doesn't wait on at the server and run later).
+//   - A connection that is given up takes what it didn't send yet with it.
 //
-// It never sends a password in clear text, never falls back from TLS to plain, never lets the server ask for a local file,
-// never puts values into the text of a statement, and never logs.
+// It never sends a password in clear text outside of TLS, whatever the server asks for, never falls back from TLS to plain,
+// never lets the server ask for a local file, never puts values into the text of a statement, and never logs.
 package mysql
 
 import (
@@ -98,6 +99,7 @@ func dsn(cfg Config) (*driver.Config, error) {
 	d := driver.NewConfig()
 	d.Net, d.Addr, d.DBName, d.User, d.TLS = "tcp", cfg.Address, cfg.Schema, cfg.User, cfg.TLS
 	d.Timeout, d.ReadTimeout, d.WriteTimeout = cfg.ConnectTimeout, cfg.ReadTimeout, cfg.WriteTimeout
+	d.DialFunc = dialer(cfg.ReadTimeout)
 	d.ClientFoundRows = true
 	d.Logger = &driver.NopLogger{} // what it says comes back as an error, too
 	d.ConnectionAttributes = attributes(cfg)
@@ -106,12 +108,15 @@ func dsn(cfg Config) (*driver.Config, error) {
 		"time_zone":                "'+00:00'",
 		"sql_mode":                 "'STRICT_ALL_TABLES'",
 		"innodb_lock_wait_timeout": "5",
+		"lock_wait_timeout":        "5", // for the table, while somebody alters it: a day or a year by default
 	}
 	return d, d.Apply(
 		driver.Charset("utf8mb4", ""),
 		driver.BeforeConnect(func(_ context.Context, d *driver.Config) (err error) {
-			d.Passwd, err = cfg.Password()
-			return err
+			if d.Passwd, err = cfg.Password(); err != nil {
+				return unreadable{err}
+			}
+			return nil
 		}),
 	)
 }

@@ -4,8 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"maps"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,9 +81,16 @@ func TestPasswordIsAskedForAtEachConnect(t *testing.T) {
 		if err := Explain(pool.Ping()); err == nil || !strings.Contains(err.Error(), "1045") {
 			t.Errorf("wrong password: %v", err)
 		}
-		fault = errors.New("read secret /etc/x: permission denied")
-		if err := Explain(pool.Ping()); !errors.Is(err, fault) {
-			t.Errorf("unreadable password: %v", err)
+		for _, fault = range []error{
+			errors.New("read secret /etc/x: permission denied"),
+			fmt.Errorf("read secret: %w: put it there", &fs.PathError{Op: "open", Path: "/etc/x", Err: syscall.ENOENT}),
+			fmt.Errorf("ask for the secret: %w", syscall.ECONNREFUSED),
+			fmt.Errorf("ask for the secret: %w", context.DeadlineExceeded),
+			fmt.Errorf("ask for the secret: %w", io.EOF),
+		} {
+			if err := Explain(pool.Ping()); !errors.Is(err, fault) || err.Error() != fault.Error() {
+				t.Errorf("unreadable password: %v, want %v", err, fault)
+			}
 		}
 		password, fault = servers.AgentPassword, nil
 		if err := pool.Ping(); err != nil {
@@ -94,12 +105,12 @@ func TestSession(t *testing.T) {
 		t.Run(flavor, func(t *testing.T) {
 			db := start(t, "--autocommit=OFF", "--sql-mode=", "--default-time-zone=+05:00", "--performance-schema=ON")
 			pool := open(t, db, func(c *Config) { c.Program, c.Version, c.Station = "station-agent", "1.2.3", "packing-7" })
-			var autocommit, lock int
+			var autocommit, lock, table int
 			var zone, mode, charset string
-			err := pool.QueryRow("SELECT @@autocommit, @@innodb_lock_wait_timeout, @@time_zone, @@sql_mode, @@character_set_client").
-				Scan(&autocommit, &lock, &zone, &mode, &charset)
-			if err != nil || autocommit != 1 || lock != 5 || zone != "+00:00" || mode != "STRICT_ALL_TABLES" || charset != "utf8mb4" {
-				t.Errorf("autocommit %d, lock wait %d, zone %s, mode %s, charset %s, %v", autocommit, lock, zone, mode, charset, err)
+			err := pool.QueryRow("SELECT @@autocommit, @@innodb_lock_wait_timeout, @@lock_wait_timeout, @@time_zone, @@sql_mode, @@character_set_client").
+				Scan(&autocommit, &lock, &table, &zone, &mode, &charset)
+			if err != nil || autocommit != 1 || lock != 5 || table != 5 || zone != "+00:00" || mode != "STRICT_ALL_TABLES" || charset != "utf8mb4" {
+				t.Errorf("autocommit %d, lock wait %d and %d, zone %s, mode %s, charset %s, %v", autocommit, lock, table, zone, mode, charset, err)
 			}
 			foundRows(t, db, pool)
 			got := attributesSeen(t, db)
