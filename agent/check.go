@@ -257,6 +257,9 @@ func (c *certyoConfig) check(r report) {
 	if c.Batch < 1 || c.Batch > 1000 {
 		r("certyo.batch", fmt.Errorf("%d is not between 1 and 1000", c.Batch))
 	}
+	if c.VerifyRate < 1 || c.VerifyRate > 1000 {
+		r("certyo.verify_per_second", fmt.Errorf("%d is not between 1 and 1000", c.VerifyRate))
+	}
 	r.between("certyo.linger", c.Linger, 0, 30*time.Second)
 	if len(c.VerifyAfter) == 0 {
 		r("certyo.verify_after", errMissing)

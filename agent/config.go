@@ -75,6 +75,7 @@ type certyoConfig struct {
 	Batch       int        `toml:"batch"`
 	Linger      duration   `toml:"linger"`
 	VerifyAfter []duration `toml:"verify_after"`
+	VerifyRate  int        `toml:"verify_per_second"`
 }
 
 type fleetConfig struct {
@@ -119,7 +120,7 @@ func defaults() config {
 		Store:   storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 30},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
 		Capture: captureConfig{Source: "binlog", Mode: "auto"},
-		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: "2s",
+		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: "2s", VerifyRate: 10,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Fleet:  fleetConfig{Interval: "30s"},
 		Status: statusConfig{Socket: "/run/station-agent/agent.sock"},

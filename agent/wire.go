@@ -218,7 +218,7 @@ func (p *parts) addCertyo() error {
 	for i, d := range c.VerifyAfter {
 		schedule[i] = d.value()
 	}
-	p.add(deliver.New(deliver.Config{Batch: c.Batch, Linger: c.Linger.value(), Schedule: schedule},
+	p.add(deliver.New(deliver.Config{Batch: c.Batch, Linger: c.Linger.value(), Schedule: schedule, VerifyPerSecond: c.VerifyRate},
 		p.store.DB, ledger{p.store.DB}, client, deliver.Conditions{
 			Delivery: p.board.condition("certyo"), Verification: p.board.condition("verification"),
 			Anchoring: p.board.condition("anchoring"), Integrity: p.board.condition("integrity"),

@@ -69,6 +69,7 @@ client = "bench-1"
 key_file = "{{.Dir}}/certyo-key"
 linger = "{{.Linger}}"
 verify_after = {{.VerifyAfter}}
+verify_per_second = 200
 [fleet]
 broker = "{{.Broker}}"
 {{- if .BrokerUser}}
