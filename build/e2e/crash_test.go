@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,11 +70,15 @@ func TestCrash(t *testing.T) {
 	})
 }
 
+// firstNew is the number of the first item that arrives during the crashes.
+const firstNew = 1000
+
 // work is what operator and bridge do during the crashes, and what the operator was promised.
 type work struct {
 	*site
-	green map[string]string // item → package of the last green answer
-	label int
+	arrived atomic.Int64      // number of the item that arrived last, 0 before the first
+	green   map[string]string // item → package of the last green answer
+	label   int
 }
 
 // operate packs whatever is not packed yet, scanning again whenever the lamp stays dark.
@@ -81,6 +86,9 @@ func (w *work) operate(ctx context.Context, random *rand.Rand) {
 	open := ""
 	for ctx.Err() == nil {
 		code := bed.Hash(1 + random.IntN(30))
+		if last := int(w.arrived.Load()); last > 0 && random.IntN(2) == 0 { // one of those that arrived lately
+			code = bed.Hash(last - random.IntN(min(last-firstNew+1, 10)))
+		}
 		switch k := random.IntN(10); {
 		case open == "" || k == 0:
 			w.label++
@@ -130,7 +138,8 @@ func (w *work) note(line bed.Line, open string) string {
 
 // move plays the bridge: items leave, come back, change their names, and now and then one is made anew.
 func (w *work) move(ctx context.Context, random *rand.Rand) {
-	for i := 1000; ctx.Err() == nil; i++ {
+	next := firstNew
+	for i := 0; ctx.Err() == nil; i++ {
 		hash := bed.Hash(1 + random.IntN(30))
 		var err error
 		switch random.IntN(5) {
@@ -141,9 +150,11 @@ func (w *work) move(ctx context.Context, random *rand.Rand) {
 		case 3:
 			err = w.Bridge.Rename(ctx, hash, fmt.Sprintf("name %d", i))
 		case 4:
-			err = w.Bridge.Insert(ctx, bed.Hash(i), "new", fmt.Sprintf("86%011d", i))
+			err = w.Bridge.Insert(ctx, bed.Hash(next), "new", fmt.Sprintf("86%011d", next))
 			if err == nil {
-				err = w.Bridge.Arrive(ctx, bed.Hash(i), bed.Station)
+				err = w.Bridge.Arrive(ctx, bed.Hash(next), bed.Station)
+				w.arrived.Store(int64(next))
+				next++
 			}
 		}
 		_ = err // a value set to what it is changes no row: the bridge says so, nobody minds
