@@ -17,8 +17,8 @@ func versionCommand() *cobra.Command {
 		Short: "Print version, commit and platform",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			fmt.Fprintf(cmd.OutOrStdout(), "station-agent %s (%s) %s/%s %s\n", version, commit(), runtime.GOOS, platform(), runtime.Version())
-			return nil
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "station-agent %s%s %s/%s %s\n", version, commit(), runtime.GOOS, platform(), runtime.Version())
+			return err
 		},
 	}
 }
@@ -36,11 +36,12 @@ func setting(name string) string {
 	return ""
 }
 
+// commit is the commit that was built, if the build noted it.
 func commit() string {
 	if c := setting("vcs.revision"); len(c) >= 12 {
-		return c[:12]
+		return " (" + c[:12] + ")"
 	}
-	return "unknown commit"
+	return ""
 }
 
 // platform tells the architecture, with the ARM version where there are several.
