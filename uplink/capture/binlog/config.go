@@ -131,7 +131,7 @@ func (s *Source) tls() *tls.Config {
 }
 
 // dialer opens connections that end with ctx: the library's own waits can't be cut short otherwise.
-func dialer(ctx context.Context) client.Dialer {
+func dialer(ctx context.Context, plain bool) client.Dialer {
 	return func(dialCtx context.Context, network, address string) (net.Conn, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err // closing: the library would end the old connection from a new one
@@ -144,6 +144,9 @@ func dialer(ctx context.Context) client.Dialer {
 			return nil, err
 		}
 		context.AfterFunc(ctx, func() { conn.Close() })
+		if plain {
+			return &wary{Conn: conn}, nil
+		}
 		return conn, nil
 	}
 }

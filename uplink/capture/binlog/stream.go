@@ -68,7 +68,7 @@ func (s *Source) table(ctx context.Context, spec capture.Spec) (*capture.Table, 
 // follow connects and reads until something fails or ctx ends.
 func (s *Source) follow(ctx context.Context, st *stream, flavor, password string) error {
 	ctx, cancel := context.WithCancel(ctx)
-	syncer := s.syncer(password, flavor, dialer(ctx), st)
+	syncer := s.syncer(password, flavor, dialer(ctx, s.cfg.TLS == nil), st)
 	defer syncer.Close() // joins its goroutine
 	defer cancel()       // first: closes the connection
 	var events *replication.BinlogStreamer
