@@ -5,11 +5,15 @@ import (
 	"crypto/md5"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 )
 
 // Bridge plays Buylo's bridge: it alone inserts and deletes rows and writes the buylo_* columns.
 type Bridge struct{ db *sql.DB }
+
+// ErrUnchanged says that no row was changed: there is none, or it shows the value already.
+var ErrUnchanged = errors.New("no row was changed")
 
 // Hash gives the hash of the n-th item: 32 hexadecimal digits, as opaque as the real ones.
 func Hash(n int) string {
@@ -66,7 +70,11 @@ func (b *Bridge) do(ctx context.Context, statement string, args ...any) error {
 	if err != nil {
 		return fmt.Errorf("play bridge: %w", err)
 	}
-	if n, err := res.RowsAffected(); err == nil && n != 1 {
+	n, err := res.RowsAffected()
+	if err == nil && n == 0 {
+		return fmt.Errorf("play bridge: %w: %v", ErrUnchanged, args)
+	}
+	if err == nil && n != 1 {
 		return fmt.Errorf("play bridge: %d rows instead of one: %s %v", n, statement, args)
 	}
 	return nil
