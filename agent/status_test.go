@@ -100,7 +100,7 @@ func TestKeeperSavesWhatChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.Open(dir, store.Identity{Environment: "test", Station: "s", Database: "d"}, clk.now)
+	st, err := store.Open(store.Config{Dir: dir, Identity: store.Identity{Environment: "test", Station: "s", Database: "d"}, Now: clk.now})
 	if err != nil {
 		t.Fatal(err)
 	}

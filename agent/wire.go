@@ -54,17 +54,16 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		return nil, err
 	}
 	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), lag: func() (time.Duration, bool) { return 0, false }}
-	p.store, err = store.Open(c.Store.Folder, store.Identity{
-		Environment: c.Environment, Station: c.Station.UUID, Database: c.MySQL.Address + "/" + c.MySQL.Schema,
-	}, clk.now)
+	p.store, err = store.Open(store.Config{
+		Dir: c.Store.Folder, Now: clk.now, EvidenceDays: c.Store.EvidenceDays, FirstLook: c.Certyo.VerifyAfter[0].value(),
+		Identity: store.Identity{Environment: c.Environment, Station: c.Station.UUID, Database: c.MySQL.Address + "/" + c.MySQL.Schema},
+	})
 	if err != nil {
 		return nil, err
 	}
 	if n := p.store.Journal.Torn(); n > 0 {
 		log.Info("cut off what was being written when the power failed", "bytes", n)
 	}
-	p.store.DB.EvidenceDays = c.Store.EvidenceDays
-	p.store.DB.FirstLook = c.Certyo.VerifyAfter[0].value()
 	for _, add := range []func() error{
 		p.addBench,
 		p.addReaders,
@@ -97,7 +96,7 @@ func (p *parts) addBench() error {
 		Start: p.store.Journal.State(), Stamp: p.clock.now,
 	}, scanJournal{p.store.Journal, p.board.condition("journal")}, p.picture, station.LogPanel{Log: p.log})
 	p.add(p.bench)
-	p.add(p.store.Journal)
+	p.add(p.store)
 	return nil
 }
 

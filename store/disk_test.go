@@ -19,9 +19,11 @@ func testNow() record.Stamp {
 	return record.Stamp{Boot: "b", Mono: time.Minute, Wall: time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC), Trusted: true}
 }
 
+func testConfig(dir string, id Identity) Config { return Config{Dir: dir, Identity: id, Now: testNow} }
+
 func openTest(t testing.TB, dir string) *Store {
 	t.Helper()
-	s, err := Open(dir, here, testNow)
+	s, err := Open(testConfig(dir, here))
 	if err != nil {
 		t.Fatal(err)
 	}

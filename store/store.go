@@ -1,10 +1,12 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"station-agent/store/record"
 )
@@ -23,6 +25,32 @@ const (
 	databaseFile  = "records.db"
 )
 
+// Config says where a store lies, for whom, and how much it may take. The zero value of a field below Now stands for its
+// default.
+type Config struct {
+	Dir      string
+	Identity Identity
+	Now      func() record.Stamp
+
+	Probe        func(path string) error // reads a file of bbolt in a child process, which may die of it; nil: in this one
+	MaxBytes     int64                   // of records and evidence together; default 896 MiB
+	Reserve      int64                   // bytes of the file that keeps room for scans on a full card; default 8 MiB, -1: none
+	EvidenceDays int                     // how long proofs and scans are kept; default 30
+	ExportDir    string                  // where evidence is written before it is dropped; "": nowhere
+	FirstLook    time.Duration           // from a receipt to the first verification; default 2 min
+	SegmentBytes int64                   // of a segment of the journal; default 1 MiB
+	FileBytes    int64                   // of a file of records, from which the next is begun; default 16 MiB
+}
+
+// Loss is what opening could not read and has set aside.
+type Loss struct {
+	File   string `json:"file"` // where the damaged file lies now
+	What   string `json:"what"` // one line for a person
+	Count  int    `json:"count"`
+	Scans  bool   `json:"scans"`  // Count is of journal entries, else of records
+	Moment string `json:"moment"` // from when to when, as far as it is known
+}
+
 // Store is one open store folder.
 type Store struct {
 	Journal *Journal
@@ -31,18 +59,32 @@ type Store struct {
 	id      string
 	session uint64
 	lock    *os.File
+	losses  []Loss
 }
 
-// Open opens the store in dir and makes it on first use. The folder stays locked until Close. A folder that belongs to
-// another agent, another station or a newer program is left as it was. Every error is of class record.Stop.
-func Open(dir string, id Identity, now func() record.Stamp) (*Store, error) {
+// Open opens the store and makes it on first use. The folder stays locked until Close. A folder that belongs to another
+// agent, another station or a newer program is left as it was. Every error is of class record.Stop.
+func Open(c Config) (*Store, error) {
 	s := &Store{}
-	if err := s.open(dir, id, now); err != nil {
+	if err := s.open(c.Dir, c.Identity, c.Now); err != nil {
 		s.Close()
-		return nil, record.Stop(fmt.Errorf("open store %s: %w", dir, err))
+		return nil, record.Stop(fmt.Errorf("open store %s: %w", c.Dir, err))
+	}
+	if c.EvidenceDays > 0 {
+		s.DB.EvidenceDays = c.EvidenceDays
+	}
+	if c.FirstLook > 0 {
+		s.DB.FirstLook = c.FirstLook
 	}
 	return s, nil
 }
+
+// Run keeps the store going until ctx ends: it flushes what is written lazily and makes room. It returns an error only
+// when the store is broken.
+func (s *Store) Run(ctx context.Context) error { return s.Journal.Run(ctx) }
+
+// Losses lists what opening could not read, nothing if all is well.
+func (s *Store) Losses() []Loss { return s.losses }
 
 func (s *Store) open(dir string, id Identity, now func() record.Stamp) (err error) {
 	if err = makeFolder(dir); err != nil {

@@ -32,7 +32,7 @@ func TestAStoreKeepsItsIDAndCountsSessions(t *testing.T) {
 func refused(t *testing.T, dir string, id Identity, want error, words ...string) {
 	t.Helper()
 	before := contents(t, dir)
-	_, err := Open(dir, id, testNow)
+	_, err := Open(testConfig(dir, id))
 	if !errors.Is(err, want) || record.ClassOf(err) != record.StopHere {
 		t.Fatalf("got %v, want %v", err, want)
 	}
@@ -128,7 +128,7 @@ func TestALostFileIsDamage(t *testing.T) {
 		mustAppend(t, s.Journal, scanEntry("a"))
 		ok(t, s.Close())
 		ok(t, os.RemoveAll(filepath.Join(dir, name)))
-		if _, err := Open(dir, here, testNow); !errors.Is(err, ErrDamaged) || record.ClassOf(err) != record.StopHere {
+		if _, err := Open(testConfig(dir, here)); !errors.Is(err, ErrDamaged) || record.ClassOf(err) != record.StopHere {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -185,7 +185,7 @@ func TestAFolderThatCantBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	ok(t, os.WriteFile(file, nil, 0o600))
 	for _, dir := range []string{file, filepath.Join(file, "store"), "/proc/store"} {
-		if _, err := Open(dir, here, testNow); record.ClassOf(err) != record.StopHere || !strings.Contains(err.Error(), "give the agent's user a folder that it can write") {
+		if _, err := Open(testConfig(dir, here)); record.ClassOf(err) != record.StopHere || !strings.Contains(err.Error(), "give the agent's user a folder that it can write") {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}

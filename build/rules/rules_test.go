@@ -87,6 +87,7 @@ func leaf(path string) string {
 		"github.com/go-sql-driver/": "uplink/mysql",
 		"github.com/eclipse/paho":   "uplink/fleet",
 		"go.etcd.io/bbolt":          "store",
+		"github.com/klauspost/":     "store",
 		"periph.io/":                "station/gpio",
 		"github.com/spf13/":         "agent",
 		"github.com/pelletier/":     "agent",
