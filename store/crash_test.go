@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	s, err := Open(os.Getenv(childFolder), here, testNow)
+	s, err := Open(testConfig(os.Getenv(childFolder), here))
 	if err == nil && what == "work" {
 		err = work(s)
 	}

@@ -77,7 +77,7 @@ func smallCard(dir string) error {
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", smallCardSize)); err != nil {
 		return fmt.Errorf("no mount: %w", err)
 	}
-	s, err := Open(filepath.Join(dir, "store"), here, testNow)
+	s, err := Open(testConfig(filepath.Join(dir, "store"), here))
 	if err != nil {
 		return err
 	}
