@@ -10,6 +10,9 @@
 //     re-read and other grouping, and at every station; the owner follows from the row's images and the Shadow alone.
 //   - What was missed is said: after a gap the rows are compared with the Shadow, differences and deletes become records,
 //     and one record in the collection station_agent_gaps names the gap.
+//     The same follows when the store says that it lost records; then everything that stands here is reported once more.
+//   - While the store refuses a group, the group is held and the source waits: nothing is read twice for a full card, there
+//     is one alarm, and what is about to leave the source's log meanwhile is said (Purge).
 //   - The same row gives the same bytes, whichever way it was read: there is one type table (Column) for all.
 //
 // It never writes to the database, never follows a table it wasn't given and never the agent's own: what the agent says

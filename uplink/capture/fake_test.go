@@ -43,6 +43,8 @@ type fakeSource struct {
 	cut    func(from, i int) error // asked before each transaction is given; its error ends the Run
 	more   chan struct{}           // closed when txs grew
 	runs   int
+	given  int           // transactions that a sink took
+	beat   time.Duration // between signs of life while nothing lies behind; 0: only one
 }
 
 func place(i int, at time.Time) record.Position {
@@ -117,6 +119,9 @@ func (s *fakeSource) Run(ctx context.Context, from record.Position, keep func(*R
 			case <-more:
 				i--
 				continue
+			case <-s.pulse():
+				i--
+				continue
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -131,7 +136,24 @@ func (s *fakeSource) Run(ctx context.Context, from record.Position, keep func(*R
 		if err := sink(tx); err != nil {
 			return err
 		}
+		s.mu.Lock()
+		s.given++
+		s.mu.Unlock()
 	}
+}
+
+func (s *fakeSource) pulse() <-chan time.Time {
+	if s.beat == 0 {
+		return nil
+	}
+	return time.After(s.beat)
+}
+
+// did is how often it was run, and how many transactions were taken from it.
+func (s *fakeSource) did() (runs, given int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runs, s.given
 }
 
 // log is a Source without rows.
@@ -160,9 +182,11 @@ type fakeRows struct {
 	station string
 	rows    func() map[string][]any
 	refuse  atomic.Bool
+	reads   atomic.Int32
 }
 
 func (f *fakeRows) Rows(_ context.Context, ids []string) ([]State, error) {
+	f.reads.Add(1)
 	if f.refuse.Load() {
 		return nil, errors.New("refused")
 	}

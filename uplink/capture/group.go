@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"station-agent/store/record"
@@ -31,11 +32,13 @@ type group struct {
 	scratch  []byte
 }
 
+// The rule of latency: between two commits of the store lies this much time at least, and nothing waits for its commit
+// longer than that. After a calm a change is stored at once; with a backlog at hand groups are full and follow at once.
 const (
-	groupRecords = 500
+	groupRecords = 1000
 	groupBytes   = 512 << 10
-	groupDelay   = 100 * time.Millisecond // at most, from the first change to its commit here; at least, between two commits
-	moveEvery    = 5 * time.Second        // how often a position moves that nothing of ours lies before
+	groupEvery   = time.Second     // with changes
+	moveEvery    = 5 * time.Second // of a position that nothing of ours lies before
 )
 
 // change maps one row of tx.
@@ -93,15 +96,26 @@ func (g *group) full() bool { return len(g.changes) >= groupRecords || g.bytes >
 
 func (g *group) empty() bool { return !g.moved && len(g.changes) == 0 }
 
-// wait is how long the group may wait, given the time since the last commit.
-func (g *group) wait(since time.Duration) time.Duration {
+// every is how much time lies between two commits.
+func (g *group) every() time.Duration {
 	if len(g.changes) > 0 {
-		return groupDelay
+		return groupEvery
 	}
-	return max(moveEvery-since, 0)
+	return moveEvery
 }
 
-// ids lists the rows that the group concerns.
+// wait is how long the group may wait for more, given the time since the last commit.
+func (g *group) wait(since time.Duration) time.Duration {
+	if rest := g.every() - since; rest > 0 {
+		return rest
+	}
+	return g.every()
+}
+
+// ripe tells whether the group is to be stored now that nothing more is at hand.
+func (g *group) ripe(since time.Duration) bool { return !g.empty() && since >= g.every() }
+
+// ids lists the rows that the group concerns, once each.
 func (g *group) ids() []string {
 	ids := make([]string, 0, len(g.changes))
 	for _, c := range g.changes {
@@ -110,7 +124,8 @@ func (g *group) ids() []string {
 			ids = append(ids, c.was)
 		}
 	}
-	return ids
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // ledger applies changes to the Shadow as it was stored, and keeps what came of them.
@@ -118,6 +133,7 @@ type ledger struct {
 	scope    *Scope
 	database string
 	spec     Spec
+	doubt    bool // the Shadow may know changes whose records were lost: what stands is reported, whatever it says
 
 	shadow  map[string]record.ShadowRow // as of the last change applied; Gone rows keep their version
 	touched []string                    // ids whose row changed, in order, once each

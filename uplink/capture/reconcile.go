@@ -52,7 +52,7 @@ func (l *ledger) settle(run string, at record.Position, s State) {
 	switch {
 	case f.forget:
 		l.forget(s.ID)
-	case held == nil || string(held.Payload) != string(s.Payload):
+	case held == nil || l.doubt || string(held.Payload) != string(s.Payload):
 		l.find(run, at, record.Upsert, s, f)
 	case !held.Left.Equal(f.left):
 		row := *held

@@ -22,6 +22,14 @@ type Store interface {
 	PutSnapshot(record.Group) error
 }
 
+// Salvager is a Store that may have lost what it took in, when its card is damaged. It may also give an older Position
+// than before then: changes are read again, under the keys they had.
+type Salvager interface {
+	// Missed is why records of changes before Position may be lost, "" if none are. The PutSnapshot of the reconciliation
+	// that follows ends it, in the same transaction.
+	Missed() (reason string, err error)
+}
+
 // Condition is the state of one thing outside: it is lost with a reason, or it is back. Both may be called as often as
 // you like.
 type Condition interface {
@@ -43,7 +51,7 @@ type Runner struct {
 	store  Store
 	cond   Condition
 
-	refused bool // the store didn't take the last group
+	refused time.Time // when the store last didn't take what it was given
 
 	armed chan struct{}
 	arm   func()
@@ -52,17 +60,23 @@ type Runner struct {
 	heard time.Time     // when the source last gave a sign
 	delay time.Duration // how old the last transaction was then; 0 if nothing lay behind it
 	last  time.Time     // commit time of the last transaction
+	went  time.Time     // when capture last went on: something was stored, or nothing lay behind
 }
 
 const (
 	pauseLeast = 250 * time.Millisecond
 	pauseMost  = 15 * time.Second
-	healthy    = pauseMost      // a stream that lasted so long starts the pauses anew
-	streamAge  = 24 * time.Hour // then the stream is opened anew, so that rows that left long ago are forgotten
+	holdMost   = 5 * time.Second // between two tries to store; that asks nobody else
+	healthy    = pauseMost       // a stream that lasted so long starts the pauses anew
+	streamAge  = 24 * time.Hour  // then the stream is opened anew, so that rows that left long ago are forgotten
 	silence    = 5 * time.Second
+	steady     = 3 * holdMost // without a refusal of the store, before the all-clear
 )
 
-var errRenew = errors.New("open the stream anew")
+var (
+	errRenew    = errors.New("open the stream anew")
+	errSalvaged = Gap("the store lost records")
+)
 
 // New makes a Runner. The Condition is the source's: lost while changes can't be read or stored.
 func New(cfg Config, source Source, store Store, cond Condition) (*Runner, error) {
@@ -101,10 +115,22 @@ func (r *Runner) LastEvent() time.Time {
 	return r.last
 }
 
+// Stalled is how long capture hasn't gone on, 0 before Run: the source or the store stands in its way, or a transaction
+// takes so long. It is short while nothing lies behind.
+func (r *Runner) Stalled() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.went.IsZero() {
+		return 0
+	}
+	return time.Since(r.went)
+}
+
 // Run captures until ctx ends. It returns an error only if the store is unusable.
 func (r *Runner) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.heard = time.Now()
+	r.went = r.heard
 	r.mu.Unlock()
 	pause := pauseLeast
 	for ctx.Err() == nil {
@@ -139,13 +165,20 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// once goes on from what is stored: it streams until that fails. At the first start, and after a gap, it reads the rows.
+// once goes on from what is stored: it streams until that fails. At the first start, and after a gap in the log or in the
+// store, it reads the rows.
 func (r *Runner) once(ctx context.Context) error {
 	from, err := r.store.Position()
 	if err != nil {
 		return fmt.Errorf("read position: %w", err)
 	}
-	if from.Zero() {
+	missed, err := r.missed()
+	switch {
+	case err != nil:
+		return err
+	case missed != "":
+		return r.compare(ctx, fmt.Errorf("%w: %s", errSalvaged, missed))
+	case from.Zero():
 		return r.reconcile(ctx, from, nil)
 	}
 	r.arm()
@@ -153,12 +186,32 @@ func (r *Runner) once(ctx context.Context) error {
 	if !errors.Is(err, ErrGap) || ctx.Err() != nil {
 		return err
 	}
-	if from, posErr := r.store.Position(); posErr != nil {
-		return fmt.Errorf("read position: %w", posErr)
-	} else if failed := r.reconcile(ctx, from, err); failed != nil {
-		return fmt.Errorf("%w; the rows must be compared, for %w", failed, err)
+	return r.compare(ctx, err)
+}
+
+// missed is why the store may lack changes that lie before its position, "" if it doesn't.
+func (r *Runner) missed() (string, error) {
+	s, ok := r.store.(Salvager)
+	if !ok {
+		return "", nil
 	}
-	return fmt.Errorf("%w; the rows were compared and a record in %s says so", err, Gaps)
+	reason, err := s.Missed()
+	if err != nil {
+		return "", fmt.Errorf("ask the store for losses: %w", err)
+	}
+	return reason, nil
+}
+
+// compare reconciles after a gap and says so, by the error that it returns.
+func (r *Runner) compare(ctx context.Context, gap error) error {
+	from, err := r.store.Position()
+	if err != nil {
+		return fmt.Errorf("read position: %w", err)
+	}
+	if err := r.reconcile(ctx, from, gap); err != nil {
+		return fmt.Errorf("%w; the rows must be compared, for %w", err, gap)
+	}
+	return fmt.Errorf("%w; the rows were compared and a record in %s says so", gap, Gaps)
 }
 
 // reconcile brings the Shadow up to the rows as they are now and stores that together with the position where the stream
@@ -169,7 +222,7 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 		return fmt.Errorf("begin snapshot: %w", err)
 	}
 	l := r.ledger()
-	l.shadow = make(map[string]record.ShadowRow)
+	l.shadow, l.doubt = make(map[string]record.ShadowRow), errors.Is(gap, errSalvaged)
 	var ids []string
 	err = r.store.ShadowAll(l.spec.Collection(), func(row record.ShadowRow) error {
 		l.shadow[row.ID] = row
@@ -189,10 +242,10 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 			return err
 		}
 	}
-	if err := r.store.PutSnapshot(record.Group{Position: to, Records: l.records, Shadow: l.rows()}); err != nil {
-		return fmt.Errorf("store snapshot: %w", err)
+	g := record.Group{Position: to, Records: l.records, Shadow: l.rows()}
+	if err := r.hold(ctx, "store snapshot", func() error { return r.store.PutSnapshot(g) }); err != nil {
+		return err
 	}
-	r.refused = false
 	r.arm()
 	return nil
 }

@@ -50,3 +50,19 @@ type RowChange struct {
 	Before  []any     // nil for an insert; values as Column says
 	After   []any     // nil for a delete
 }
+
+// Retainer is a Source that knows how long its log is kept.
+type Retainer interface {
+	// Retention tells how long what lies behind from is kept. ErrGap means that a part of it is gone.
+	Retention(ctx context.Context, from record.Position) (Retention, error)
+}
+
+// Retention is how long a source keeps what lies behind a position, if nobody removes it by hand. Zero: as long as it is
+// left alone, or nothing lies there.
+type Retention struct {
+	Kept  time.Duration // how old a part of the log gets; 0: age doesn't matter
+	Left  time.Duration // so long it is kept for certain, often longer; negative: it may go any moment
+	Bytes uint64        // the log is also cut at this size, however young it is; 0: size doesn't matter
+	Size  uint64        // of the log from the position on
+	Names string        // of the settings, for people
+}

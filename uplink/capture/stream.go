@@ -16,7 +16,7 @@ var errEnded = errors.New("the stream of changes ended by itself")
 // stream moves transactions from the source into the store until one of them fails or ctx ends. What came whole is
 // stored even then.
 func (r *Runner) stream(ctx context.Context, from record.Position) error {
-	keep, err := r.interest(from)
+	keep, err := r.interest(ctx, from)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 			}
 		})
 	}()
-	err = r.collect(txs, from)
+	err = r.collect(ctx, txs, from)
 	cancel()
 	for range txs { // let the source end
 	}
@@ -45,7 +45,7 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 // interest makes the function that keeps the rows which may be ours, so that what other stations do costs neither memory
 // nor a look into the store: the row stands here, stood here, or is in the Shadow. It knows more rows rather than fewer;
 // the Scope decides. Rows that left too long ago are forgotten here.
-func (r *Runner) interest(from record.Position) (func(*RowChange) bool, error) {
+func (r *Runner) interest(ctx context.Context, from record.Position) (func(*RowChange) bool, error) {
 	known := make(map[string]struct{})
 	var old []record.ShadowRow
 	err := r.store.ShadowAll(r.cfg.Table.Collection(), func(row record.ShadowRow) error {
@@ -57,11 +57,14 @@ func (r *Runner) interest(from record.Position) (func(*RowChange) bool, error) {
 		}
 		return nil
 	})
-	if err == nil && old != nil {
-		err = r.store.Put(record.Group{Position: from, Shadow: old})
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read shadow: %w", err)
+	}
+	if old != nil {
+		forget := record.Group{Position: from, Shadow: old}
+		if err := r.hold(ctx, "forget rows", func() error { return r.store.Put(forget) }); err != nil {
+			return nil, err
+		}
 	}
 	station := r.cfg.Scope.Station
 	return func(c *RowChange) bool {
@@ -87,9 +90,9 @@ func holds(known map[string]struct{}, t *Table, row []any) bool {
 	return ok
 }
 
-// collect groups transactions and stores the groups: at once when one is full, or when nothing more is at hand and the
-// last commit was a while ago; else when the first change has waited long enough.
-func (r *Runner) collect(txs <-chan Tx, from record.Position) error {
+// collect groups transactions and stores the groups: at once when one is full, else as the rule of latency says. While
+// the store refuses a group, nothing is read: the source waits with its connection open, for as long as the server lets it.
+func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Position) error {
 	began := time.Now()
 	stored := began
 	g := &group{position: from}
@@ -100,25 +103,25 @@ func (r *Runner) collect(txs <-chan Tx, from record.Position) error {
 		select {
 		case tx, ok := <-txs:
 			if !ok {
-				return r.put(g)
+				return r.put(ctx, g)
 			}
 			idle := g.empty()
 			r.hear(&tx, idle && time.Since(began) > healthy)
 			had := len(g.changes)
 			if err := g.add(&tx, r.cfg.Table); err != nil {
-				return cmp.Or(r.put(g), err)
+				return cmp.Or(r.put(ctx, g), err)
 			}
 			if idle && g.moved || had == 0 && len(g.changes) > 0 {
 				timer.Reset(g.wait(time.Since(stored)))
 			}
-			due = g.full() || len(txs) == 0 && len(g.changes) > 0 && time.Since(stored) >= groupDelay
+			due = g.full() || len(txs) == 0 && g.ripe(time.Since(stored))
 		case <-timer.C:
 			due = true
 		}
 		if !due || g.empty() {
 			continue
 		}
-		if err := r.put(g); err != nil {
+		if err := r.put(ctx, g); err != nil {
 			return err
 		}
 		stored = time.Now()
@@ -129,16 +132,10 @@ func (r *Runner) collect(txs <-chan Tx, from record.Position) error {
 	}
 }
 
-// hear notes a sign of life. While the store refuses what was read it is none: not before a group is stored, or the stream
-// has been calm, with nothing that waits to be stored and nothing behind. (A server may call itself idle before it gives
-// the first transaction: calm is for a stream that has lasted.)
+// hear notes a sign of life. With calm, nothing waits to be stored and the stream has lasted: if nothing lies behind
+// either, capture goes on. (A server may call itself idle before it gives the first transaction.)
 func (r *Runner) hear(tx *Tx, calm bool) {
-	if calm && tx.Idle {
-		r.refused = false
-	}
-	if !r.refused {
-		r.cond.Back()
-	}
+	r.back()
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -150,18 +147,51 @@ func (r *Runner) hear(tx *Tx, calm bool) {
 	if tx.Idle {
 		r.delay = 0
 	}
+	if tx.Idle && calm {
+		r.went = now
+	}
 }
 
-// put stores a group if there is something in it, and tells whether the store takes groups.
-func (r *Runner) put(g *group) error {
+// put stores a group if there is something in it.
+func (r *Runner) put(ctx context.Context, g *group) error {
 	if g.empty() {
 		return nil
 	}
-	err := r.enter(g)
-	if r.refused = err != nil; !r.refused {
+	return r.hold(ctx, "store changes", func() error { return r.enter(g) })
+}
+
+// hold does put until the store takes what it gives, so that a full card costs the server no second reading. It gives up
+// when ctx ends or the store is unusable.
+func (r *Runner) hold(ctx context.Context, what string, put func() error) error {
+	for pause := pauseLeast; ; pause = min(2*pause, holdMost) {
+		err := put()
+		if err == nil {
+			r.goesOn()
+			r.back()
+			return nil
+		}
+		err = fmt.Errorf("%s: %w", what, err)
+		if record.ClassOf(err) == record.StopHere || ctx.Err() != nil {
+			return err
+		}
+		r.refused = time.Now()
+		r.cond.Lost(err)
+		rest(ctx, pause)
+	}
+}
+
+func (r *Runner) goesOn() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.went = time.Now()
+}
+
+// back gives the all-clear, unless the store refused something a moment ago: a full one takes a group now and then, when
+// records have gone out.
+func (r *Runner) back() {
+	if time.Since(r.refused) >= steady {
 		r.cond.Back()
 	}
-	return err
 }
 
 // enter stores the records of a group's changes, the Shadow after them and the position behind them.
@@ -176,8 +206,5 @@ func (r *Runner) enter(g *group) error {
 	for i := range g.changes {
 		l.apply(&g.changes[i])
 	}
-	if err := r.store.Put(record.Group{Position: g.position, Records: l.records, Shadow: l.rows()}); err != nil {
-		return fmt.Errorf("store changes: %w", err)
-	}
-	return nil
+	return r.store.Put(record.Group{Position: g.position, Records: l.records, Shadow: l.rows()})
 }

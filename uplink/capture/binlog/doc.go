@@ -1,4 +1,5 @@
-// Package binlog follows the binary log of a MySQL or MariaDB server as a replica does. It is a capture.Source.
+// Package binlog follows the binary log of a MySQL or MariaDB server as a replica does. It is a capture.Source, and
+// a capture.Retainer: it tells how long the server keeps what is still to be read.
 //
 //	GTID | BEGIN | TABLE_MAP, ROWS … | XID       one transaction; nothing of it is given out before its XID or COMMIT
 //	GTID | QUERY (a statement on the layout)     a transaction without rows

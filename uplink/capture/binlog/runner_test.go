@@ -239,21 +239,31 @@ func TestEveryCommittedChangeBecomesOneRecord(t *testing.T) {
 // endDumps ends the connections of replicas, once there is one.
 func endDumps(t *testing.T, db *servers.Database) {
 	t.Helper()
-	admin := &Source{cfg: Config{DB: db.Root()}}
 	for range 500 {
-		dumps, err := admin.list(t.Context(), db.Root(), "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'")
-		if err != nil {
-			t.Fatal(err)
+		ids := dumps(t, db)
+		for _, id := range ids {
+			run(t, db, "KILL "+id)
 		}
-		for _, d := range dumps {
-			run(t, db, "KILL "+d[0])
-		}
-		if len(dumps) > 0 {
+		if len(ids) > 0 {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("nobody reads the log")
+}
+
+// dumps lists the connections of replicas.
+func dumps(t *testing.T, db *servers.Database) (ids []string) {
+	t.Helper()
+	admin := &Source{cfg: Config{DB: db.Root()}}
+	list, err := admin.list(t.Context(), db.Root(), "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range list {
+		ids = append(ids, d[0])
+	}
+	return ids
 }
 
 // Deletes and changes that lay in a purged part of the log are found by comparing, and the gap is a record.

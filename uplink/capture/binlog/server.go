@@ -16,11 +16,12 @@ import (
 
 // server is what the server says of itself at one connect.
 type server struct {
-	flavor   string // "mysql" or "mariadb"
-	id       string // identity of the server that file names belong to
-	gtid     bool   // every transaction has one
-	executed string // MySQL: all GTIDs executed; MariaDB: the last one per domain
-	purged   string // MySQL: GTIDs that are in no file any more
+	flavor   string            // "mysql" or "mariadb"
+	id       string            // identity of the server that file names belong to
+	gtid     bool              // every transaction has one
+	executed string            // MySQL: all GTIDs executed; MariaDB: the last one per domain
+	purged   string            // MySQL: GTIDs that are in no file any more
+	keeps    capture.Retention // of what is there from now on
 }
 
 // ask asks the server and checks that its log can be followed.
@@ -32,7 +33,7 @@ func (s *Source) ask(ctx context.Context) (*server, error) {
 	if err := fit(vars); err != nil {
 		return nil, err
 	}
-	sv := &server{flavor: mysql.MySQLFlavor, id: vars["server_uuid"]}
+	sv := &server{flavor: mysql.MySQLFlavor, id: vars["server_uuid"], keeps: keeps(vars)}
 	if strings.Contains(vars["version"], "MariaDB") {
 		sv.flavor, sv.gtid = mysql.MariaDBFlavor, true
 		if sv.id = vars["server_uid"]; sv.id == "" {
@@ -48,7 +49,8 @@ func (s *Source) ask(ctx context.Context) (*server, error) {
 
 func (s *Source) variables(ctx context.Context) (map[string]string, error) {
 	rows, err := s.cfg.DB.QueryContext(ctx, `SHOW GLOBAL VARIABLES WHERE Variable_name IN
-		('version', 'log_bin', 'binlog_format', 'binlog_row_image', 'gtid_mode', 'server_uuid', 'server_uid', 'server_id')`)
+		('version', 'log_bin', 'binlog_format', 'binlog_row_image', 'gtid_mode', 'server_uuid', 'server_uid', 'server_id',
+		'binlog_expire_logs_seconds', 'expire_logs_days', 'binlog_expire_logs_auto_purge', 'max_binlog_total_size')`)
 	if err != nil {
 		return nil, s.explain(err)
 	}

@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -64,12 +65,17 @@ func (s *Source) now(ctx context.Context, conn *sql.Conn, sv *server) (p record.
 	if err != nil {
 		return p, err
 	}
-	var clock string
-	if err := s.explain(conn.QueryRowContext(ctx, "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)").Scan(&clock)); err != nil {
-		return p, err
-	}
-	p.At, err = time.Parse("2006-01-02 15:04:05.999999", clock)
+	p.At, err = s.clock(ctx, conn)
 	return p, err
+}
+
+// clock is the server's time.
+func (s *Source) clock(ctx context.Context, db capture.Querier) (time.Time, error) {
+	rows, err := s.list(ctx, db, "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")
+	if err != nil || len(rows) == 0 {
+		return time.Time{}, cmp.Or(err, errors.New("the server doesn't say its time"))
+	}
+	return time.Parse("2006-01-02 15:04:05.999999", rows[0][0])
 }
 
 // mariaNow takes MariaDB's snapshot of engine and log.

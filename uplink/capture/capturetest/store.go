@@ -19,6 +19,7 @@ type Store struct {
 	groups   []record.Group
 	run      string
 	runs     int
+	missed   string
 	changed  chan struct{}
 
 	// Fail is called before each Put and PutSnapshot if set; its error is returned and nothing is put.
@@ -117,8 +118,22 @@ func (s *Store) PutSnapshot(g record.Group) error {
 	if err := s.put(g); err != nil {
 		return err
 	}
-	s.run = ""
+	s.run, s.missed = "", ""
 	return nil
+}
+
+// Missed implements capture.Salvager.
+func (s *Store) Missed() (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.missed, nil
+}
+
+// Salvage makes it a store that was damaged: it stands at p again, and has lost records if there is a reason.
+func (s *Store) Salvage(p record.Position, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.position, s.missed = p, reason
 }
 
 // Records is a copy of all records that were put.
@@ -147,9 +162,11 @@ func (s *Store) Changed() <-chan struct{} {
 
 // Condition is a capture.Condition that keeps what it is told.
 type Condition struct {
-	mu   sync.Mutex
-	lost []string
-	back int
+	mu     sync.Mutex
+	lost   []string
+	back   int
+	alarms int
+	down   bool
 }
 
 // Lost implements capture.Condition.
@@ -157,6 +174,10 @@ func (c *Condition) Lost(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lost = append(c.lost, err.Error())
+	if !c.down {
+		c.alarms++
+	}
+	c.down = true
 }
 
 // Back implements capture.Condition.
@@ -164,6 +185,7 @@ func (c *Condition) Back() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.back++
+	c.down = false
 }
 
 // Said is what Lost was told, and how often Back was called.
@@ -171,4 +193,11 @@ func (c *Condition) Said() ([]string, int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]string(nil), c.lost...), c.back
+}
+
+// Alarms is how often it was lost anew, and whether it is lost now.
+func (c *Condition) Alarms() (alarms int, down bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.alarms, c.down
 }

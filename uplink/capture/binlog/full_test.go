@@ -1,0 +1,56 @@
+package binlog
+
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"station-agent/build/servers"
+	"station-agent/store/record"
+	"station-agent/uplink/capture/capturetest"
+)
+
+// A server that waits for a reader whose store is full ends the connection some time. Nobody connects again until the
+// store takes what was read; then everything comes, once, and the trouble was one.
+func TestAFullStoreDoesNotReadAgain(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		run(t, db, "SET GLOBAL net_write_timeout = 1", "CREATE TABLE `external`.bulk (n INT AUTO_INCREMENT PRIMARY KEY, b LONGBLOB)")
+		var refuse atomic.Bool
+		store := &capturetest.Store{Fail: func(record.Group) error {
+			if refuse.Load() {
+				return errors.New("the store is full")
+			}
+			return nil
+		}}
+		cond, stop := startRunner(t, source(t, db, Auto), store)
+		run(t, db, insert("first", stationA))
+		until(t, store, "first", cond)
+		refuse.Store(true)
+		run(t, db, insert("held", stationA))
+		for alarms := 0; alarms == 0; alarms, _ = cond.Alarms() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		for range 200 { // more than the buffers on the way hold
+			run(t, db, "INSERT INTO `external`.bulk (b) VALUES (REPEAT('x', 300000))")
+		}
+		run(t, db, insert("end", stationA))
+		for n, limit := 0, time.Now().Add(time.Minute); n < 20; time.Sleep(100 * time.Millisecond) {
+			if n++; len(dumps(t, db)) > 0 {
+				n = 0
+			}
+			if time.Now().After(limit) {
+				t.Fatal("the server doesn't end the connection")
+			}
+		}
+		refuse.Store(false)
+		until(t, store, "end", cond)
+		same(t, got(store.Records()), []string{"insert first -", "insert held -", "insert end -"})
+		lost, _ := cond.Said()
+		if alarms, _ := cond.Alarms(); alarms != 1 || !slices.ContainsFunc(lost, func(s string) bool { return s == "store changes: the store is full" }) {
+			t.Errorf("%d alarms: %q", alarms, lost)
+		}
+		stop()
+	})
+}
