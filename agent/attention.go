@@ -4,19 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"station-agent/store"
 )
 
 // attention makes what needs a person a problem that status and fleet see: assignments that went wrong after green, and
-// records that Certyo refused for good. Both stay until somebody acts.
+// records that Certyo refused for good, which stay until somebody acts; a card that lost something, and proofs that can't be
+// exported.
 type attention struct {
-	store        *store.Store
-	parked, dead *condition
+	store                      *store.Store
+	parked, dead, card, export *condition
 
 	lastParked listed // as reported
 	lastDead   int    // how many dead letters were reported
+	lastLost   int    // how many losses
+	lastExport string // why evidence could not be exported
 }
 
 // listed tells one list of parked intents from another.
@@ -32,6 +36,7 @@ func (a *attention) Run(ctx context.Context) error {
 	for {
 		a.lookAtParked()
 		a.lookAtDead()
+		a.lookAtStore()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -76,4 +81,29 @@ func (a *attention) lookAtDead() {
 	default:
 		a.dead.Lost(fmt.Errorf("%d records were refused for good; read dead letters: %w", n, err))
 	}
+}
+
+// lookAtStore says what could not be read, which is shown until the next start, and what can't be exported.
+func (a *attention) lookAtStore() {
+	if losses := a.store.Losses(); len(losses) > a.lastLost {
+		a.lastLost = len(losses)
+		a.card.Lost(lossesError(losses))
+	}
+	if failed := a.store.DB.Stats().Trouble; failed != a.lastExport {
+		a.lastExport = failed
+		if failed == "" {
+			a.export.Back()
+		} else {
+			a.export.Lost(errors.New(failed))
+		}
+	}
+}
+
+// lossesError is one line of all losses.
+func lossesError(losses []store.Loss) error {
+	text := make([]string, len(losses))
+	for i, l := range losses {
+		text[i] = lossText(l)
+	}
+	return fmt.Errorf("the card is failing: %s: replace it soon: station-agent store export; this is shown until the next start", strings.Join(text, "; "))
 }

@@ -69,6 +69,13 @@ func (r report) between(field string, d duration, low, high time.Duration) {
 	}
 }
 
+// number reports a number outside its bounds.
+func (r report) number(field string, n, low, high int) {
+	if n < low || n > high {
+		r(field, fmt.Errorf("%d is not between %d and %d", n, low, high))
+	}
+}
+
 // account reports a password without a user, and a user without a password.
 func (r report) account(table, user string, password secret) {
 	switch {
@@ -104,19 +111,14 @@ func (r report) secret(field string, s secret) {
 	}
 }
 
-// check reports every field that can't be right. It looks at the text only: a device, file or server that is away now is
-// not a wrong configuration.
+// check reports every field that can't be right. It looks at the text, at certificate authorities and at the folder for
+// evidence: a device, secret or server that is away now is not a wrong configuration.
 func (c *config) check(r report) {
 	if r.need("environment", c.Environment) && !only(c.Environment, small+digits+"-", 32) {
 		r("environment", fmt.Errorf("%q is no name of an environment: use small letters, digits and dashes, such as test or production", c.Environment))
 	}
 	c.Station.check(r)
-	if r.need("store.folder", c.Store.Folder) {
-		r.absolute("store.folder", c.Store.Folder)
-	}
-	if c.Store.EvidenceDays < 1 || c.Store.EvidenceDays > 3650 {
-		r("store.evidence_days", fmt.Errorf("%d is not between 1 and 3650", c.Store.EvidenceDays))
-	}
+	c.Store.check(r)
 	c.checkReaders(r)
 	c.Packing.check(r)
 	c.MySQL.check(r)
@@ -125,12 +127,7 @@ func (c *config) check(r report) {
 	r.account("capture", c.Capture.User, c.Capture.PasswordFile)
 	c.Certyo.check(r)
 	c.Fleet.check(r)
-	if r.need("status.socket", c.Status.Socket) {
-		r.absolute("status.socket", c.Status.Socket)
-		if len(c.Status.Socket) > 100 {
-			r("status.socket", errors.New("is longer than 100 bytes, which no unix socket takes"))
-		}
-	}
+	c.Status.check(r)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "text", "json")
 }
@@ -254,12 +251,8 @@ func (c *certyoConfig) check(r report) {
 	r.need("certyo.tenant", c.Tenant)
 	r.secret("certyo.key_file", c.KeyFile)
 	r.authorities("certyo.ca_file", c.CAFile)
-	if c.Batch < 1 || c.Batch > 1000 {
-		r("certyo.batch", fmt.Errorf("%d is not between 1 and 1000", c.Batch))
-	}
-	if c.VerifyRate < 1 || c.VerifyRate > 1000 {
-		r("certyo.verify_per_second", fmt.Errorf("%d is not between 1 and 1000", c.VerifyRate))
-	}
+	r.number("certyo.batch", c.Batch, 1, 1000)
+	r.number("certyo.verify_per_second", c.VerifyRate, 1, 1000)
 	r.between("certyo.linger", c.Linger, 0, 30*time.Second)
 	if len(c.VerifyAfter) == 0 {
 		r("certyo.verify_after", errMissing)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 )
 
@@ -29,6 +30,9 @@ type stationConfig struct {
 type storeConfig struct {
 	Folder       string `toml:"folder"`
 	EvidenceDays int    `toml:"evidence_days"`
+	MaxMB        int    `toml:"max_mb"`
+	ReserveMB    int    `toml:"reserve_mb"`
+	ExportFolder string `toml:"export_folder"`
 }
 
 type readerConfig struct {
@@ -87,7 +91,8 @@ type fleetConfig struct {
 }
 
 type statusConfig struct {
-	Socket string `toml:"socket"`
+	Socket        string `toml:"socket"`
+	ControlSocket string `toml:"control_socket"`
 }
 
 type logConfig struct {
@@ -117,7 +122,7 @@ func (d duration) value() time.Duration {
 // defaults is the configuration before the file is read over it.
 func defaults() config {
 	return config{
-		Store:   storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 30},
+		Store:   storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 30, MaxMB: 896, ReserveMB: 8},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
 		Capture: captureConfig{Source: "binlog", Mode: "auto"},
 		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: "2s", VerifyRate: 10,
@@ -136,6 +141,9 @@ func (c *config) fill() {
 	if c.Certyo.Database == "" {
 		c.Certyo.Database = c.MySQL.Schema
 	}
+	if c.Status.ControlSocket == "" && c.Status.Socket != "" {
+		c.Status.ControlSocket = controlBeside(c.Status.Socket)
+	}
 	if c.Station.Name == "" {
 		c.Station.Name = c.Station.UUID
 	}
@@ -152,3 +160,6 @@ func (c *config) fill() {
 		}
 	}
 }
+
+// controlBeside is where the control socket lies if nobody says so.
+func controlBeside(socket string) string { return filepath.Join(filepath.Dir(socket), "control.sock") }

@@ -12,7 +12,8 @@ import (
 	"station-agent/uplink/fleet"
 )
 
-// facts is where health and status come from: memory only, so that asking costs nothing and waits for nothing.
+// facts is where health and status come from. Health is memory only, so that asking costs nothing and waits for nothing;
+// status also counts the files of the journal.
 type facts struct {
 	cfg   *config
 	began time.Time
@@ -47,17 +48,23 @@ func (f *facts) health() fleet.Health {
 // status is what the command of that name shows.
 func (f *facts) status() status {
 	h := f.health()
-	j := f.store.Journal.State()
+	j, q := f.store.Journal.State(), f.store.DB.Stats()
 	s := status{
 		Health: h, State: fleet.Ready, Environment: f.cfg.Environment, Station: f.cfg.Station.UUID, Name: f.cfg.Station.Name,
 		StoreID: f.store.ID(), Capture: f.cfg.Capture.Source, OpenPackage: j.Session.Package, OpenItems: len(j.Session.Items),
-		ItemsHere: len(f.rows.Rows()), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: f.store.DB.Stats().Anchored,
+		ItemsHere: len(f.rows.Rows()), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: q.Anchored,
+		Session: f.store.Session(), CapturePaused: q.Paused,
+		RecordBytes: q.RecordBytes, EvidenceBytes: q.EvidenceBytes, JournalBytes: usage(f.cfg.Store.Folder)["journal"],
+		Losses: f.store.Losses(),
 	}
 	if len(h.Problems) > 0 {
 		s.State = fleet.Alert
 	}
 	if s.Parked == nil {
 		s.Parked = []record.Parked{}
+	}
+	if s.Losses == nil {
+		s.Losses = []store.Loss{}
 	}
 	return s
 }

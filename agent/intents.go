@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -19,13 +18,9 @@ func intentsCommand() *cobra.Command {
 	}
 	a := agentFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		body, err := a.ask(cmd.Context(), http.MethodGet, "/status")
+		s, _, err := a.status(cmd.Context())
 		if err != nil {
 			return err
-		}
-		var s status
-		if err := json.Unmarshal(body, &s); err != nil {
-			return fmt.Errorf("read status: %w: is the agent of another version?", err)
 		}
 		for _, p := range s.Parked {
 			fmt.Fprintf(cmd.OutOrStdout(), "%d: item %s for package %s: %s: %s\n", p.ID, p.Hash, show(p.Package), p.Outcome.Result, p.Outcome.Text)
@@ -53,14 +48,18 @@ func dropCommand() *cobra.Command {
 		if err != nil {
 			return usageError{fmt.Errorf("%q is no ID: station-agent intents lists them", args[0])}
 		}
-		_, err = a.ask(cmd.Context(), http.MethodPost, "/intents/"+strconv.FormatUint(id, 10)+"/drop")
+		_, err = a.ask(cmd.Context(), http.MethodPost, "/intents/"+strconv.FormatUint(id, 10)+"/drop", nil)
 		return err
 	}
 	return cmd
 }
 
 // drop ends a parked intent on a person's word.
-func (f *facts) drop(id uint64) error {
+func (f *facts) drop(_ http.ResponseWriter, r *http.Request) error {
+	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+	if err != nil {
+		return fmt.Errorf("drop assignment: %q is no ID", r.PathValue("id"))
+	}
 	for _, p := range f.store.Journal.State().Parked {
 		if p.ID == id {
 			return f.store.Journal.Settle(record.Outcome{Intent: id, Result: record.Dismissed})

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -14,8 +13,8 @@ import (
 	"station-agent/store/record"
 )
 
-// keeper takes the rows that were read to the Picture, and to the card for a start without a network: at once when they
-// changed, but at most every keepEvery, as each time wears the card.
+// keeper takes the rows that were read to the Picture, and to the card for a start without a network: soon after they
+// changed, but at most every keepEvery, as each time writes them all.
 type keeper struct {
 	picture *station.Picture
 	db      *store.DB
@@ -25,9 +24,13 @@ type keeper struct {
 	rows  []record.Row // as last read
 	at    time.Time
 	saved []record.Row
+	kept  time.Time // when they were saved
 }
 
-const keepEvery = 5 * time.Second
+const (
+	keepSoon  = 5 * time.Second
+	keepEvery = 30 * time.Second
+)
 
 // load puts the rows that were kept on disk into the Picture; they are no read, so that the Picture stays offline. If they
 // can't be read, the bench starts without them.
@@ -57,13 +60,16 @@ func (k *keeper) seen(rows []record.Row, began time.Time) {
 
 // Run saves until ctx ends, and once more then.
 func (k *keeper) Run(ctx context.Context) error {
-	tick := time.NewTicker(keepEvery)
+	tick := time.NewTicker(keepSoon)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return k.save()
 		case <-tick.C:
+			if time.Since(k.kept) < keepEvery {
+				continue
+			}
 			if err := k.save(); err != nil {
 				return err
 			}
@@ -88,7 +94,7 @@ func (k *keeper) save() error {
 		return nil
 	}
 	k.cond.Back()
-	k.saved = rows
+	k.saved, k.kept = rows, time.Now()
 	return nil
 }
 
@@ -111,35 +117,4 @@ func (s scanJournal) Append(e record.Entry) (record.Entry, error) {
 		s.cond.Back()
 	}
 	return e, err
-}
-
-// pruner drops evidence that is older than it has to be kept, once the clock can be trusted.
-type pruner struct {
-	db    *store.DB
-	clock *clock
-	log   *slog.Logger
-}
-
-// Run prunes once an hour.
-func (p *pruner) Run(ctx context.Context) error {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		now := p.clock.now()
-		if !now.Trusted {
-			continue
-		}
-		n, err := p.db.Prune(now.Wall)
-		if record.ClassOf(err) == record.StopHere {
-			return err
-		}
-		if n > 0 || err != nil {
-			p.log.Info("dropped old evidence", "count", n, "err", err)
-		}
-	}
 }

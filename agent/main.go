@@ -25,6 +25,8 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 	exitConfig = 78 // EX_CONFIG of sysexits.h: systemd is told not to restart on it
+
+	exitUnprobed = 3 // of store probe alone: neither sound nor damaged, it could not be looked at
 )
 
 func main() {
@@ -51,6 +53,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
+	if _, ok := errors.AsType[unprobed](err); ok {
+		return exitUnprobed
+	}
 	return exitFailed
 }
 
@@ -74,7 +79,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(runCommand(), statusCommand(), intentsCommand(), configCommand(), versionCommand())
+	root.AddCommand(runCommand(), statusCommand(), intentsCommand(), outboxCommand(), storeCommand(), configCommand(), versionCommand())
 	return root
 }
 

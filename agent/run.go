@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -18,7 +17,7 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the station until SIGTERM",
-		Long: "Run the station until SIGTERM. Exit codes: 0 stopped, 1 the store can't be used (restart me), " +
+		Long: "Run the station until SIGTERM. Exit codes: 0 stopped or moved away, 1 the store can't be used (restart me), " +
 			"78 the configuration is wrong (don't restart me).",
 		Args: noArgs,
 	}
@@ -41,18 +40,9 @@ func runStation(ctx context.Context, c *config, logTo io.Writer) error {
 		return err
 	}
 	log.Info("start", "version", version, "environment", c.Environment, "station", c.Station.UUID, "store", c.Store.Folder)
-	done := make(chan error, 1)
-	go func() { done <- st.Run(ctx) }()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		log.Info("stopping")
-		select {
-		case err = <-done:
-		case <-time.After(stopTime):
-			return errors.New("stop: a part of the agent did not end in time and was left behind; nothing is lost")
-		}
-	}
+	stopping := context.AfterFunc(ctx, func() { log.Info("stopping") })
+	defer stopping()
+	err = st.Run(ctx)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,26 +38,28 @@ func TestStatus(t *testing.T) {
 	b := newBoard(slog.New(slog.DiscardHandler))
 	cond := b.condition("status socket")
 	ago := 3.0
-	var dropped []uint64
-	drop := func(id uint64) error {
-		if id != 7 {
-			return fmt.Errorf("no assignment %d", id)
+	var dropped []string
+	drop := func(_ http.ResponseWriter, r *http.Request) error {
+		if r.PathValue("id") != "7" {
+			return fmt.Errorf("no assignment %s", r.PathValue("id"))
 		}
-		dropped = append(dropped, id)
+		dropped = append(dropped, "7")
 		return nil
 	}
-	s := &statusServer{socket: socket, cond: cond, drop: drop, status: func() status {
-		return status{
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error {
+		return writeJSON(w, status{
 			Health: fleet.Health{Version: "1.2.3", LastScanS: &ago, QueueRecords: 12, OldestUnsentS: 90,
 				Problems: []fleet.Problem{{Name: "mysql", Since: time.Now(), Text: "connect: refused", Count: 4}}},
 			State: fleet.Alert, Environment: "test", Station: "7d6f", Name: "bench 1", OpenPackage: "PKG-1", OpenItems: 2,
-			Parked: []record.Parked{{Intent: record.Intent{ID: 7, Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
-		}
-	}}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- s.Run(ctx) }()
-	defer func() { cancel(); <-done }()
+			Parked:        []record.Parked{{Intent: record.Intent{ID: 7, Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
+			CapturePaused: true, RecordBytes: 3 << 20, Losses: []store.Loss{{File: "records/1.db", What: "a page can't be read: 12 records are lost", Count: 12}},
+		})
+	}))
+	control := http.NewServeMux()
+	control.HandleFunc("POST /intents/{id}/drop", answer(drop))
+	serve(t, &socketServer{socket, lookMode, mux, "status.socket", cond})
+	serve(t, &socketServer{controlBeside(socket), controlMode, control, "status.control_socket", b.condition("control socket")})
 	for deadline := time.Now().Add(5 * time.Second); ; {
 		if _, _, code := command(t, "status", "--socket", socket); code == 0 {
 			break
@@ -66,7 +69,8 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	out, errs, code := command(t, "status", "--socket", socket)
-	for _, want := range []string{"alert", "mysql", "connect: refused", `abc for package "PKG-1": conflict is in PKG-2`, "PKG-1 is open with 2 items", "3s ago", "12 records unsent (oldest 1m30s)"} {
+	for _, want := range []string{"alert", "mysql", "connect: refused", `abc for package "PKG-1": conflict is in PKG-2`, "PKG-1 is open with 2 items", "3s ago", "12 records unsent (oldest 1m30s)",
+		"paused", "3.0 MiB of records", "records/1.db: a page can't be read: 12 records are lost"} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("status lacks %q: %d %s%s", want, code, out, errs)
 		}
@@ -74,7 +78,7 @@ func TestStatus(t *testing.T) {
 	if out, _, code := command(t, "intents", "--socket", socket); code != 0 || !strings.HasPrefix(out, `7: item abc for package "PKG-1": conflict: is in PKG-2`) {
 		t.Errorf("intents: %d %s", code, out)
 	}
-	if _, errs, code := command(t, "intents", "drop", "7", "--socket", socket); code != 0 || len(dropped) != 1 || dropped[0] != 7 {
+	if _, errs, code := command(t, "intents", "drop", "7", "--socket", socket); code != 0 || len(dropped) != 1 || dropped[0] != "7" {
 		t.Errorf("drop: %d %s %v", code, errs, dropped)
 	}
 	if _, errs, code := command(t, "intents", "drop", "8", "--socket", socket); code != exitFailed || !strings.Contains(errs, "no assignment 8") {
@@ -88,9 +92,20 @@ func TestStatus(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &back); err != nil || back["state"] != "alert" || back["queue_records"] != float64(12) {
 		t.Errorf("json: %v %s", err, out)
 	}
-	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
-		t.Errorf("socket: %v %v", info, err)
+	for path, mode := range map[string]os.FileMode{socket: 0o660, controlBeside(socket): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("socket %s: %v %v", path, info, err)
+		}
 	}
+}
+
+// serve runs a socket for the time of the test.
+func serve(t *testing.T, s *socketServer) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
 }
 
 // TestKeeperSavesWhatChanged holds that the rows survive a restart and that the card is spared.

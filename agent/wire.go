@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"station-agent/station"
 	"station-agent/station/serial"
@@ -22,43 +22,14 @@ import (
 	"station-agent/uplink/mysql"
 )
 
-// runner is a part that blocks until ctx ends and has joined its goroutines when it returns.
-type runner interface {
-	Run(ctx context.Context) error
-}
-
-// runFunc makes a runner of a function.
-type runFunc func(ctx context.Context) error
-
-// Run calls f.
-func (f runFunc) Run(ctx context.Context) error { return f(ctx) }
-
-// parts is the agent, put together.
-type parts struct {
-	cfg     *config
-	log     *slog.Logger
-	clock   *clock
-	board   *board
-	store   *store.Store
-	picture *station.Picture
-	bench   *station.Bench
-	lag     func() (time.Duration, bool)
-	dbs     []*sql.DB
-	running []runner
-}
-
 // wire is the list of parts. Deleting one line of it disables exactly one thing.
 func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 	clk, err := newClock()
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), lag: func() (time.Duration, bool) { return 0, false }}
-	p.store, err = store.Open(store.Config{
-		Dir: c.Store.Folder, Now: clk.now, EvidenceDays: c.Store.EvidenceDays, FirstLook: c.Certyo.VerifyAfter[0].value(),
-		Identity: store.Identity{Environment: c.Environment, Station: c.Station.UUID, Database: c.MySQL.Address + "/" + c.MySQL.Schema},
-	})
-	if err != nil {
+	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), moving: newMoving(), lag: func() (time.Duration, bool) { return 0, false }}
+	if p.store, err = store.Open(c.storeConfig(clk.now)); err != nil {
 		return nil, err
 	}
 	if n := p.store.Journal.Torn(); n > 0 {
@@ -81,7 +52,31 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 	return p, nil
 }
 
-func (p *parts) add(r runner) { p.running = append(p.running, r) }
+// storeConfig is the store of this configuration.
+func (c *config) storeConfig(now func() record.Stamp) store.Config {
+	reserve := int64(c.Store.ReserveMB) << 20
+	if reserve == 0 {
+		reserve = -1 // none
+	}
+	return store.Config{
+		Dir: c.Store.Folder, Now: now, Probe: probe, MaxBytes: int64(c.Store.MaxMB) << 20, Reserve: reserve,
+		EvidenceDays: c.Store.EvidenceDays, ExportDir: c.Store.ExportFolder, FirstLook: c.Certyo.VerifyAfter[0].value(),
+		Identity:  store.Identity{Environment: c.Environment, Station: c.Station.UUID, Database: c.MySQL.Address + "/" + c.MySQL.Schema},
+		PackageOf: packageOf,
+	}
+}
+
+// packageOf reads the package of a row of buylo_products.
+func packageOf(r record.Record) (pkg record.Value, ok bool) {
+	if r.Collection != "buylo_products" {
+		return nil, false
+	}
+	var row struct {
+		Package record.Value `json:"external_package_id"`
+	}
+	err := json.Unmarshal(r.Payload, &row)
+	return row.Package, err == nil
+}
 
 // addBench adds what the operator works with: it needs the store and nothing else.
 func (p *parts) addBench() error {
@@ -198,6 +193,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	p.lag = func() (time.Duration, bool) { return run.Lag(), !run.LastEvent().IsZero() }
 	g := newGate(run.Armed(), p.board)
 	p.add(run)
+	p.add(capture.NewPurge(run, p.board.condition("binary log")))
 	p.add(g)
 	return g.open, nil
 }
@@ -250,38 +246,29 @@ func (p *parts) addFleet() error {
 	return nil
 }
 
+// addStatus adds the two sockets: one to look, one to change something.
 func (p *parts) addStatus() error {
-	f := p.facts()
-	p.add(&statusServer{socket: p.cfg.Status.Socket, status: f.status, drop: f.drop, cond: p.board.condition("status socket")})
+	f, d := p.facts(), newDesk(p.store, p.cfg.Store.Folder)
+	look, control := http.NewServeMux(), http.NewServeMux()
+	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, f.status()) }))
+	d.look(look)
+	control.HandleFunc("POST /intents/{id}/drop", answer(f.drop))
+	control.HandleFunc("POST /store/export", answer(p.moving.export))
+	d.change(control)
+	p.add(&socketServer{p.cfg.Status.Socket, lookMode, look, "status.socket", p.board.condition("status socket")})
+	p.add(&socketServer{p.cfg.Status.ControlSocket, controlMode, control, "status.control_socket", p.board.condition("control socket")})
 	return nil
 }
 
+// addHousekeeping adds what makes people look at what needs them.
 func (p *parts) addHousekeeping() error {
-	p.add(&attention{store: p.store, parked: p.board.condition("assignments"), dead: p.board.condition("refused records")})
-	p.add(&pruner{db: p.store.DB, clock: p.clock, log: p.log})
+	p.add(&attention{
+		store: p.store, parked: p.board.condition("assignments"), dead: p.board.condition("refused records"),
+		card: p.board.condition("store"), export: p.board.condition("evidence export"),
+	})
 	return nil
 }
 
 func (p *parts) facts() *facts {
 	return &facts{cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }}
-}
-
-// Run runs every part side by side; the first error ends them all.
-func (p *parts) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, r := range p.running {
-		g.Go(func() error { return r.Run(ctx) })
-	}
-	err := g.Wait()
-	if closed := p.close(); err == nil {
-		err = closed
-	}
-	return err
-}
-
-func (p *parts) close() error {
-	for _, db := range p.dbs {
-		_ = db.Close() // nothing waits for it
-	}
-	return p.store.Close()
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func BenchmarkAppend(b *testing.B) {
-	j, err := openJournal(filepath.Join(b.TempDir(), "journal"), testID, true, testNow, openFile)
+	j, _, err := openJournal(journalConfig(filepath.Join(b.TempDir(), journalFolder)), testID, false, openFile)
 	ok(b, err)
 	defer j.Close()
 	for b.Loop() {
@@ -19,7 +19,7 @@ func BenchmarkAppend(b *testing.B) {
 
 // BenchmarkBareFlush is what no append can beat: 4 KiB and one fdatasync in a file of zeros.
 func BenchmarkBareFlush(b *testing.B) {
-	f, err := zeroFile(openFile, filepath.Join(b.TempDir(), "bare"), segmentSize)
+	f, err := zeroFile(openFile, filepath.Join(b.TempDir(), "bare"), segmentSize, segmentSize)
 	ok(b, err)
 	defer f.Close()
 	block := make([]byte, 4096)

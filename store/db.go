@@ -1,196 +1,380 @@
 package store
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"math"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
 	"station-agent/store/record"
 )
 
-// DB is the bbolt file of all that concerns records: position, outbox, ledger, shadow, evidence and picture. Every
-// method that writes is one transaction: it happens whole or not at all.
+// DB is all that concerns records: a log of commits (outbox, ledger, evidence, position) and the rows beside it (shadow,
+// picture). See DESIGN.md.
 //
-// After an error of class record.Stop nothing is written any more: a commit that failed may be on the card or not.
+// It may be used by any number of goroutines. After an error of class record.Stop nothing is written any more: a commit that
+// failed may be on the card or not.
 type DB struct {
-	FirstLook    time.Duration // from a receipt to the first verification; set before use
-	EvidenceDays int           // how long evidence is kept; set before use
+	cfg   dbConfig
+	log   *recordLog
+	rows  *rowsFile
+	scan  func(record.Record) uint64                  // which scan led to a record; nil: nobody knows
+	scans func(wanted map[uint64]*record.Entry) error // fills in the journal's entries that are still kept; nil: there are none
+	free  func(path string) (int64, error)            // bytes on the card; tests set it
+	turns sync.Mutex                                  // held over every commit
 
-	bolt           *bolt.DB
-	path           string
-	limit          int64                            // bytes in use from which Put refuses; an eighth stays for what goes out
-	free           func(path string) (int64, error) // bytes on the card; tests set it
-	now            func() record.Stamp
-	session        uint64
-	changed, proof chan struct{}
+	changed, proof, wake chan struct{}
 
-	mu     sync.Mutex // guards what follows
-	stats  Stats
-	broken error
+	mu        sync.Mutex // guards what follows; never held over I/O
+	state     state
+	pending   *commit          // what goes with the next commit, nil if nothing does
+	looked    map[uint64]seen  // pending records of the ledger that were looked at
+	shadow    map[string]dirty // rows that the rows file doesn't have yet
+	lag       lag
+	front     waitsSince   // of the oldest record in the outbox
+	paused    bool         // Put refuses until there is room
+	began     record.Stamp // when the last file was, in this boot
+	exportErr error        // why evidence could not be exported
+	trouble   error        // of the last keeping house
+	broken    error
+	losses    []Loss
 }
 
-// Stats are counts that are kept up with every transaction; reading them costs nothing.
+type dbConfig struct {
+	dir, id      string
+	fresh        bool // a new store: nothing can be missing
+	now          func() record.Stamp
+	probe        func(path string) error
+	maxBytes     int64
+	fileBytes    int64
+	evidenceDays int
+	exportDir    string
+	firstLook    time.Duration
+}
+
+// seen is what looks said of a record since the start.
+type seen struct {
+	looks int
+	due   time.Duration // on the monotonic clock of this boot
+}
+
+const (
+	lazyCommit  = 4 * time.Second // receipts, looks and positions wait so long for company
+	pendingMost = 2000            // receipts and looks, then they wait no longer
+)
+
+// Stats are counts and sizes; reading them costs nothing.
 type Stats struct {
 	QueueRecords     int       `json:"queue_records"`
 	QueueBytes       int64     `json:"queue_bytes"`
-	OldestQueued     time.Time `json:"oldest_queued,omitzero"` // when it was put
+	OldestQueued     time.Time `json:"oldest_queued,omitzero"` // when it was put, by the clock as it stands now
 	Unanchored       int       `json:"unanchored"`
 	OldestUnanchored time.Time `json:"oldest_unanchored,omitzero"` // when the first of the queue's order was accepted
 	Anchored         uint64    `json:"anchored"`                   // ever
 	Accepted         uint64    `json:"accepted"`                   // ever
 	DeadLetters      int       `json:"dead_letters"`
-	Mismatches       int       `json:"mismatches"` // in the ledger, last seen as record.Mismatch
-	EvidenceBytes    int64     `json:"evidence_bytes"`
-	FileBytes        int64     `json:"-"`
+	Mismatches       int       `json:"mismatches"`        // in the ledger, last seen as record.Mismatch
+	Lost             uint64    `json:"lost"`              // records that could not be read any more, ever
+	RecordBytes      int64     `json:"record_bytes"`      // of all record files on the card
+	EvidenceBytes    int64     `json:"evidence_bytes"`    // of those in which every record is anchored
+	RowBytes         int64     `json:"row_bytes"`         // of shadow and picture
+	FreeBytes        int64     `json:"free_bytes"`        // of the card
+	Paused           bool      `json:"paused"`            // Put refuses: there is no room
+	Trouble          string    `json:"trouble,omitempty"` // why evidence can't be exported or let go
 }
 
-const (
-	metaBucket     = "meta"     // name -> value
-	outboxBucket   = "outbox"   // sequence -> waiting, payload
-	refusedBucket  = "refused"  // sequence -> DeadLetter, payload
-	ledgerBucket   = "ledger"   // sequence -> unproven, payload, last answer
-	dueBucket      = "due"      // time, sequence -> nothing
-	shadowBucket   = "shadow"   // collection 0 id -> ShadowRow, payload
-	evidenceBucket = "evidence" // time, sequence -> Evidence, payload, answer
-	pictureBucket  = "picture"  // "rows" -> picture
-
-	databaseVersion = 1
-	pageSize        = 4096    // fixed: a card moves between kernels with pages of 4 and 16 KiB
-	maxFile         = 1 << 30 // of the file: a 32-bit process can map no more
-	openTimeout     = time.Second
-)
-
-// openDB opens the file and makes it if the store is new.
-func openDB(path, id string, now func() record.Stamp) (*DB, error) {
-	d := &DB{FirstLook: 2 * time.Minute, EvidenceDays: 90, path: path, limit: maxFile / 8 * 7, free: freeSpace, now: now,
-		changed: make(chan struct{}, 1), proof: make(chan struct{}, 1)}
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = createDB(path, id); err == nil {
-			info, err = os.Stat(path)
-		}
-	}
+// openDB opens record files and rows. What can't be read is set aside and told by Losses.
+func openDB(c dbConfig) (*DB, error) {
+	d := &DB{cfg: c, free: freeSpace, looked: map[uint64]seen{}, shadow: map[string]dirty{},
+		changed: make(chan struct{}, 1), proof: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+	z, err := newCodec(commitWords, sample)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() < 4*pageSize {
-		return nil, fmt.Errorf("open %s: %w: it is cut off: restore it or use another store folder", path, ErrDamaged)
+	dir := filepath.Join(c.dir, recordsFolder)
+	if err := makeFolder(dir); err != nil {
+		return nil, err
 	}
-	if err := dropCache(path); err != nil {
-		return nil, fmt.Errorf("%w: give the agent's user a store that it can write", err)
+	if err := removeTemporary(dir); err != nil {
+		return nil, err
 	}
-	err = guard(func() (err error) {
-		if d.bolt, err = openBolt(path, os.O_RDWR); err != nil {
-			return err
-		}
-		return d.bolt.View(func(tx *bolt.Tx) error { return d.load(tx, id) })
-	})
-	if err != nil {
-		if d.bolt != nil && !errors.Is(err, errFault) {
-			d.bolt.Close()
-		}
-		return nil, fmt.Errorf("open %s: %w", path, explain(err))
+	d.log = &recordLog{dir: dir, id: c.id, fileBytes: c.fileBytes, probe: c.probe, codec: z}
+	if err := d.openLog(); err != nil {
+		d.log.close()
+		return nil, err
+	}
+	if err := d.openRows(); err != nil {
+		d.close()
+		return nil, err
 	}
 	return d, nil
 }
 
-// explain says in our words what bbolt found at opening.
-func explain(err error) error {
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return fmt.Errorf("%w: a tool has it open: end it", ErrLocked)
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		return fmt.Errorf("%w: %w: restore it or use another store folder", ErrDamaged, err)
-	}
-	return err
-}
-
-// openBolt opens the file with the flags of bbolt that we allow: it must never make a file in place, because a plug
-// pulled then leaves a file that doesn't open.
-func openBolt(path string, flag int) (*bolt.DB, error) {
-	return bolt.Open(path, 0o600, &bolt.Options{
-		Timeout:      openTimeout,
-		PageSize:     pageSize,
-		MaxSize:      maxFile,
-		FreelistType: bolt.FreelistMapType,
-		OpenFile: func(name string, _ int, perm os.FileMode) (*os.File, error) {
-			return os.OpenFile(name, flag, perm)
-		},
+// begin counts one more opening and makes that durable.
+func (d *DB) begin() (session uint64, err error) {
+	err = d.commit(func(c *commit) error {
+		c.Session = d.state.Session + 1
+		return nil
 	})
+	return d.state.Session, err
 }
 
-// createDB makes the file under a temporary name and puts it in place when it is whole.
-func createDB(path, id string) error {
-	if err := os.Remove(path + temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	b, err := openBolt(path+temporary, os.O_RDWR|os.O_CREATE)
-	if err != nil {
-		return err
-	}
-	err = b.Update(func(tx *bolt.Tx) error {
-		for _, name := range []string{metaBucket, outboxBucket, refusedBucket, ledgerBucket, dueBucket, shadowBucket, evidenceBucket, pictureBucket} {
-			if _, err := tx.CreateBucket([]byte(name)); err != nil {
-				return err
+// Run commits what is written lazily within seconds and makes room, until ctx ends. It returns an error only when nothing can
+// be written any more.
+func (d *DB) Run(ctx context.Context) error {
+	house := time.NewTicker(housekeeping)
+	defer house.Stop()
+	lazy := time.NewTimer(0)
+	<-lazy.C
+	defer lazy.Stop()
+	waits := false
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return d.Flush()
+		case <-house.C:
+			err = d.keepHouse()
+			d.report(err)
+		case <-lazy.C:
+			waits, err = false, d.Flush()
+		case <-d.wake:
+			if d.urgent() {
+				err = d.Flush()
+			} else if !waits {
+				waits = true
+				lazy.Reset(lazyCommit)
 			}
 		}
-		t := &txn{Tx: tx}
-		return errors.Join(t.setMeta("version", databaseVersion), t.setMeta("id", id), t.setMeta("stats", Stats{}))
-	})
-	if err := errors.Join(err, b.Sync(), b.Close()); err != nil {
-		return fmt.Errorf("create %s: %w", path, err)
+		if record.ClassOf(err) == record.StopHere {
+			return err
+		}
 	}
-	if err := os.Rename(path+temporary, path); err != nil {
-		return err
-	}
-	return syncFolder(openFile, filepath.Dir(path))
 }
 
-func (d *DB) load(tx *bolt.Tx, id string) error {
-	var version int
-	var owner string
-	t := &txn{Tx: tx}
-	err := errors.Join(t.meta("version", &version), t.meta("id", &owner), t.meta("session", &d.session), t.meta("stats", &d.stats))
-	switch {
-	case err != nil:
-		return err
-	case version > databaseVersion:
-		return fmt.Errorf("%w (database version %d, this program knows %d): install the newer program again", ErrNewer, version, databaseVersion)
-	case owner != id:
-		return fmt.Errorf("%w: it belongs to store %s, this one is %s: put the right file back", ErrForeign, owner, id)
+// report notes how keeping house went, for Stats.
+func (d *DB) report(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trouble = err
+}
+
+func (d *DB) urgent() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pending != nil && len(d.pending.accepted)+len(d.pending.looked) >= pendingMost
+}
+
+// Flush commits what waits: receipts, looks, a position.
+func (d *DB) Flush() error {
+	d.mu.Lock()
+	waits := d.pending != nil
+	d.mu.Unlock()
+	if !waits {
+		return d.failed()
 	}
-	d.stats.FileBytes = tx.Size()
+	return d.commit(func(*commit) error { return nil })
+}
+
+// gather gives the commit that goes next. Called with turns and mu held.
+func (d *DB) gather() *commit {
+	if d.pending == nil {
+		d.pending = d.next()
+		signal(d.wake)
+	}
+	return d.pending
+}
+
+// next begins a commit. Called with turns and mu held.
+func (d *DB) next() *commit {
+	return &commit{At: d.cfg.now(), number: d.state.Number + 1, first: d.state.Next}
+}
+
+// commit writes what waits and what fill adds, durably. After an error of fill, or on a full card, all is as before.
+func (d *DB) commit(fill func(*commit) error) error {
+	d.turns.Lock()
+	defer d.turns.Unlock()
+	if err := d.failed(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	c := d.next()
+	if d.pending != nil {
+		*c = *d.pending
+	}
+	c.QueueBytes = d.state.QueueBytes
+	d.mu.Unlock()
+	if err := fill(c); err != nil {
+		return err
+	}
+	if c.empty() && !d.log.turnNext {
+		return nil
+	}
+	if len(c.Carried) == 0 {
+		c.count = uint32(len(c.records))
+		for i := range c.records {
+			c.QueueBytes += int64(len(c.records[i].Payload))
+		}
+	}
+	value, err := d.log.encode(c, func() *state { return d.after(c) })
+	if err != nil {
+		return record.Never(err)
+	}
+	if err := d.judge(d.log.append(c, value)); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state.apply(c)
+	d.pending = nil
+	d.lag.turned = d.lag.turned || c.State != nil && c.number > 1
 	return nil
 }
 
-// nextSession counts one more opening.
-func (d *DB) nextSession() (uint64, error) {
-	next := d.session + 1
-	if err := d.update(func(t *txn) error { return t.setMeta("session", next) }); err != nil {
-		return 0, err
-	}
-	d.session = next
-	return next, nil
-}
-
-// Stats are the counts after the last transaction.
-func (d *DB) Stats() Stats {
+// after is the state that c leads to.
+func (d *DB) after(c *commit) *state {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.stats
+	s := d.state.clone()
+	s.apply(c)
+	return &s
 }
 
-// Close closes the file. A broken one is left to the end of the process: bbolt may hold its own lock for good.
-func (d *DB) Close() error {
-	if d.failed() != nil {
+// judge gives the error of a commit its class. A full card or file is met before the commit counts, and bbolt has taken
+// everything back; after any other failure nobody knows what the card holds.
+func (d *DB) judge(err error) error {
+	var write *fs.PathError
+	switch {
+	case err == nil:
 		return nil
+	case errors.As(err, &write) && noRoom(err):
+		return fmt.Errorf("write %s: %w: make room on the card", d.log.dir, err)
+	case errors.Is(err, berrors.ErrMaxSizeReached):
+		return fmt.Errorf("write %s: %w: %w", d.log.dir, ErrFull, err)
 	}
-	return d.bolt.Close()
+	return d.fail(err)
+}
+
+func (d *DB) fail(err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.broken = record.Stop(fmt.Errorf("write %s: %w: nothing more is written to a card that failed; restart the agent, and replace the card if it happens again", d.log.dir, err))
+	return d.broken
+}
+
+func (d *DB) failed() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.broken
+}
+
+// suspect ends all writing after a page fault: the next opening checks every page.
+func (d *DB) suspect(err error) error {
+	if !errors.Is(err, errFault) {
+		return err
+	}
+	return d.fail(err)
+}
+
+// Close commits what waits and closes all files. Run has returned before.
+func (d *DB) Close() error {
+	err := d.Flush()
+	if err == nil {
+		err = d.flushRows()
+	}
+	if d.failed() != nil {
+		err = nil // it was told when it broke
+	}
+	d.close()
+	return err
+}
+
+func (d *DB) close() {
+	d.log.close()
+	if d.rows != nil {
+		d.rows.close()
+	}
+}
+
+// Losses lists what could not be read since the opening, and by it.
+func (d *DB) Losses() []Loss {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.losses)
+}
+
+// Stats are the counts as they stand.
+func (d *DB) Stats() Stats {
+	d.mu.Lock()
+	s, now := d.state.clone(), d.cfg.now()
+	out := Stats{QueueBytes: s.QueueBytes, Anchored: s.Anchored, Accepted: s.Accepted, DeadLetters: len(s.Refused), Lost: s.Lost, Paused: d.paused}
+	front := d.front
+	if err := cmp.Or(d.trouble, d.exportErr); err != nil {
+		out.Trouble = err.Error()
+	}
+	d.mu.Unlock()
+	all := span{0, math.MaxUint64}
+	out.QueueRecords = s.Runs.count(all, func(a standing) bool { return a == waits })
+	out.Unanchored = s.Runs.count(all, standing.ledger)
+	out.Mismatches = s.Runs.count(all, func(a standing) bool { return a == mismatch })
+	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As == waits }); i >= 0 {
+		out.OldestQueued = sometime(now, d.frontSince(front, s.Runs[i].First))
+	}
+	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As.ledger() }); i >= 0 {
+		out.OldestUnanchored = sometime(now, s.Runs[i].Since)
+	}
+	out.RecordBytes, out.EvidenceBytes = d.log.bytes(oldestOf(s.Runs))
+	out.RowBytes = cardBytes(d.rows.path)
+	out.FreeBytes, _ = d.free(d.log.dir) // 0 if it can't be asked
+	return out
+}
+
+// waitsSince is when a record was put.
+type waitsSince struct {
+	seq uint64
+	at  record.Stamp
+}
+
+// frontSince tells when the oldest record of the outbox was put, as known before or from its commit.
+func (d *DB) frontSince(known waitsSince, seq uint64) record.Stamp {
+	if known.seq == seq {
+		return known.at
+	}
+	c, err := d.log.holding(seq)
+	if err != nil {
+		return record.Stamp{} // Head says so
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.front = waitsSince{seq, c.At}
+	return c.At
+}
+
+// oldestOf is the first sequence that is still needed.
+func oldestOf(rs runs) uint64 {
+	if len(rs) == 0 {
+		return math.MaxUint64
+	}
+	return rs[0].First
+}
+
+// sometime puts a moment on the clock as it stands now: by the monotonic one if it was in this boot. A moment that would lie
+// ahead is now.
+func sometime(now, at record.Stamp) time.Time {
+	wall := at.Wall
+	if at.Boot == now.Boot {
+		wall = now.Wall.Add(at.Mono - now.Mono)
+	}
+	if wall.After(now.Wall) {
+		return now.Wall
+	}
+	return wall
 }

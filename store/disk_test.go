@@ -1,9 +1,14 @@
 package store
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,14 +39,20 @@ func openTest(t testing.TB, dir string) *Store {
 // disk is a card that counts, fails and can lose power: it knows what was flushed of every file and of the folder.
 type disk struct {
 	dir     string
-	ops     []string                           // "write", "datasync", "sync"
-	hook    func(op, path string) error        // before the operation
-	flushed map[uint64][]byte                  // inode -> content at its last flush
-	names   map[string]uint64                  // at the last flush of the folder
-	watch   bool                               // keep flushed and names
-	lazy    bool                               // flushes do nothing: the negative control
-	after   func(op, path string, data []byte) // what a second handle reads after a flush
+	mu      sync.Mutex
+	ops     []string                              // "open", "write", "datasync", "sync"
+	blocks  int64                                 // that writes of anything but zeros touched
+	hook    func(op, path string) error           // before the operation
+	bad     func(path string, off, n int64) error // before a read
+	flushed map[uint64][]byte                     // inode -> content at its last flush
+	names   map[string]uint64                     // at the last flush of the folder
+	watch   bool                                  // keep flushed and names
+	lazy    bool                                  // flushes do nothing: the negative control
+	after   func(op, path string, data []byte)    // what a second handle reads after a flush
 }
+
+// errSilent makes a write short without an error.
+var errSilent = errors.New("silently short")
 
 type diskFile struct {
 	file
@@ -61,16 +72,37 @@ func (d *disk) open(path string, flag int) (file, error) {
 }
 
 func (d *disk) do(op, path string) error {
+	d.mu.Lock()
 	d.ops = append(d.ops, op)
+	d.mu.Unlock()
 	if d.hook != nil {
 		return d.hook(op, path)
 	}
 	return nil
 }
 
+func (f diskFile) ReadAt(b []byte, off int64) (int, error) {
+	if f.d.bad != nil {
+		if err := f.d.bad(f.path, off, int64(len(b))); err != nil {
+			return 0, err
+		}
+	}
+	return f.file.ReadAt(b, off)
+}
+
 func (f diskFile) WriteAt(b []byte, off int64) (int, error) {
-	if err := f.d.do("write", f.path); err != nil {
+	if err := f.d.do("write", f.path); err == io.ErrShortWrite || err == errSilent {
+		n, _ := f.file.WriteAt(b[:len(b)/2], off)
+		if err == errSilent {
+			err = nil
+		}
+		return n, err
+	} else if err != nil {
 		return 0, err
+	}
+	if len(bytes.Trim(b, "\x00")) > 0 { // the zeros of new segments are written ahead
+		first, last := off/cardBlock, (off+int64(len(b))-1)/cardBlock
+		f.d.blocks += last - first + 1
 	}
 	return f.file.WriteAt(b, off)
 }
@@ -103,11 +135,8 @@ func (d *disk) remember(f *os.File) {
 		}
 		return
 	}
-	b, _ := os.ReadFile(f.Name())
-	if b == nil { // renamed since it was opened
-		b = make([]byte, info.Size())
-		f.ReadAt(b, 0)
-	}
+	b := make([]byte, info.Size()) // by the handle: another file may have the name by now
+	f.ReadAt(b, 0)
 	if d.flushed == nil {
 		d.flushed = map[uint64][]byte{}
 	}
@@ -154,15 +183,33 @@ func folder(t testing.TB, files map[string][]byte) string {
 	return dir
 }
 
+// journalConfig is for a journal in dir, which ends in the journal's name, without the reserve beside it.
+func journalConfig(dir string) Config {
+	return Config{Dir: filepath.Dir(dir), Now: testNow, Reserve: -1}
+}
+
 func openJournalTest(t testing.TB, dir string, d *disk) *Journal {
+	t.Helper()
+	return openConfigured(t, journalConfig(dir), d)
+}
+
+// smallSegments is a journal that rotates after a few entries.
+func smallSegments(t testing.TB, dir string, d *disk) *Journal {
+	t.Helper()
+	c := journalConfig(dir)
+	c.SegmentBytes = 32 << 10
+	return openConfigured(t, c, d)
+}
+
+func openConfigured(t testing.TB, c Config, d *disk) *Journal {
 	t.Helper()
 	if d == nil {
 		d = &disk{}
 	}
-	d.dir = dir
-	j, err := openJournal(dir, testID, true, testNow, d.open)
-	if err != nil {
-		t.Fatal(err)
+	d.dir = filepath.Join(c.Dir, journalFolder)
+	j, losses, err := openJournal(c, testID, false, d.open)
+	if err != nil || len(losses) > 0 {
+		t.Fatal(err, losses)
 	}
 	t.Cleanup(func() { j.Close() })
 	return j
@@ -205,4 +252,14 @@ func read(t testing.TB, path string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// noise is text of n bytes that no compressor makes much smaller.
+func noise(seed, n int) string {
+	b := make([]byte, n)
+	r := rand.New(rand.NewPCG(uint64(seed), 1))
+	for i := range b {
+		b[i] = " !#$%'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcde"[r.IntN(64)]
+	}
+	return string(b)
 }

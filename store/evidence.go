@@ -1,95 +1,139 @@
 package store
 
 import (
+	"bufio"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"time"
+	"io"
+	"os"
+	"path/filepath"
 
 	"station-agent/store/record"
 )
 
-// pruneStep is how many pieces of evidence one transaction drops, so that nobody waits long behind it.
-const pruneStep = 256
+// errEnough ends a walk that has seen what it wants.
+var errEnough = errors.New("enough")
 
-// Evidence is what stays of a record once its anchoring is proven, for EvidenceDays (see Prune) and as long as all of it
-// takes no more than about half of the room (see Look). Payload and Answer are kept to the byte.
-type Evidence struct {
-	Seq     uint64          `json:"seq"`
-	Record  record.Record   `json:"record"`
-	Receipt record.Receipt  `json:"receipt"`
-	Answer  json.RawMessage `json:"answer"` // of the verification that proved it
-	Since   time.Time       `json:"since"`  // when the record was accepted, by our clock
-	At      time.Time       `json:"at"`     // when the anchoring was proven, by our clock
+// receiptAt is a receipt whose record is not anchored yet.
+type receiptAt struct {
+	record.Receipt
+	since record.Stamp
 }
 
-func (t *txn) keep(u unproven, at time.Time) error {
-	e := Evidence{Seq: u.Seq, Record: u.Record, Receipt: u.Receipt, Since: u.Since, At: at}
-	e.Record.Payload = nil
-	v, err := pack(e, u.Record.Payload, u.answer)
-	if err != nil {
+// Evidence gives f all that is kept, in the order of anchoring, until f returns an error.
+func (d *DB) Evidence(f func(Evidence) error) error {
+	if err := d.Flush(); err != nil {
 		return err
 	}
-	t.stats.EvidenceBytes += int64(len(v))
-	b := t.bucket(evidenceBucket)
-	b.FillPercent = 1 // keys only grow while the clock does
-	return b.Put(timeKey(at, u.Seq), v)
+	err := d.evidence(0, span{0, ^uint64(0)}, f)
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
 
-// Evidence gives f all that is kept, oldest first. F must not write to the DB.
-func (d *DB) Evidence(f func(Evidence) error) error {
-	return d.view(func(t *txn) error {
-		return t.bucket(evidenceBucket).ForEach(func(_, v []byte) error {
-			var e Evidence
-			raw, err := unpack(v, &e)
-			if err != nil {
-				return fmt.Errorf("read evidence: %w", err)
+// evidence joins records, receipts and looks of the records in s, as they follow one another from a commit on.
+func (d *DB) evidence(from uint64, s span, f func(Evidence) error) error {
+	receipts := map[uint64]receiptAt{}
+	clock := clocks{}
+	return d.log.each(from, false, func(c *commit) error {
+		clock.note(c.At)
+		for _, a := range c.accepted {
+			if a.seq >= s.First && a.seq <= s.Last {
+				receipts[a.seq] = receiptAt{a.receipt, c.At}
 			}
-			e.Record.Payload, e.Answer = raw[0], raw[1]
-			return f(e)
-		})
+		}
+		for _, l := range c.looked {
+			r, ok := receipts[l.seq]
+			if !ok || l.state != record.Anchored {
+				continue
+			}
+			delete(receipts, l.seq)
+			e, err := d.prove(l, r)
+			if errors.Is(err, ErrDamaged) && record.ClassOf(err) != record.StopHere {
+				continue // it is lost, and was counted or will be
+			}
+			if err != nil {
+				return err
+			}
+			e.Since, e.At = clock.date(r.since).Wall, clock.date(c.At).Wall
+			if err := f(e); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// Prune drops the evidence that is older than EvidenceDays before now, in small transactions, and counts it. Don't call
-// it with a clock that is not trusted.
-func (d *DB) Prune(now time.Time) (dropped int, err error) {
-	limit := now.AddDate(0, 0, -d.EvidenceDays)
-	for {
-		n := 0
-		err := d.update(func(t *txn) (err error) {
-			n, err = t.prune(limit)
-			return err
+func (d *DB) prove(l look, r receiptAt) (Evidence, error) {
+	s, err := d.record(l.seq)
+	if err != nil {
+		return Evidence{}, fmt.Errorf("read evidence of record %d: %w", l.seq, err)
+	}
+	m := markOf(&s.Record)
+	r.Hash = string(expand([]byte(r.Hash), m))
+	return Evidence{Seq: l.seq, Record: s.Record, Receipt: r.Receipt, Answer: expand(l.answer, m), Scan: s.Scan}, nil
+}
+
+// exportEvidence writes the evidence of the records in one file of the log, the one before next, into a file of the export
+// folder, one JSON object a line, gzipped. What is there already under that name is replaced.
+func (d *DB) exportEvidence(f *recordFile, next place) error {
+	name := fmt.Sprintf("evidence-%s-%016x-%016x.ndjson.gz", d.cfg.id, f.first.First, next.First)
+	path := filepath.Join(d.cfg.exportDir, name)
+	records := span{f.first.First, next.First - 1}
+	scans, err := d.scansOf(f.first.Number, records)
+	if err == nil {
+		err = putFile(path, func(w io.Writer) error {
+			zip := gzip.NewWriter(w)
+			enc := json.NewEncoder(zip)
+			enc.SetEscapeHTML(false)
+			err := d.evidence(f.first.Number, records, func(e Evidence) error {
+				e.Read = scans[e.Scan]
+				return enc.Encode(e)
+			})
+			return errors.Join(err, zip.Close())
 		})
-		if err != nil {
-			return dropped, err
-		}
-		dropped += n
-		if n < pruneStep {
-			return dropped, nil
-		}
 	}
+	if err != nil {
+		return fmt.Errorf("export evidence to %s: %w: make the folder of store.export_folder writable", path, err)
+	}
+	return d.commit(func(c *commit) error {
+		c.Exported = next.First
+		return nil
+	})
 }
 
-func (t *txn) prune(limit time.Time) (n int, err error) {
-	for ; n < pruneStep; n++ {
-		k, _ := t.bucket(evidenceBucket).Cursor().First()
-		if at, _ := splitTimeKey(k); k == nil || !at.Before(limit) {
-			return n, nil
+// scansOf gives the journal's entries of the scans that led to these records, as far as they are kept.
+func (d *DB) scansOf(from uint64, records span) (map[uint64]*record.Entry, error) {
+	scans := map[uint64]*record.Entry{}
+	err := d.evidence(from, records, func(e Evidence) error {
+		if e.Scan > 0 {
+			scans[e.Scan] = nil
 		}
-		if _, err := t.dropOldest(); err != nil {
-			return n, err
-		}
+		return nil
+	})
+	if err != nil || len(scans) == 0 || d.scans == nil {
+		return nil, err
 	}
-	return n, nil
+	return scans, d.scans(scans)
 }
 
-// dropOldest drops the oldest piece of evidence and tells whether there was one.
-func (t *txn) dropOldest() (some bool, err error) {
-	c := t.bucket(evidenceBucket).Cursor()
-	k, v := c.First()
-	if k == nil {
-		return false, nil
+// putFile puts a large file in place, whole or not at all.
+func putFile(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path+temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
 	}
-	t.stats.EvidenceBytes = max(0, t.stats.EvidenceBytes-int64(len(v)))
-	return true, c.Delete()
+	w := bufio.NewWriterSize(f, 64<<10)
+	err = write(w)
+	if err := errors.Join(err, w.Flush(), f.Sync(), f.Close()); err != nil {
+		os.Remove(path + temporary)
+		return err
+	}
+	if err := os.Rename(path+temporary, path); err != nil {
+		return err
+	}
+	return syncFolder(openFile, filepath.Dir(path))
 }

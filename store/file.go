@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 // file is what the journal needs of a file on the card. Tests count its calls and break them.
 type file interface {
+	ReadAt(b []byte, off int64) (int, error)
 	WriteAt(b []byte, off int64) (int, error)
 	Datasync() error // the bytes, and no more of the inode than is needed to read them
 	Sync() error     // everything; for a folder: its names
@@ -50,6 +52,40 @@ func syncFolder(open opener, dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// writeFile writes all of b or fails.
+func writeFile(f file, b []byte, off int64) error {
+	n, err := f.WriteAt(b, off)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// readFile reads a file as far as the card gives it: a block that can't be read reads as zeros, for whoever looks at the
+// content to find out.
+func readFile(open opener, path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := open(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data := make([]byte, info.Size())
+	if n, err := f.ReadAt(data, 0); err == nil || errors.Is(err, io.EOF) {
+		return data[:n], nil
+	}
+	clear(data)
+	for off := 0; off < len(data); off += cardBlock {
+		f.ReadAt(data[off:min(off+cardBlock, len(data))], int64(off)) // or it stays zeros
+	}
+	return data, nil
+}
+
+const cardBlock = 4096 // of the card, as far as file systems care
+
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
@@ -83,6 +119,29 @@ func replaceFile(path string, b []byte) error {
 		return err
 	}
 	return syncFolder(openFile, filepath.Dir(path))
+}
+
+// zeroFile makes a durable file of size zeros. Its blocks are written once here, so that a later flush of an entry has
+// no inode to write. It flushes after every step bytes, so that a scan that flushes meanwhile hasn't all of them to carry.
+func zeroFile(open opener, path string, size, step int64) (file, error) {
+	f, err := open(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return nil, err
+	}
+	zeros := make([]byte, min(size, 64<<10))
+	for off := int64(0); off < size && err == nil; off += int64(len(zeros)) {
+		if off > 0 && off%step == 0 {
+			err = f.Datasync()
+		}
+		err = errors.Join(err, writeFile(f, zeros[:min(size-off, int64(len(zeros)))], off))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(path))
+	}
+	return f, nil
 }
 
 // temporary ends the names of files that are not in place yet; a file so named holds nothing that was promised.

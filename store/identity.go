@@ -16,7 +16,7 @@ import (
 
 const (
 	identityFile = "store.json"
-	format       = 1 // of the folder as a whole
+	format       = 2 // of the folder as a whole
 )
 
 // Identity says for whom a store keeps its promises. A store made for one never serves another.
@@ -35,51 +35,73 @@ func (i Identity) String() string {
 type card struct {
 	Format int    `json:"format"`
 	ID     string `json:"id"`
+	Begun  bool   `json:"begun"` // both stores were made once: what is missing now was lost
 	Identity
+	Moved *Move `json:"moved,omitempty"` // away from here: see Folder
 }
 
 // identify reads the store's id and refuses a store of another identity or a newer format. An empty folder becomes a
 // store of this identity.
-func identify(dir string, id Identity) (string, error) {
+func identify(dir string, id Identity) (storeID string, fresh bool, err error) {
 	path := filepath.Join(dir, identityFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return introduce(dir, path, id)
+		storeID, err = introduce(dir, path, id)
+		return storeID, true, err
 	}
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	var c card
 	if err := json.Unmarshal(b, &c); err != nil {
-		return "", fmt.Errorf("%w: read %s: %w: restore the file or use another store folder", ErrDamaged, path, err)
+		return "", false, fmt.Errorf("%w: read %s: %w: restore the file or use another store folder", ErrDamaged, path, err)
 	}
 	if c.Format > format {
-		return "", fmt.Errorf("%w (format %d, this program knows %d): install the newer program again", ErrNewer, c.Format, format)
+		return "", false, fmt.Errorf("%w (format %d, this program knows %d): install the newer program again", ErrNewer, c.Format, format)
 	}
 	if c.Identity != id {
-		return "", fmt.Errorf("%w: it was made for %v, the configuration says %v: use another store folder or the right configuration",
+		return "", false, fmt.Errorf("%w: it was made for %v, the configuration says %v: use another store folder or the right configuration",
 			ErrForeign, c.Identity, id)
 	}
-	if raw, err := hex.DecodeString(c.ID); err != nil || len(raw) != idSize {
-		return "", fmt.Errorf("%w: %s holds no store id: restore the file or use another store folder", ErrDamaged, path)
+	if c.Moved != nil {
+		return "", false, c.Moved.refusal()
 	}
-	return c.ID, nil
+	if raw, err := hex.DecodeString(c.ID); err != nil || len(raw) != idSize {
+		return "", false, fmt.Errorf("%w: %s holds no store id: restore the file or use another store folder", ErrDamaged, path)
+	}
+	if c.Format < format { // before anything else changes, so that an older program refuses what it finds
+		c.Format, c.Begun = format, true
+		err = writeCard(path, c)
+	}
+	return c.ID, !c.Begun, err
+}
+
+// begun notes that a new store is complete.
+func begun(dir, storeID string, id Identity) error {
+	return writeCard(filepath.Join(dir, identityFile), card{Format: format, ID: storeID, Begun: true, Identity: id})
 }
 
 // introduce gives a new store its id. Data without a store.json is somebody's lost store and not a place for a new one.
 func introduce(dir, path string, id Identity) (string, error) {
-	for _, name := range []string{databaseFile, journalFolder} {
+	if exists(filepath.Join(dir, stagingFolder)) {
+		return "", errUnfinished
+	}
+	for _, name := range []string{oldFile, recordsFolder, journalFolder} {
 		if exists(filepath.Join(dir, name)) {
 			return "", fmt.Errorf("%w: %s is there but %s is missing: restore it or use another store folder",
 				ErrDamaged, name, identityFile)
 		}
 	}
 	c := card{Format: format, ID: newID(), Identity: id}
+	return c.ID, writeCard(path, c)
+}
+
+func writeCard(path string, c card) error {
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
-		return "", err
+		return err
 	}
-	return c.ID, replaceFile(path, append(b, '\n'))
+	return replaceFile(path, append(b, '\n'))
 }
 
 const idSize = 16

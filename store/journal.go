@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,10 +13,8 @@ import (
 )
 
 const (
-	segmentSize  = 1 << 20   // more only if a checkpoint needs it
-	keepSegments = 8         // the newest; state needs only the last, the others are history for people
-	maxEntry     = 256 << 10 // bytes of one appended entry
-	lazyFlush    = 800 * time.Millisecond
+	segmentSize = 1 << 20   // unless configured; more only if a checkpoint needs it
+	maxEntry    = 256 << 10 // bytes of one appended entry
 )
 
 // Journal is the log of what happened at the bench. Its State is what all entries add up to.
@@ -27,11 +24,16 @@ type Journal struct {
 	dir     string
 	id      string
 	now     func() record.Stamp
+	codec   *codec // its own: nothing of records makes a scan wait
 	open    opener
+	segment int64         // bytes of an ordinary segment
+	keep    time.Duration // history by time
+	most    int           // and by segments
+	reserve reserve
 	changed chan struct{}
 	wake    chan struct{} // Run has something to do
 
-	writing sync.Mutex // held over every write and flush, guards what follows
+	writing sync.Mutex // held over every write and over the flush of an Append, guards what follows
 	file    file       // the last segment
 	end     int64      // where its next frame goes
 	size    int64
@@ -41,8 +43,12 @@ type Journal struct {
 	broken  error  // why nothing can be written any more
 	torn    int
 
-	reading sync.Mutex   // guards state, never held over I/O
-	state   record.State // changed with both locks held
+	flushing sync.Mutex // held over a flush of outcomes, taken after writing
+	failed   error      // of the last such flush
+
+	reading sync.Mutex   // guards state and origins, never held over I/O
+	state   record.State // changed with writing held too
+	origins origins
 }
 
 // Append makes e durable: one write, one flush. It gives e its sequence, its intents their ids and the scan they came
@@ -50,7 +56,7 @@ type Journal struct {
 // flush that failed once may have dropped bytes that the next one calls clean. Any other error (no room for a new segment,
 // an entry over 256 KiB) leaves the journal as it was. In both cases e did not happen.
 func (j *Journal) Append(e record.Entry) (record.Entry, error) {
-	if e.State != nil || e.Seq != 0 {
+	if e.State != nil || e.Added != nil || e.Seq != 0 {
 		return e, errors.New("append entry: checkpoints and sequences are the journal's own")
 	}
 	if e.At == (record.Stamp{}) {
@@ -108,41 +114,6 @@ func (j *Journal) Settle(outcomes ...record.Outcome) error {
 	return nil
 }
 
-// Flush makes everything durable that was written.
-func (j *Journal) Flush() error {
-	j.writing.Lock()
-	defer j.writing.Unlock()
-	if j.broken != nil {
-		return j.broken
-	}
-	if j.durable == j.written {
-		return nil
-	}
-	return j.flush()
-}
-
-// Run flushes outcomes within a second and fills the next segment with zeros before it is needed, until ctx ends. It
-// returns an error only when the journal is broken.
-func (j *Journal) Run(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return j.Flush()
-		case <-j.wake:
-		}
-		timer := time.NewTimer(lazyFlush)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
-		if err := j.Flush(); err != nil {
-			return err
-		}
-		j.prepare()
-	}
-}
-
 // State is a copy of what all entries add up to.
 func (j *Journal) State() record.State {
 	j.reading.Lock()
@@ -175,7 +146,8 @@ func (j *Journal) Close() error {
 	if j.spare != nil {
 		err = errors.Join(err, j.spare.Close(), os.Remove(j.path(spareName)))
 	}
-	return errors.Join(err, j.file.Close())
+	j.closeSegment()
+	return err
 }
 
 // write numbers the entries and writes them behind the last one, in one write. State is not changed.
@@ -188,14 +160,14 @@ func (j *Journal) write(entries []record.Entry) error {
 		return err
 	}
 	if j.end+int64(len(b)) > j.size {
-		if err := j.rotate(len(b)); err != nil {
+		if err := j.rotate(len(b), j.state.Seq+1); err != nil {
 			return err
 		}
 		if b, err = j.encode(entries); err != nil { // the checkpoint took a number
 			return err
 		}
 	}
-	if _, err := j.file.WriteAt(b, j.end); err != nil {
+	if err := writeFile(j.file, b, j.end); err != nil {
 		return j.fail(err)
 	}
 	j.end += int64(len(b))
@@ -205,7 +177,7 @@ func (j *Journal) write(entries []record.Entry) error {
 
 // encode gives the entries their numbers and makes frames of them.
 func (j *Journal) encode(entries []record.Entry) (b []byte, err error) {
-	seq, intent := j.state.Seq, j.state.Intent
+	seq, intent, session := j.state.Seq, j.state.Intent, j.state.Session
 	for n := range entries {
 		e := &entries[n]
 		seq++
@@ -214,25 +186,28 @@ func (j *Journal) encode(entries []record.Entry) (b []byte, err error) {
 			intent++
 			e.Intents[i].ID, e.Intents[i].Scan = intent, seq
 		}
-		payload, err := json.Marshal(e)
+		payload, err := json.Marshal(slim(*e, session))
 		if err != nil {
 			return nil, record.Never(fmt.Errorf("encode journal entry: %w", err))
 		}
 		if len(payload) > maxEntry {
 			return nil, record.Never(fmt.Errorf("append entry of %d bytes: more than %d don't fit", len(payload), maxEntry))
 		}
-		b = appendFrame(b, seq, j.durable, payload)
+		b = appendFrame(b, seq, j.durable, j.codec.packEntry(payload))
+		session.Follow(*e)
 	}
 	return b, nil
 }
 
-// flush makes durable what was written last.
-func (j *Journal) flush() error {
-	if err := j.file.Datasync(); err != nil {
-		return j.fail(err)
+// slim leaves out of e what the entries before it tell: a package of many items is not written again for each of them.
+func slim(e record.Entry, before record.Session) record.Entry {
+	if e.Session == nil {
+		return e
 	}
-	j.durable = j.written
-	return nil
+	if added, ok := e.Session.Since(before); ok {
+		e.Session, e.Added = nil, &added
+	}
+	return e
 }
 
 func (j *Journal) apply(entries []record.Entry) {
@@ -240,6 +215,7 @@ func (j *Journal) apply(entries []record.Entry) {
 	defer j.reading.Unlock()
 	for _, e := range entries {
 		j.state.Apply(e)
+		j.origins.note(e)
 	}
 }
 

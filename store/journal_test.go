@@ -109,16 +109,18 @@ func TestAFullCardLeavesTheJournalWhole(t *testing.T) {
 	}
 }
 
-func bigEntry(n int) record.Entry {
+func bigEntry(n int) record.Entry { return entryOf(n, 100<<10) }
+
+func entryOf(n, size int) record.Entry {
 	e := scanEntry(fmt.Sprint(n))
-	e.Scan.Text = strings.Repeat("x", 100<<10)
+	e.Scan.Text = noise(n, size)
 	return e
 }
 
 func TestAnEntryThatIsTooLargeIsRefused(t *testing.T) {
 	j := openJournalTest(t, t.TempDir()+"/journal", nil)
 	e := scanEntry("a")
-	e.Scan.Text = strings.Repeat("x", maxEntry)
+	e.Scan.Text = noise(0, maxEntry)
 	if _, err := j.Append(e); record.ClassOf(err) != record.ThisOne {
 		t.Fatal(err)
 	}
@@ -173,7 +175,7 @@ func TestADismissalIsFlushedAtOnce(t *testing.T) {
 
 func TestRotationCarriesOpenIntentsForward(t *testing.T) {
 	dir := t.TempDir() + "/journal"
-	j := openJournalTest(t, dir, nil)
+	j := smallSegments(t, dir, nil)
 	first := mustAppend(t, j, scanEntry("first"))
 	parked := mustAppend(t, j, scanEntry("parked"))
 	if err := j.Settle(record.Outcome{Intent: parked.Intents[0].ID, Result: record.OtherValue}); err != nil {
@@ -186,7 +188,7 @@ func TestRotationCarriesOpenIntentsForward(t *testing.T) {
 		}
 	}
 	firsts, err := segments(dir)
-	if err != nil || len(firsts) != keepSegments {
+	if err != nil || len(firsts) != mostSegments {
 		t.Fatal(firsts, err)
 	}
 	want := j.State()
@@ -194,8 +196,8 @@ func TestRotationCarriesOpenIntentsForward(t *testing.T) {
 	if len(got) < 60 || got[len(got)-1] != "119" || slices.Contains(got, "first") {
 		t.Fatal(got)
 	}
-	j.Close()
-	j = openJournalTest(t, dir, nil)
+	ok(t, j.Close())
+	j = openJournalTest(t, dir, nil) // also when segments are made larger from now on
 	if !reflect.DeepEqual(j.State(), want) {
 		t.Fatalf("got  %+v\nwant %+v", j.State(), want)
 	}

@@ -1,18 +1,16 @@
 package store
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"station-agent/store/record"
 )
 
-// waiting is how a record lies in the outbox, its payload behind it.
-type waiting struct {
-	At time.Time `json:"put"`
-	record.Record
-}
+// ErrNoRecord says that a record is not where a person looked for it.
+var ErrNoRecord = errors.New("there is no such record")
 
 // DeadLetter is a record that Certyo refused for good. It stays until a person acts.
 type DeadLetter struct {
@@ -21,180 +19,348 @@ type DeadLetter struct {
 	At      time.Time `json:"refused"`
 }
 
-// Position is the place in the source up to which every change is in the store, zero at first.
-func (d *DB) Position() (p record.Position, err error) {
-	err = d.view(func(t *txn) error { return t.meta("position", &p) })
-	return p, err
+// Position is the place in the source up to which every change is in the store, zero at first. One that moved without a
+// record is on the card within seconds: after a crash it may be older.
+func (d *DB) Position() (record.Position, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state.Position, d.broken
 }
 
-// Put takes in a group: records to the end of the outbox, rows into the shadow, and the position, in one transaction. A
-// zero position leaves the stored one. When the file or its card is nearly full it returns ErrFull, so that scans are still
-// taken and what is in the store can still go out.
-func (d *DB) Put(g record.Group) error { return d.put(g, false) }
+// Put takes in a group: records to the end of the outbox, rows into the shadow, and the position, all or nothing. They are
+// durable when it returns; only a position by itself waits a few seconds for company. A zero position leaves the stored one.
+// When there is no room it returns ErrFull, so that scans are still taken and what is in the store can still go out.
+func (d *DB) Put(g record.Group) error {
+	if len(g.Records) == 0 && len(g.Shadow) == 0 {
+		return d.move(g.Position)
+	}
+	return d.put(g, false)
+}
 
-// PutSnapshot is Put for the last group of a snapshot: it ends the run of BeginSnapshot in the same transaction.
+// PutSnapshot is Put for the last group of a snapshot: it ends the run of BeginSnapshot, and what Missed tells, with it.
 func (d *DB) PutSnapshot(g record.Group) error { return d.put(g, true) }
+
+// move notes a position behind which nothing of ours lies.
+func (d *DB) move(p record.Position) error {
+	d.turns.Lock()
+	defer d.turns.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.broken != nil:
+		return d.broken
+	case d.paused:
+		return d.noRoom()
+	case !p.Zero():
+		d.gather().Position = &p
+		d.state.Position = p
+	}
+	return nil
+}
+
+func (d *DB) put(g record.Group, endSnapshot bool) error {
+	records := make([]stored, len(g.Records))
+	for i, r := range g.Records {
+		records[i].Record = r
+		if d.scan != nil {
+			records[i].Scan = d.scan(r)
+		}
+	}
+	err := d.commit(func(c *commit) error {
+		if err := d.room(); err != nil {
+			return err
+		}
+		c.records, c.shadow = records, shadowChanges(g)
+		if !g.Position.Zero() {
+			c.Position = &g.Position
+		}
+		if endSnapshot {
+			c.Snapshot, c.Missed = new(string), new(string)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	d.cast(g.Shadow)
+	signal(d.changed)
+	return d.relieveRows()
+}
 
 // BeginSnapshot gives the id of the snapshot in progress, and makes one if there is none. A crash keeps it, so that the
 // same row has the same key when it is read again.
 func (d *DB) BeginSnapshot() (id string, err error) {
-	err = d.view(func(t *txn) error { return t.meta("snapshot", &id) })
-	if err != nil || id != "" {
-		return id, err
+	d.mu.Lock()
+	id = d.state.Snapshot
+	d.mu.Unlock()
+	if id != "" {
+		return id, nil
 	}
 	id = newID()
-	return id, d.update(func(t *txn) error { return t.setMeta("snapshot", id) })
-}
-
-func (d *DB) put(g record.Group, endSnapshot bool) error {
-	at := d.now().Wall
-	err := d.update(func(t *txn) error {
-		if err := d.room(t); err != nil {
-			return err
-		}
-		for _, r := range g.Records {
-			if err := t.queue(at, r); err != nil {
-				return fmt.Errorf("put record %s/%s: %w", r.Collection, r.ID, err)
-			}
-		}
-		for _, r := range g.Shadow {
-			if err := t.shadow(r); err != nil {
-				return fmt.Errorf("put shadow of %s/%s: %w", r.Collection, r.ID, err)
-			}
-		}
-		if endSnapshot {
-			if err := t.setMeta("snapshot", ""); err != nil {
-				return err
-			}
-		}
-		if g.Position.Zero() {
-			return nil
-		}
-		return t.setMeta("position", g.Position)
+	return id, d.commit(func(c *commit) error {
+		c.Snapshot = &id
+		return nil
 	})
-	if err == nil {
-		signal(d.changed)
-	}
-	return err
 }
 
-func (t *txn) queue(at time.Time, r record.Record) error {
-	b := t.bucket(outboxBucket)
-	b.FillPercent = 1 // keys only grow
-	seq, err := b.NextSequence()
-	if err != nil {
-		return err
-	}
-	w := waiting{at, r}
-	w.Payload = nil
-	v, err := pack(w, r.Payload)
-	if err != nil {
-		return err
-	}
-	t.stats.QueueRecords++
-	t.stats.QueueBytes += int64(len(v))
-	return b.Put(sequenceKey(seq), v)
+// Missed tells why the rows must be compared with the shadow before the source goes on: "" if they needn't. PutSnapshot ends it.
+func (d *DB) Missed() (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state.Missed, d.broken
 }
 
-func (v waiting) queued(seq uint64, raw [][]byte) record.Queued {
-	v.Payload = raw[0]
-	return record.Queued{Seq: seq, Record: v.Record}
-}
-
-// Head reads the oldest records of the outbox, at most max of them and at most maxBytes as stored, but one at least.
+// Head reads the oldest records of the outbox, at most max of them and at most maxBytes of payload, but one at least.
 func (d *DB) Head(max, maxBytes int) (head []record.Queued, err error) {
-	err = d.view(func(t *txn) error {
-		c, size := t.bucket(outboxBucket).Cursor(), 0
-		for k, v := c.First(); k != nil && len(head) < max; k, v = c.Next() {
-			size += len(v)
-			if len(head) > 0 && size > maxBytes {
-				return nil
-			}
-			seq := binary.BigEndian.Uint64(k)
-			var w waiting
-			raw, err := unpack(v, &w)
-			if err != nil {
-				return fmt.Errorf("read record %d of the outbox: %w", seq, err)
-			}
-			head = append(head, w.queued(seq, raw))
+	size := 0
+	err = d.each(func(a standing) bool { return a == waits }, func(seq uint64, r *stored) error {
+		size += len(r.Payload)
+		if len(head) == max || len(head) > 0 && size > maxBytes {
+			return errEnough
 		}
+		head = append(head, record.Queued{Seq: seq, Record: r.Record})
 		return nil
 	})
 	return head, err
 }
 
+// Waiting gives f every record of the outbox, oldest first, until f returns an error.
+func (d *DB) Waiting(f func(record.Queued) error) error {
+	return d.each(func(a standing) bool { return a == waits }, func(seq uint64, r *stored) error {
+		return f(record.Queued{Seq: seq, Record: r.Record})
+	})
+}
+
+// DeadLetters gives f every refused record, oldest first, until f returns an error.
+func (d *DB) DeadLetters(f func(DeadLetter) error) error {
+	d.mu.Lock()
+	list := slices.Clone(d.state.Refused)
+	now := d.cfg.now()
+	d.mu.Unlock()
+	of := make(map[uint64]letter, len(list))
+	for _, r := range list {
+		of[r.Seq] = r
+	}
+	return d.each(func(a standing) bool { return a == declined }, func(seq uint64, r *stored) error {
+		return f(DeadLetter{record.Queued{Seq: seq, Record: r.Record}, of[seq].Text, sometime(now, of[seq].At)})
+	})
+}
+
+// each gives use every record that stands as of says, oldest first. Records that can't be read are given up: they are counted
+// and told by Losses.
+func (d *DB) each(of func(standing) bool, use func(uint64, *stored) error) error {
+	d.mu.Lock()
+	rs := slices.Clone(d.state.Runs)
+	d.mu.Unlock()
+	for _, r := range rs {
+		if !of(r.As) {
+			continue
+		}
+		for seq := r.First; seq <= r.Last; {
+			c, at, err := d.block(seq)
+			if errors.Is(err, ErrDamaged) {
+				if seq, err = d.lose(seq, r.Last, err); err == nil {
+					continue
+				}
+			}
+			if err != nil {
+				return err
+			}
+			for ; at < len(c.records) && seq <= r.Last && c.seq(at) == seq; at, seq = at+1, seq+1 {
+				if err := use(seq, &c.records[at]); err == errEnough {
+					return nil
+				} else if err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// seq is the sequence of a commit's record.
+func (c *commit) seq(at int) uint64 {
+	for _, s := range c.Carried {
+		n := int(s.Last - s.First + 1)
+		if at < n {
+			return s.First + uint64(at)
+		}
+		at -= n
+	}
+	return c.first + uint64(at)
+}
+
+// block gives the commit that holds record seq, and where in it.
+func (d *DB) block(seq uint64) (c *commit, at int, err error) {
+	d.mu.Lock()
+	in, moved := place{}, false
+	for _, m := range d.state.Carried {
+		if seq >= m.First && seq <= m.Last {
+			in, moved = m.In, true
+		}
+	}
+	d.mu.Unlock()
+	if !moved {
+		c, err = d.log.holding(seq)
+		if err != nil {
+			return nil, 0, d.suspect(err)
+		}
+		return c, int(seq - c.first), nil
+	}
+	if c, err = d.log.commit(in); err != nil {
+		return nil, 0, d.suspect(err)
+	}
+	for _, s := range c.Carried {
+		if seq >= s.First && seq <= s.Last {
+			return c, at + int(seq-s.First), nil
+		}
+		at += int(s.Last - s.First + 1)
+	}
+	return nil, 0, fmt.Errorf("read record %d: %w: it was carried on and isn't there", seq, ErrDamaged)
+}
+
+// record gives one record.
+func (d *DB) record(seq uint64) (*stored, error) {
+	c, at, err := d.block(seq)
+	if err != nil {
+		return nil, err
+	}
+	return &c.records[at], nil
+}
+
 // Settle notes what became of records: with a receipt they move to the ledger, with a refusal to the dead letters, and
-// with neither they stay. What is not in the outbox any more is passed over.
+// with neither they stay. What is not in the outbox any more is passed over. It is on the card within seconds: a crash before
+// lets the record wait again, and its key is the same.
 func (d *DB) Settle(deliveries []record.Delivery) error {
-	at := d.now().Wall
-	err := d.update(func(t *txn) error {
-		for _, y := range deliveries {
-			if y.Receipt == nil && y.Refusal == "" {
-				continue
+	d.turns.Lock()
+	defer d.turns.Unlock()
+	for _, y := range deliveries {
+		if y.Receipt == nil && y.Refusal == "" {
+			continue
+		}
+		if err := d.deliver(y); err != nil {
+			return fmt.Errorf("settle record %d: %w", y.Seq, err)
+		}
+	}
+	signal(d.proof)
+	if d.urgent() {
+		signal(d.wake)
+	}
+	return nil
+}
+
+// deliver folds one delivery into the commit that goes next.
+func (d *DB) deliver(y record.Delivery) error {
+	if r, ok := d.standing(y.Seq); !ok || r.As != waits {
+		return d.failed()
+	}
+	m, bytes, err := d.markOf(y.Seq)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.broken != nil {
+		return d.broken
+	}
+	c := d.gather()
+	d.state.QueueBytes -= int64(bytes)
+	one := *c
+	if y.Receipt == nil {
+		f := refusal{y.Seq, y.Refusal}
+		c.refused = append(c.refused, f)
+		one.refused, one.accepted, one.looked = []refusal{f}, nil, nil
+	} else {
+		a := acceptance{y.Seq, *y.Receipt}
+		a.receipt.Hash = string(shorten([]byte(a.receipt.Hash), m))
+		c.accepted = append(c.accepted, a)
+		one.refused, one.accepted, one.looked = nil, []acceptance{a}, nil
+	}
+	d.state.events(&one)
+	return nil
+}
+
+// markOf gives what texts about a record are likely to repeat, and the bytes of its payload: nothing if it can't be read any
+// more, as what became of it is true all the same.
+func (d *DB) markOf(seq uint64) (mark, int, error) {
+	r, err := d.record(seq)
+	if errors.Is(err, ErrDamaged) && record.ClassOf(err) != record.StopHere {
+		return mark{}, 0, nil
+	}
+	if err != nil {
+		return mark{}, 0, err
+	}
+	return markOf(&r.Record), len(r.Payload), nil
+}
+
+func (d *DB) standing(seq uint64) (run, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state.Runs.at(seq)
+}
+
+// Retry puts refused records back into the outbox, at their old place, and counts them.
+func (d *DB) Retry(seqs ...uint64) (n int, err error) {
+	return d.act(seqs, func(a standing) bool { return a == declined }, func(c *commit, part span) error {
+		c.Retried = append(c.Retried, part)
+		for seq := part.First; seq <= part.Last; seq++ {
+			r, err := d.record(seq)
+			if err != nil {
+				return err
 			}
-			if err := t.deliver(y, at, at.Add(d.FirstLook)); err != nil {
-				return fmt.Errorf("settle record %d: %w", y.Seq, err)
-			}
+			c.QueueBytes += int64(len(r.Payload))
 		}
 		return nil
 	})
-	if err == nil {
-		signal(d.proof)
-	}
-	return err
 }
 
-func (t *txn) deliver(y record.Delivery, at, due time.Time) error {
-	outbox, key := t.bucket(outboxBucket), sequenceKey(y.Seq)
-	v := outbox.Get(key)
-	if v == nil {
-		return nil
-	}
-	var w waiting
-	raw, err := unpack(v, &w)
-	if err != nil {
-		return err
-	}
-	t.stats.QueueRecords--
-	t.stats.QueueBytes -= int64(len(v))
-	if err := outbox.Delete(key); err != nil {
-		return err
-	}
-	q := w.queued(y.Seq, raw)
-	if y.Receipt == nil {
-		return t.refuse(q, y.Refusal, at)
-	}
-	t.stats.Accepted++
-	t.stats.Unanchored++
-	return t.prove(unproven{Unproven: record.Unproven{Seq: y.Seq, Record: q.Record, Receipt: *y.Receipt, Since: at, Due: due}})
-}
-
-func (t *txn) refuse(q record.Queued, refusal string, at time.Time) error {
-	payload := q.Payload
-	q.Payload = nil
-	v, err := pack(DeadLetter{q, refusal, at}, payload)
-	if err != nil {
-		return err
-	}
-	t.stats.DeadLetters++
-	b := t.bucket(refusedBucket)
-	b.FillPercent = 1 // keys mostly grow
-	return b.Put(sequenceKey(q.Seq), v)
-}
-
-// DeadLetters gives f every refused record, oldest first. F must not write to the DB.
-func (d *DB) DeadLetters(f func(DeadLetter) error) error {
-	return d.view(func(t *txn) error {
-		return t.bucket(refusedBucket).ForEach(func(_, v []byte) error {
-			var l DeadLetter
-			raw, err := unpack(v, &l)
-			if err != nil {
-				return fmt.Errorf("read dead letter: %w", err)
+// Drop forgets records that wait or were refused, on a person's word, and counts them.
+func (d *DB) Drop(seqs ...uint64) (n int, err error) {
+	return d.act(seqs, func(a standing) bool { return a == declined || a == waits }, func(c *commit, part span) error {
+		c.Dropped = append(c.Dropped, part)
+		for seq := part.First; seq <= part.Last; seq++ {
+			if s, ok := d.standing(seq); !ok || s.As != waits {
+				continue
 			}
-			l.Payload = raw[0]
-			return f(l)
-		})
+			r, err := d.record(seq)
+			if err != nil {
+				return err
+			}
+			c.QueueBytes -= int64(len(r.Payload))
+		}
+		return nil
 	})
+}
+
+// act makes a person's word durable, in a commit of its own.
+func (d *DB) act(seqs []uint64, of func(standing) bool, note func(*commit, span) error) (n int, err error) {
+	if err := d.Flush(); err != nil {
+		return 0, err
+	}
+	seqs = slices.Compact(slices.Sorted(slices.Values(seqs)))
+	var parts []span
+	err = d.commit(func(c *commit) error {
+		d.mu.Lock()
+		for _, s := range spans(seqs, func(s *uint64) uint64 { return *s }) {
+			parts = append(parts, d.state.Runs.within(s, of)...)
+		}
+		d.mu.Unlock()
+		for _, part := range parts {
+			n += int(part.Last - part.First + 1)
+			if err := note(c, part); err != nil {
+				return err
+			}
+		}
+		if n == 0 {
+			return ErrNoRecord
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	signal(d.changed)
+	return n, nil
 }
 
 // Changed holds a signal after a Put.

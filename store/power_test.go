@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ func powerCuts(t *testing.T, d *disk) (lost string) {
 	t.Helper()
 	var acknowledged, settled int
 	states := 0
-	j := openJournalTest(t, t.TempDir()+"/journal", d)
+	j := smallSegments(t, t.TempDir()+"/journal", d)
 	d.hook = func(op, path string) error {
 		for _, everything := range []bool{true, false} {
 			states++
@@ -35,7 +36,7 @@ func powerCuts(t *testing.T, d *disk) (lost string) {
 		return nil
 	}
 	for n := range 22 {
-		e := mustAppend(t, j, bigEntry(n))
+		e := mustAppend(t, j, entryOf(n, 6<<10))
 		acknowledged++
 		if n%3 == 0 {
 			if err := j.Settle(record.Outcome{Intent: e.Intents[0].ID, Result: record.Settled}); err != nil {
@@ -56,9 +57,9 @@ func survives(t *testing.T, files map[string][]byte, acknowledged, settled int) 
 	t.Helper()
 	dir := folder(t, files)
 	defer os.RemoveAll(dir)
-	j, err := openJournal(dir, testID, false, testNow, (&disk{}).open)
-	if err != nil {
-		return err
+	j, losses, err := openJournal(journalConfig(dir), testID, true, (&disk{}).open)
+	if err != nil || len(losses) > 0 {
+		return errors.Join(err, fmt.Errorf("losses: %v", losses))
 	}
 	defer j.Close()
 	got := codes(t, j.Replay)

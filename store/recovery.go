@@ -1,15 +1,14 @@
 package store
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"station-agent/store/record"
 )
@@ -36,163 +35,185 @@ func segments(dir string) ([]uint64, error) {
 	return firsts, nil
 }
 
-// openJournal reads the last segment of the journal in dir and cuts off its torn tail. A fresh store gets a first
-// segment; in any other a journal without one is damage.
-func openJournal(dir, id string, fresh bool, now func() record.Stamp, open opener) (*Journal, error) {
-	j := &Journal{dir: dir, id: id, now: now, open: open,
-		changed: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
-	if err := makeFolder(dir); err != nil {
-		return nil, err
+// openJournal reads the last segments of the journal in the store folder, cuts off a torn tail and sets aside what is
+// damaged. The losses say what could not be read. A journal without a segment is lost if the store was used before, else
+// it is new.
+func openJournal(c Config, id string, used bool, open opener) (*Journal, []Loss, error) {
+	days := cmp.Or(c.EvidenceDays, 30)
+	j := &Journal{
+		dir: filepath.Join(c.Dir, journalFolder), id: id, now: c.Now, open: open,
+		segment: cmp.Or(c.SegmentBytes, segmentSize), keep: time.Duration(days) * 24 * time.Hour,
+		reserve: reserve{path: filepath.Join(c.Dir, reserveName), size: cmp.Or(c.Reserve, reserveSize), free: freeSpace},
+		changed: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
-	if err := removeTemporary(dir); err != nil {
-		return nil, err
+	var err error
+	if j.codec, err = newCodec(entryWords, entrySample); err != nil {
+		return nil, nil, err
 	}
-	firsts, err := segments(dir)
+	if err := makeFolder(j.dir); err != nil {
+		return nil, nil, err
+	}
+	j.most = historyOn(j.dir, j.segment)
+	losses, err := j.start(used)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if len(firsts) == 0 {
-		if !fresh {
-			return nil, fmt.Errorf("%w: %s has no segment left: restore it or use another store folder", ErrDamaged, dir)
-		}
-		err = j.rotate(0)
-	} else {
-		err = j.recover(firsts)
-	}
-	if err != nil {
-		return nil, err
-	}
-	j.removeOld()
-	return j, nil
+	return j, losses, nil
 }
 
-// recover rebuilds the state from the last segment. One without a checkpoint was never in use and goes, if there is one
-// before it.
-func (j *Journal) recover(firsts []uint64) error {
-	for n := len(firsts) - 1; ; n-- {
-		err := j.load(firsts[n])
-		if err == nil {
+func (j *Journal) start(used bool) ([]Loss, error) {
+	read, err := j.readBack()
+	if err != nil {
+		return nil, err
+	}
+	if err := removeTemporary(j.dir); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(read) > 0:
+		j.rebuild(read)
+		return j.resume(read)
+	case used:
+		return j.startOver()
+	}
+	return nil, j.rotate(0, 1)
+}
+
+// readBack reads segments from the last one back, set aside or not: to one with a checkpoint, and at least one more,
+// because ScanOf needs it. Nothing is changed yet.
+func (j *Journal) readBack() (read []*segment, err error) {
+	paths, err := segmentPaths(j.dir)
+	if err != nil {
+		return nil, err
+	}
+	for n := len(paths) - 1; n >= 0 && (len(read) < 2 || base(read) < 0); n-- {
+		if err := dropCache(paths[n]); err != nil {
+			return nil, fmt.Errorf("read %s: %w", paths[n], err)
+		}
+		s, err := readSegment(j.open, paths[n], j.id)
+		if err != nil {
+			return nil, err
+		}
+		read = slices.Insert(read, 0, s)
+	}
+	return read, nil
+}
+
+func readSegment(open opener, path, id string) (*segment, error) {
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	first, err := strconv.ParseUint(name, 16, 64)
+	if err != nil {
+		return nil, fmt.Errorf("read name of %s: %w", path, err)
+	}
+	data, err := readFile(open, path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	s, err := parseSegment(path, first, data, id)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// base is the index of the newest segment with a checkpoint, -1 if there is none.
+func base(read []*segment) int {
+	for n := len(read) - 1; n >= 0; n-- {
+		if read[n].checkpoint != nil {
+			return n
+		}
+	}
+	return -1
+}
+
+// rebuild adds up what reads, from the newest checkpoint on. Without any it begins with nothing and takes what there is.
+func (j *Journal) rebuild(read []*segment) {
+	from := base(read)
+	for n, s := range read {
+		s.each(func(e record.Entry) error {
+			j.origins.note(e)
+			if n >= from {
+				j.state.Apply(e)
+			}
 			return nil
-		}
-		path := j.path(segmentName(firsts[n]))
-		if !errors.Is(err, errNoCheckpoint) || errors.Is(err, ErrDamaged) {
-			return fmt.Errorf("read %s: %w", path, err)
-		}
-		if n == 0 {
-			return fmt.Errorf("read %s: %w: %w: restore it or use another store folder", path, ErrDamaged, err)
-		}
-		if err := errors.Join(os.Remove(path), syncFolder(j.open, j.dir)); err != nil {
-			return err
-		}
+		})
 	}
+	j.state.Seq = max(j.state.Seq, read[len(read)-1].last())
 }
 
-func (j *Journal) load(first uint64) error {
-	path := j.path(segmentName(first))
-	if err := dropCache(path); err != nil {
-		return err
+// resume goes on in the last segment, or in a new one if that is damaged, and sets aside every damaged one.
+func (j *Journal) resume(read []*segment) ([]Loss, error) {
+	damaged := damages(read)
+	last := read[len(read)-1]
+	if !isAside(last.path) && !slices.ContainsFunc(damaged, func(d damage) bool { return d.segment == last }) {
+		if err := j.goOn(last); err != nil {
+			return nil, fmt.Errorf("resume %s: %w", last.path, err)
+		}
+	} else if err := j.leap(last.first); err != nil {
+		return nil, err
 	}
-	data, err := readSegment(path)
+	return j.setAside(damaged)
+}
+
+// goOn repairs the end of a whole segment, and the next entry goes behind it.
+func (j *Journal) goOn(s *segment) error {
+	f, err := j.open(s.path, os.O_RDWR)
 	if err != nil {
 		return err
 	}
-	end, err := walk(data, j.id, first, func(e record.Entry) error { j.state.Apply(e); return nil })
+	torn, err := repair(f, s)
 	if err != nil {
-		j.state = record.State{}
+		f.Close()
 		return err
 	}
-	f, err := j.open(path, os.O_RDWR)
-	if err != nil {
-		return err
-	}
-	torn := len(tail(data, end))
-	if err := cut(f, int64(end), torn); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	j.file, j.end, j.size, j.torn = f, int64(end), int64(len(data)), torn
+	j.file, j.end, j.size, j.torn = f, int64(s.end()), int64(len(s.data)), torn
 	j.written, j.durable = j.state.Seq, j.state.Seq
+	if s.old() {
+		return j.rotate(0, j.state.Seq+1)
+	}
 	return nil
 }
 
-// readSegment reads a whole segment; it has its full length before it has its name.
-func readSegment(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	if err == nil && (len(data) == 0 || len(data)%segmentSize != 0) {
-		return nil, fmt.Errorf("%w: the file is cut off at byte %d: restore it or use another store folder", ErrDamaged, len(data))
+// repair makes a segment whole that a power cut has torn, and tells how many bytes could not be read. What lies behind
+// the last entry becomes zeros, lest a later entry ends just where a piece of the old tail begins. What lies between two
+// entries becomes empty entries: nobody was promised what stood there, but sequences have no gaps.
+func repair(f file, s *segment) (torn int, err error) {
+	end, next := headerSize, s.first
+	for _, fr := range s.frames {
+		if hole := fr.off - end; hole > 0 && err == nil {
+			torn += hole
+			err = writeFile(f, fillers(next, fr.seq, hole), int64(end))
+		}
+		end, next = fr.end, fr.seq+1
 	}
-	return data, err
+	if rest := len(tail(s.data, end)); rest > 0 && err == nil {
+		torn += rest
+		err = writeFile(f, make([]byte, rest), int64(end))
+	}
+	if torn == 0 || err != nil {
+		return torn, err
+	}
+	return torn, f.Datasync()
 }
 
-// cut writes zeros over a torn tail, lest a later entry ends just where a piece of the old tail begins.
-func cut(f file, end int64, torn int) error {
-	if torn == 0 {
-		return nil
+// fillers makes empty entries from sequence from to before to, size bytes together. They prove nothing of others.
+func fillers(from, to uint64, size int) (b []byte) {
+	for seq := from; seq < to; seq++ {
+		payload := []byte("{}")
+		if seq == to-1 {
+			payload = append(payload, strings.Repeat(" ", size-len(b)-leastFrame)...)
+		}
+		b = appendFrame(b, seq, 0, payload)
 	}
-	if _, err := f.WriteAt(make([]byte, torn), end); err != nil {
-		return err
-	}
-	return f.Datasync()
+	return b
 }
 
-func removeTemporary(dir string) error {
+func removeTemporary(dir string) (err error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*"+temporary))
 	for _, path := range paths {
-		err = errors.Join(err, os.Remove(path))
-	}
-	return err
-}
-
-// Replay gives f every entry that is still kept, oldest first, without the checkpoints. Entries that are appended
-// meanwhile are left out; nobody waits for f.
-func (j *Journal) Replay(f func(record.Entry) error) error {
-	return replay(j.dir, j.State().Seq, f)
-}
-
-// ReplayDir does the same for the store folder dir without its lock and without writing to it, for tools that look at a
-// stopped or running agent. A torn tail is passed over.
-func ReplayDir(dir string, f func(record.Entry) error) error {
-	return replay(filepath.Join(dir, journalFolder), math.MaxUint64, f)
-}
-
-var errEnough = errors.New("enough")
-
-func replay(dir string, last uint64, f func(record.Entry) error) error {
-	firsts, err := segments(dir)
-	if err != nil {
-		return fmt.Errorf("replay journal: %w", err)
-	}
-	for n, first := range firsts {
-		path := filepath.Join(dir, segmentName(first))
-		err := replaySegment(path, first, n == len(firsts)-1, func(e record.Entry) error {
-			if e.Seq > last {
-				return errEnough
-			}
-			if e.State != nil {
-				return nil
-			}
-			return f(e)
-		})
-		if errors.Is(err, errEnough) {
-			return nil
+		if e := os.Remove(path); err == nil {
+			err = e
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have been removed since
-			return fmt.Errorf("replay %s: %w", path, err)
-		}
-	}
-	return nil
-}
-
-func replaySegment(path string, first uint64, last bool, f func(record.Entry) error) error {
-	data, err := readSegment(path)
-	if err != nil {
-		return err
-	}
-	end, err := walk(data, "", first, f)
-	if last && errors.Is(err, errNoCheckpoint) && !errors.Is(err, ErrDamaged) {
-		return nil
-	}
-	if err == nil && !last && len(tail(data, end)) > 0 {
-		return fmt.Errorf("%w: the entries from byte %d on can't be read", ErrDamaged, end)
 	}
 	return err
 }

@@ -1,71 +1,228 @@
 package store
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"station-agent/store/record"
 )
 
-// shadowKey names a row. A name of MySQL holds no zero byte.
-func shadowKey(collection, id string) []byte { return []byte(collection + "\x00" + id) }
+// The shadow is written twice, and neither way once per change. Each commit says what became of its rows, mostly by pointing
+// at its own records. And the rows file has every row as of some earlier commit; it is brought up when many rows have changed,
+// after some minutes, and before a file of the log goes. Opening folds the commits in between over it.
 
-func (t *txn) shadow(r record.ShadowRow) error {
-	key := shadowKey(r.Collection, r.ID)
-	if r.Gone {
-		return t.bucket(shadowBucket).Delete(key)
-	}
-	payload := r.Payload
-	r.Payload = nil
-	v, err := pack(r, payload)
-	if err != nil {
-		return err
-	}
-	return t.bucket(shadowBucket).Put(key, v)
+// dirty is a row that the rows file doesn't have yet.
+type dirty struct{ record.ShadowRow }
+
+// lag is how far the rows file is behind.
+type lag struct {
+	rows  int           // rows written to d.shadow since
+	bytes int           // of their payloads
+	since time.Duration // of the oldest, on the boot's clock
+
+	turned bool // a file of the log was begun since: opening should not have to read the one before
 }
 
-func readShadow(v []byte) (r record.ShadowRow, err error) {
-	raw, err := unpack(v, &r)
-	if err != nil {
-		return r, fmt.Errorf("read shadow: %w", err)
+const (
+	lagRows  = 2048
+	lagBytes = 1 << 20
+	lagTime  = 5 * time.Minute
+)
+
+// shadowKey names a row. A name of MySQL holds no zero byte.
+func shadowKey(collection, id string) string { return collection + "\x00" + id }
+
+// shadowChanges says what a group does to the shadow: by its own records where they say the same.
+func shadowChanges(g record.Group) []shadowChange {
+	latest := make(map[string]int, len(g.Records))
+	for i, r := range g.Records {
+		latest[shadowKey(r.Collection, r.ID)] = i
 	}
-	r.Payload = raw[0]
-	return r, nil
+	changes := make([]shadowChange, len(g.Shadow))
+	for i, row := range g.Shadow {
+		at, ok := latest[shadowKey(row.Collection, row.ID)]
+		s := shadowChange{of: -1, left: clockText(row.Left), row: row}
+		if ok && g.Records[at].Version == row.Version && (row.Gone || string(g.Records[at].Payload) == string(row.Payload)) {
+			s.of = at
+		}
+		if row.Gone {
+			s.row.Payload = nil
+		}
+		changes[i] = s
+	}
+	return changes
+}
+
+// shadowRows gives the rows that a commit changed.
+func (c *commit) shadowRows() ([]record.ShadowRow, error) {
+	rows := make([]record.ShadowRow, len(c.shadow))
+	for i, s := range c.shadow {
+		row := s.row
+		if s.of >= len(c.records) {
+			return nil, fmt.Errorf("%w: commit %d points at a record that it doesn't have", ErrDamaged, c.number)
+		}
+		if s.of >= 0 {
+			r := &c.records[s.of]
+			row.Collection, row.ID, row.Version, row.Payload = r.Collection, r.ID, r.Version, r.Payload
+		}
+		row.Left = textClock(s.left)
+		rows[i] = row
+	}
+	return rows, nil
+}
+
+// cast takes rows into the part of the shadow that is in memory.
+func (d *DB) cast(rows []record.ShadowRow) {
+	now := d.cfg.now().Mono
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, r := range rows {
+		key := shadowKey(r.Collection, r.ID)
+		d.lag.bytes += len(r.Payload) - len(d.shadow[key].Payload)
+		if len(d.shadow) == 0 {
+			d.lag.since = now
+		}
+		if r.Gone {
+			r.Payload = nil
+		}
+		d.shadow[strings.Clone(key)] = dirty{r}
+	}
+	d.lag.rows = len(d.shadow)
+}
+
+// relieveRows brings the rows file up if it is far behind.
+func (d *DB) relieveRows() error {
+	now := d.cfg.now().Mono
+	d.mu.Lock()
+	far := d.lag.turned || d.lag.rows > lagRows || d.lag.bytes > lagBytes || d.lag.rows > 0 && now-d.lag.since > lagTime
+	d.mu.Unlock()
+	if !far {
+		return nil
+	}
+	return d.flushRows()
+}
+
+// flushRows writes the rows that changed, and up to which commit that is.
+func (d *DB) flushRows() error {
+	d.turns.Lock()
+	defer d.turns.Unlock()
+	return d.writeRows()
+}
+
+// writeRows is flushRows for one that holds turns.
+func (d *DB) writeRows() error {
+	d.mu.Lock()
+	number, turned := d.state.Number, d.lag.turned
+	rows := make([]record.ShadowRow, 0, len(d.shadow))
+	for _, r := range d.shadow {
+		rows = append(rows, r.ShadowRow)
+	}
+	d.mu.Unlock()
+	if len(rows) == 0 && !turned {
+		return nil
+	}
+	if err := d.judge(d.rows.putShadow(rows, number)); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.shadow)
+	d.lag = lag{}
+	return nil
 }
 
 // Shadow reads the rows of these ids; those that it doesn't know are not in the map.
 func (d *DB) Shadow(collection string, ids []string) (map[string]record.ShadowRow, error) {
 	rows := make(map[string]record.ShadowRow, len(ids))
-	err := d.view(func(t *txn) error {
-		for _, id := range ids {
-			v := t.bucket(shadowBucket).Get(shadowKey(collection, id))
-			if v == nil {
-				continue
-			}
-			r, err := readShadow(v)
-			if err != nil {
-				return err
-			}
-			rows[id] = r
+	var ask []string
+	d.mu.Lock()
+	for _, id := range ids {
+		if r, ok := d.shadow[shadowKey(collection, id)]; !ok {
+			ask = append(ask, id)
+		} else if !r.Gone {
+			rows[id] = r.ShadowRow
 		}
+	}
+	d.mu.Unlock()
+	err := d.suspect(d.rows.shadow(collection, ask, func(r record.ShadowRow) error {
+		rows[r.ID] = r
 		return nil
-	})
+	}))
 	return rows, err
 }
 
 // ShadowAll gives f every row of a collection, by id. F must not write to the DB.
 func (d *DB) ShadowAll(collection string, f func(record.ShadowRow) error) error {
-	return d.view(func(t *txn) error {
-		prefix, c := shadowKey(collection, ""), t.bucket(shadowBucket).Cursor()
-		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
-			r, err := readShadow(v)
-			if err != nil {
-				return err
-			}
-			if err := f(r); err != nil {
-				return err
+	d.mu.Lock()
+	var fresh []record.ShadowRow
+	over := make(map[string]bool, len(d.shadow))
+	for _, r := range d.shadow {
+		if r.Collection == collection {
+			over[r.ID] = true
+			if !r.Gone {
+				fresh = append(fresh, r.ShadowRow)
 			}
 		}
+	}
+	d.mu.Unlock()
+	slices.SortFunc(fresh, func(a, b record.ShadowRow) int { return strings.Compare(a.ID, b.ID) })
+	give := func(before string) error {
+		for len(fresh) > 0 && (before == "" || fresh[0].ID < before) {
+			if err := f(fresh[0]); err != nil {
+				return err
+			}
+			fresh = fresh[1:]
+		}
 		return nil
+	}
+	err := d.rows.shadowAll(collection, func(r record.ShadowRow) error {
+		if err := give(r.ID); err != nil || over[r.ID] {
+			return err
+		}
+		return f(r)
 	})
+	if err != nil {
+		return d.suspect(err)
+	}
+	return give("")
+}
+
+// picture is the rows of the bench and when they were read.
+type picture struct {
+	At   time.Time    `json:"at"`
+	Rows []record.Row `json:"rows"`
+}
+
+// SavePicture keeps the rows for a start without a network. It costs a transaction: call it when rows changed.
+func (d *DB) SavePicture(rows []record.Row, at time.Time) error {
+	b, err := json.Marshal(picture{at, rows})
+	if err != nil {
+		return fmt.Errorf("save picture: %w", err)
+	}
+	d.turns.Lock()
+	defer d.turns.Unlock()
+	if err := d.failed(); err != nil {
+		return err
+	}
+	return d.judge(d.rows.putPicture(b))
+}
+
+// LoadPicture gives the rows that were saved last and when they were read, nothing and zero if none were. A damaged value
+// is ErrDamaged of class record.Again: the bench goes on without and the next SavePicture replaces it. Only a page that
+// can't be read is of class record.Stop.
+func (d *DB) LoadPicture() ([]record.Row, time.Time, error) {
+	var p picture
+	b, err := d.rows.picture()
+	if err == nil && b != nil {
+		if err = json.Unmarshal(b, &p); err != nil {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+	}
+	if err != nil {
+		return nil, time.Time{}, d.suspect(fmt.Errorf("load picture: %w", err))
+	}
+	return p.Rows, p.At, nil
 }

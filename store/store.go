@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"station-agent/store/record"
 )
@@ -20,10 +22,7 @@ var (
 	ErrFull    = errors.New("the store is full") // file or card; Put only: capture pauses, the rest works on
 )
 
-const (
-	journalFolder = "journal"
-	databaseFile  = "records.db"
-)
+const journalFolder = "journal"
 
 // Config says where a store lies, for whom, and how much it may take. The zero value of a field below Now stands for its
 // default.
@@ -32,14 +31,15 @@ type Config struct {
 	Identity Identity
 	Now      func() record.Stamp
 
-	Probe        func(path string) error // reads a file of bbolt in a child process, which may die of it; nil: in this one
-	MaxBytes     int64                   // of records and evidence together; default 896 MiB
-	Reserve      int64                   // bytes of the file that keeps room for scans on a full card; default 8 MiB, -1: none
-	EvidenceDays int                     // how long proofs and scans are kept; default 30
-	ExportDir    string                  // where evidence is written before it is dropped; "": nowhere
-	FirstLook    time.Duration           // from a receipt to the first verification; default 2 min
-	SegmentBytes int64                   // of a segment of the journal; default 1 MiB
-	FileBytes    int64                   // of a file of records, from which the next is begun; default 16 MiB
+	Probe        func(path string) error                         // calls Probe in a child process; ErrDamaged if that says so, dies or hangs; nil: in this one
+	MaxBytes     int64                                           // of records and evidence together; default 896 MiB
+	Reserve      int64                                           // bytes of the file that keeps room for scans on a full card; default 8 MiB, -1: none
+	EvidenceDays int                                             // how long proofs and scans are kept; default 30
+	ExportDir    string                                          // where evidence is written before it is dropped; "": nowhere
+	FirstLook    time.Duration                                   // from a receipt to the first verification; default 2 min
+	PackageOf    func(record.Record) (pkg record.Value, ok bool) // the package in a record's row, to find the scan that led to it
+	SegmentBytes int64                                           // of a segment of the journal; default 1 MiB
+	FileBytes    int64                                           // of a file of records, from which the next is begun; default 4 MiB
 }
 
 // Loss is what opening could not read and has set aside.
@@ -66,49 +66,96 @@ type Store struct {
 // agent, another station or a newer program is left as it was. Every error is of class record.Stop.
 func Open(c Config) (*Store, error) {
 	s := &Store{}
-	if err := s.open(c.Dir, c.Identity, c.Now); err != nil {
+	if err := s.open(c.filled()); err != nil {
 		s.Close()
 		return nil, record.Stop(fmt.Errorf("open store %s: %w", c.Dir, err))
-	}
-	if c.EvidenceDays > 0 {
-		s.DB.EvidenceDays = c.EvidenceDays
-	}
-	if c.FirstLook > 0 {
-		s.DB.FirstLook = c.FirstLook
 	}
 	return s, nil
 }
 
-// Run keeps the store going until ctx ends: it flushes what is written lazily and makes room. It returns an error only
-// when the store is broken.
-func (s *Store) Run(ctx context.Context) error { return s.Journal.Run(ctx) }
+func (c Config) filled() Config {
+	if c.Probe == nil {
+		c.Probe = Probe
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 896 << 20
+	}
+	if c.Reserve == 0 {
+		c.Reserve = 8 << 20
+	}
+	if c.EvidenceDays == 0 {
+		c.EvidenceDays = 30
+	}
+	if c.FirstLook == 0 {
+		c.FirstLook = 2 * time.Minute
+	}
+	if c.SegmentBytes == 0 {
+		c.SegmentBytes = segmentSize
+	}
+	if c.FileBytes == 0 {
+		c.FileBytes = 4 << 20
+	}
+	return c
+}
 
-// Losses lists what opening could not read, nothing if all is well.
-func (s *Store) Losses() []Loss { return s.losses }
+// Run keeps the store going until ctx ends: it writes what may wait, makes room and lets old things go. It returns an error
+// only when the store is broken.
+func (s *Store) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.Journal.Run(ctx) })
+	g.Go(func() error { return s.DB.Run(ctx) })
+	return g.Wait()
+}
 
-func (s *Store) open(dir string, id Identity, now func() record.Stamp) (err error) {
-	if err = makeFolder(dir); err != nil {
+// Losses lists what could not be read, at opening or since, nothing if all is well.
+func (s *Store) Losses() []Loss { return append(slices.Clone(s.losses), s.DB.Losses()...) }
+
+func (s *Store) open(c Config) (err error) {
+	if err = makeFolder(c.Dir); err != nil {
 		return fmt.Errorf("%w: give the agent's user a folder that it can write", err)
 	}
-	if s.lock, err = lockFolder(dir); err != nil {
+	if s.lock, err = lockFolder(c.Dir); err != nil {
 		return err
 	}
-	if s.id, err = identify(dir, id); err != nil {
+	var fresh bool
+	if s.id, fresh, err = identify(c.Dir, c.Identity); err != nil {
 		return err
 	}
-	// On first use the database is made before the journal and counts sessions after it: one without the other was lost.
-	database, journal := filepath.Join(dir, databaseFile), filepath.Join(dir, journalFolder)
-	if exists(journal) && !exists(database) {
-		return fmt.Errorf("%w: %s is missing: restore it or use another store folder", ErrDamaged, databaseFile)
-	}
-	if s.DB, err = openDB(database, s.id, now); err != nil {
+	s.DB, err = openDB(dbConfig{
+		dir: c.Dir, id: s.id, fresh: fresh, now: c.Now, probe: c.Probe, maxBytes: c.MaxBytes, fileBytes: c.FileBytes,
+		evidenceDays: c.EvidenceDays, exportDir: c.ExportDir, firstLook: c.FirstLook,
+	})
+	if err != nil {
 		return err
 	}
-	if s.Journal, err = openJournal(journal, s.id, s.DB.session == 0, now, openFile); err != nil {
+	if s.Journal, s.losses, err = openJournal(c, s.id, !fresh, openFile); err != nil {
 		return err
 	}
-	s.session, err = s.DB.nextSession()
+	s.join(c.PackageOf)
+	if s.session, err = s.DB.begin(); err == nil && fresh {
+		err = begun(c.Dir, s.id, c.Identity)
+	}
 	return err
+}
+
+// join lets records know the scans that led to them, and evidence show them.
+func (s *Store) join(packageOf func(record.Record) (record.Value, bool)) {
+	if packageOf != nil {
+		s.DB.scan = func(r record.Record) uint64 {
+			if pkg, ok := packageOf(r); ok {
+				return s.Journal.ScanOf(r.ID, pkg)
+			}
+			return 0
+		}
+	}
+	s.DB.scans = func(wanted map[uint64]*record.Entry) error {
+		return s.Journal.Replay(func(e record.Entry) error {
+			if _, ok := wanted[e.Seq]; ok {
+				wanted[e.Seq] = &e
+			}
+			return nil
+		})
+	}
 }
 
 // ID is the store's own random id; both files carry it.

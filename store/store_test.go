@@ -97,18 +97,20 @@ func TestANewerStoreIsRefusedUnharmed(t *testing.T) {
 	t.Run("folder", func(t *testing.T) {
 		dir := t.TempDir()
 		ok(t, openTest(t, dir).Close())
-		replace(t, filepath.Join(dir, identityFile), `"format": 1`, `"format": 2, "unknown": {}`)
-		refused(t, dir, here, ErrNewer, "format 2")
+		replace(t, filepath.Join(dir, identityFile), `"format": 2`, `"format": 3, "unknown": {}`)
+		refused(t, dir, here, ErrNewer, "format 3")
 	})
-	t.Run("database", func(t *testing.T) {
-		dir := t.TempDir()
-		ok(t, openTest(t, dir).Close())
-		b, err := bolt.Open(filepath.Join(dir, databaseFile), 0o600, nil)
-		ok(t, err)
-		ok(t, b.Update(func(tx *bolt.Tx) error { return (&txn{Tx: tx}).setMeta("version", databaseVersion+1) }))
-		ok(t, b.Close())
-		refused(t, dir, here, ErrNewer)
-	})
+	for _, file := range []string{rowsName, filepath.Join(recordsFolder, recordName(place{1, 1}))} {
+		t.Run(file, func(t *testing.T) {
+			dir := t.TempDir()
+			ok(t, openTest(t, dir).Close())
+			b, err := openBolt(filepath.Join(dir, file), os.O_RDWR)
+			ok(t, err)
+			ok(t, b.Update(func(tx *bolt.Tx) error { return putMeta(tx, map[string]any{"version": recordsVersion + 1}) }))
+			ok(t, b.Close())
+			refused(t, dir, here, ErrNewer)
+		})
+	}
 }
 
 func replace(t *testing.T, path, old, new string) {
@@ -121,24 +123,11 @@ func replace(t *testing.T, path, old, new string) {
 	ok(t, os.WriteFile(path, []byte(strings.ReplaceAll(string(b), old, new)), 0o600))
 }
 
-func TestALostFileIsDamage(t *testing.T) {
-	for _, name := range []string{identityFile, databaseFile, journalFolder} {
-		dir := t.TempDir()
-		s := openTest(t, dir)
-		mustAppend(t, s.Journal, scanEntry("a"))
-		ok(t, s.Close())
-		ok(t, os.RemoveAll(filepath.Join(dir, name)))
-		if _, err := Open(testConfig(dir, here)); !errors.Is(err, ErrDamaged) || record.ClassOf(err) != record.StopHere {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 func TestFilesOfTwoStoresDontMix(t *testing.T) {
 	a, b := t.TempDir(), t.TempDir()
 	ok(t, openTest(t, a).Close())
 	ok(t, openTest(t, b).Close())
-	for _, name := range []string{databaseFile, journalFolder} {
+	for _, name := range []string{rowsName, recordsFolder, journalFolder} {
 		from, to := filepath.Join(a, name), filepath.Join(b, name)
 		ok(t, os.Rename(to, to+".own"))
 		ok(t, os.Rename(from, to))
@@ -152,33 +141,23 @@ func TestFilesOfTwoStoresDontMix(t *testing.T) {
 // TestAFirstUseThatWasCutShort leaves each prefix of what Open makes on first use; the next Open goes on.
 func TestAFirstUseThatWasCutShort(t *testing.T) {
 	dir := t.TempDir()
-	id := openFirst(t, dir)
-	for _, rest := range [][]string{{}, {identityFile}, {identityFile, databaseFile}} {
+	s := openTest(t, dir)
+	id := s.ID()
+	ok(t, s.Close())
+	ok(t, writeCard(filepath.Join(dir, identityFile), card{Format: format, ID: id, Identity: here}))
+	for _, rest := range [][]string{{}, {identityFile}, {identityFile, rowsName}} {
 		cut := t.TempDir()
 		for _, name := range rest {
-			b, err := os.ReadFile(filepath.Join(dir, name))
-			ok(t, err)
-			ok(t, os.WriteFile(filepath.Join(cut, name), b, 0o600))
+			ok(t, os.WriteFile(filepath.Join(cut, name), read(t, filepath.Join(dir, name)), 0o600))
 		}
-		ok(t, os.WriteFile(filepath.Join(cut, databaseFile+temporary), []byte("half"), 0o600))
+		ok(t, os.WriteFile(filepath.Join(cut, rowsName+temporary), []byte("half"), 0o600))
 		s := openTest(t, cut)
-		if s.Session() != 1 || len(rest) > 0 && s.ID() != id {
-			t.Fatal(rest, s.Session(), s.ID())
+		if s.Session() != 1 || len(rest) > 0 && s.ID() != id || len(s.Losses()) > 0 {
+			t.Fatal(rest, s.Session(), s.ID(), s.Losses())
 		}
 		mustAppend(t, s.Journal, scanEntry("a"))
 		ok(t, s.Close())
 	}
-}
-
-// openFirst makes the files of a first use up to the point where sessions are counted.
-func openFirst(t *testing.T, dir string) string {
-	t.Helper()
-	id, err := identify(dir, here)
-	ok(t, err)
-	d, err := openDB(filepath.Join(dir, databaseFile), id, testNow)
-	ok(t, err)
-	ok(t, d.Close())
-	return id
 }
 
 func TestAFolderThatCantBeWritten(t *testing.T) {

@@ -25,15 +25,24 @@ type ClosedPackage struct {
 	Items   []Packed `json:"items"`
 }
 
+// Addition is an item that was put into the open package behind the others.
+type Addition struct {
+	Package string `json:"package"`
+	Packed
+}
+
 // Entry is one journal entry: what happened at one moment, written whole or not at all.
 type Entry struct {
-	Seq     uint64   `json:"seq"` // given by the journal
-	At      Stamp    `json:"at"`
-	Scan    *Scan    `json:"scan,omitempty"`
-	Session *Session `json:"session,omitempty"` // the session afterwards, if the scan changed it
-	Intents []Intent `json:"intents,omitempty"`
-	Outcome *Outcome `json:"outcome,omitempty"`
-	State   *State   `json:"state,omitempty"` // everything before this entry, folded: stands at the head of a segment
+	Seq     uint64    `json:"seq"` // given by the journal
+	At      Stamp     `json:"at"`
+	Scan    *Scan     `json:"scan,omitempty"`
+	Session *Session  `json:"session,omitempty"` // the session afterwards, if the scan changed it
+	Intents []Intent  `json:"intents,omitempty"`
+	Outcome *Outcome  `json:"outcome,omitempty"`
+	Added   *Addition `json:"added,omitempty"` // on the card in place of Session, if the scan only put one more item in
+	Clock   bool      `json:"clock,omitempty"` // nothing happened but that the clock became trusted: At dates this boot
+	State   *State    `json:"state,omitempty"` // everything before this entry, folded: stands at the head of a segment
+	Bytes   int64     `json:"bytes,omitempty"` // with State: how long the segment was made
 }
 
 // Parked is an intent that needs a person.
@@ -52,7 +61,9 @@ type State struct {
 	Verdicts map[Verdict]uint64 `json:"verdicts,omitempty"`
 	Results  map[Result]uint64  `json:"results,omitempty"`
 	LastScan Stamp              `json:"last_scan"`
-	LastDone Stamp              `json:"last_done"` // last intent that was settled
+	LastDone Stamp              `json:"last_done"`         // last intent that was settled
+	Clock    Stamp              `json:"clock,omitzero"`    // the last trusted stamp of any entry
+	Undated  string             `json:"undated,omitempty"` // the boot whose entries wait for a trusted stamp
 }
 
 // Apply folds e into s. A State at the head of a segment replaces what came before. A newer intent on a row takes the
@@ -60,20 +71,17 @@ type State struct {
 func (s *State) Apply(e Entry) {
 	if e.State != nil {
 		*s = e.State.Clone()
-		s.Seq = e.Seq
-		return
 	}
 	s.Seq = e.Seq
+	s.date(e.At)
 	if e.Scan != nil {
 		if s.Verdicts == nil {
 			s.Verdicts = map[Verdict]uint64{}
 		}
 		s.Verdicts[e.Scan.Verdict]++
-		s.LastScan = e.At
+		s.LastScan = e.At.Fill(s.Clock)
 	}
-	if e.Session != nil {
-		s.Session = e.Session.Clone()
-	}
+	s.Session.Follow(e)
 	for _, i := range e.Intents {
 		s.Intent = max(s.Intent, i.ID)
 		s.Open = append(s.Open, i)
@@ -81,6 +89,20 @@ func (s *State) Apply(e Entry) {
 	}
 	if e.Outcome != nil {
 		s.end(*e.Outcome, e.At)
+	}
+}
+
+// date notes a trusted stamp, which dates all others of its boot, or that one is missing.
+func (s *State) date(at Stamp) {
+	switch {
+	case at.Trusted:
+		s.Clock = at
+		s.LastScan, s.LastDone = s.LastScan.Fill(at), s.LastDone.Fill(at)
+		if s.Undated == at.Boot {
+			s.Undated = ""
+		}
+	case at.Boot != "" && at.Boot != s.Clock.Boot:
+		s.Undated = at.Boot
 	}
 }
 
@@ -100,7 +122,7 @@ func (s *State) end(o Outcome, at Stamp) {
 	}
 	s.Results[o.Result]++
 	if o.Result == Settled || o.Result == SameValue {
-		s.LastDone = at
+		s.LastDone = at.Fill(s.Clock)
 	}
 }
 
@@ -112,6 +134,40 @@ func (s State) Clone() State {
 	s.Verdicts = maps.Clone(s.Verdicts)
 	s.Results = maps.Clone(s.Results)
 	return s
+}
+
+// Follow makes s what the session was after e. If the entry that opened the package is lost, s begins with e.
+func (s *Session) Follow(e Entry) {
+	switch {
+	case e.State != nil:
+		*s = e.State.Session.Clone()
+	case e.Session != nil:
+		*s = e.Session.Clone()
+	case e.Added != nil:
+		if s.Package != e.Added.Package {
+			*s = Session{Package: e.Added.Package}
+		}
+		s.Items = append(s.Items, e.Added.Packed)
+	}
+}
+
+// Since tells whether s is the session before with one more item, and which.
+func (s Session) Since(before Session) (Addition, bool) {
+	n := len(before.Items)
+	if s.Package == "" || s.Package != before.Package || len(s.Items) != n+1 ||
+		!slices.EqualFunc(s.Items[:n], before.Items, samePacked) || !s.Before.same(before.Before) {
+		return Addition{}, false
+	}
+	return Addition{s.Package, s.Items[n]}, true
+}
+
+func samePacked(a, b Packed) bool { return a.Hash == b.Hash && Same(a.Was, b.Was) }
+
+func (c *ClosedPackage) same(other *ClosedPackage) bool {
+	if c == nil || other == nil {
+		return c == other
+	}
+	return c.Package == other.Package && slices.EqualFunc(c.Items, other.Items, samePacked)
 }
 
 // Clone copies s deeply enough that appending to the copy leaves s alone.

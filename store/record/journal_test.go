@@ -1,6 +1,10 @@
 package record
 
-import "testing"
+import (
+	"reflect"
+	"testing"
+	"time"
+)
 
 func TestStateFoldsIntentsAndOutcomes(t *testing.T) {
 	var s State
@@ -23,6 +27,71 @@ func TestStateFoldsIntentsAndOutcomes(t *testing.T) {
 	again.Verdicts[Accepted]++
 	if s.Verdicts[Accepted] != 1 {
 		t.Fatal("the copy shares its maps")
+	}
+}
+
+func TestATrustedStampDatesItsBoot(t *testing.T) {
+	noon := time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
+	trusted := Stamp{Boot: "a", Mono: time.Hour, Wall: noon, Trusted: true}
+	for _, c := range []struct {
+		in   Stamp
+		want time.Time
+	}{
+		{Stamp{Boot: "a", Mono: 20 * time.Minute}, noon.Add(-40 * time.Minute)},
+		{Stamp{Boot: "a", Mono: 2 * time.Hour, Wall: time.Unix(0, 0)}, noon.Add(time.Hour)},
+		{Stamp{Boot: "b", Mono: 20 * time.Minute}, time.Time{}},
+		{Stamp{Boot: "a", Mono: 20 * time.Minute, Wall: noon, Trusted: true}, noon},
+	} {
+		got := c.in.Fill(trusted)
+		if !got.Wall.Equal(c.want) || got.Dated() == (c.in.Boot == "b") || got.Trusted != c.in.Trusted {
+			t.Errorf("%+v: %+v", c.in, got)
+		}
+		if again := got.Fill(Stamp{Boot: "a", Wall: noon.AddDate(1, 0, 0), Trusted: true}); again != got {
+			t.Errorf("%+v was dated again: %+v", got, again)
+		}
+	}
+	var s State
+	s.Apply(Entry{Seq: 1, At: Stamp{Boot: "a", Mono: time.Minute}, Scan: &Scan{}})
+	if s.Undated != "a" || s.LastScan.Dated() {
+		t.Fatalf("%+v", s)
+	}
+	s.Apply(Entry{Seq: 2, At: trusted, Clock: true})
+	s.Apply(Entry{Seq: 3, At: Stamp{Boot: "a", Mono: 2 * time.Hour}, Scan: &Scan{}}) // trust was lost again
+	if s.Undated != "" || !s.LastScan.Wall.Equal(noon.Add(time.Hour)) || s.Clock != trusted {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestASessionFollowsItsEntries(t *testing.T) {
+	before := Session{Package: "P", Items: []Packed{{Hash: "a"}}, Before: &ClosedPackage{Package: "O", Items: []Packed{{Hash: "x", Was: Package("N")}}}}
+	more := before.Clone()
+	more.Items = append(more.Items, Packed{"b", Package("")})
+	added, ok := more.Since(before)
+	if !ok || added.Package != "P" || added.Hash != "b" {
+		t.Fatal(added, ok)
+	}
+	got := before.Clone()
+	got.Follow(Entry{Added: &added})
+	if !reflect.DeepEqual(got, more) {
+		t.Fatalf("%+v", got)
+	}
+	got.Follow(Entry{Added: &Addition{"Q", Packed{Hash: "c"}}}) // the opening of Q was lost
+	if got.Package != "Q" || len(got.Items) != 1 || got.Items[0].Hash != "c" {
+		t.Fatalf("%+v", got)
+	}
+	for what, other := range map[string]func(s *Session){
+		"another package":        func(s *Session) { s.Package = "Q" },
+		"another item before":    func(s *Session) { s.Items[0].Hash = "z" },
+		"another value before":   func(s *Session) { s.Items[0].Was = Package("N") },
+		"two more":               func(s *Session) { s.Items = append(s.Items, Packed{Hash: "c"}) },
+		"another package closed": func(s *Session) { s.Before.Package = "M" },
+		"none closed":            func(s *Session) { s.Before = nil },
+	} {
+		s := more.Clone()
+		other(&s)
+		if added, ok := s.Since(before); ok {
+			t.Errorf("%s: %+v", what, added)
+		}
 	}
 }
 

@@ -15,11 +15,23 @@ type Tag struct {
 // Stamp orders events on a machine without a clock: by boot and by the time since that boot. Wall is filled in for people
 // and for Certyo, and Trusted says whether it may be believed.
 type Stamp struct {
-	Boot    string        `json:"boot"`    // boot_id of the kernel
-	Mono    time.Duration `json:"mono"`    // since that boot
-	Wall    time.Time     `json:"wall"`    // as the clock stood, UTC
-	Trusted bool          `json:"trusted"` // the kernel says that the clock is synchronised
+	Boot    string        `json:"boot"`             // boot_id of the kernel
+	Mono    time.Duration `json:"mono"`             // since that boot
+	Wall    time.Time     `json:"wall"`             // as the clock stood, UTC
+	Trusted bool          `json:"trusted"`          // the kernel says that the clock is synchronised
+	Filled  bool          `json:"filled,omitempty"` // Wall was worked out from a trusted stamp of the same boot
 }
+
+// Fill works out the wall time of an untrusted stamp from a trusted one of the same boot. Any other stamp stays as it is.
+func (s Stamp) Fill(trusted Stamp) Stamp {
+	if !s.Dated() && trusted.Trusted && s.Boot == trusted.Boot {
+		s.Wall, s.Filled = trusted.Wall.Add(s.Mono-trusted.Mono), true
+	}
+	return s
+}
+
+// Dated tells whether Wall may be believed, one way or the other.
+func (s Stamp) Dated() bool { return s.Trusted || s.Filled }
 
 // Verdict is what the operator is told about one scan.
 type Verdict string

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"station-agent/station"
+	"station-agent/store"
+)
+
+// runner is a part that blocks until ctx ends and has joined its goroutines when it returns.
+type runner interface {
+	Run(ctx context.Context) error
+}
+
+// runFunc makes a runner of a function.
+type runFunc func(ctx context.Context) error
+
+// Run calls f.
+func (f runFunc) Run(ctx context.Context) error { return f(ctx) }
+
+// parts is the agent, put together.
+type parts struct {
+	cfg     *config
+	log     *slog.Logger
+	clock   *clock
+	board   *board
+	store   *store.Store
+	picture *station.Picture
+	bench   *station.Bench
+	lag     func() (time.Duration, bool)
+	dbs     []*sql.DB
+	moving  *moving
+	running []runner
+}
+
+func (p *parts) add(r runner) { p.running = append(p.running, r) }
+
+// Run runs every part until ctx ends or a person moves the store away; the first error ends them all.
+func (p *parts) Run(ctx context.Context) error {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	var wish *move
+	p.add(runFunc(func(ctx context.Context) error {
+		select {
+		case wish = <-p.moving.wish:
+			p.log.Info("stopping: the store is moved away", "to", wish.to)
+			stop()
+		case <-ctx.Done():
+		}
+		return nil
+	}))
+	err := p.work(working)
+	switch {
+	case errors.Is(err, errLeftBehind):
+		return err // it may still use the store
+	case err == nil && wish != nil && ctx.Err() == nil:
+		return p.moveOut(ctx, wish)
+	}
+	return cmp.Or(err, p.close())
+}
+
+var errLeftBehind = errors.New("stop: a part of the agent did not end in time and was left behind; nothing is lost")
+
+// work runs every part side by side until ctx ends. A part that hangs then is left behind after stopTime.
+func (p *parts) work(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, r := range p.running {
+		g.Go(func() error { return r.Run(ctx) })
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- g.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(stopTime):
+		return errLeftBehind
+	}
+}
+
+func (p *parts) close() error {
+	folder, err := p.leave()
+	return errors.Join(err, folder.Close())
+}
+
+// leave closes everything and keeps the store locked.
+func (p *parts) leave() (*store.Folder, error) {
+	for _, db := range p.dbs {
+		_ = db.Close() // nothing waits for it
+	}
+	return p.store.Leave()
+}

@@ -1,0 +1,235 @@
+package benchstore
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"station-agent/station"
+	"station-agent/store"
+	"station-agent/store/record"
+)
+
+// operator packs ten items a package, without an end: what the bench makes of each scan is what the journal gets.
+type operator struct {
+	rules   station.Rules
+	session record.Session
+	packed  int
+}
+
+func newOperator() *operator {
+	return &operator{rules: station.Rules{Package: regexp.MustCompile(`PKG-\d{4}-\d{6}`), Close: "STA-7Q4-CLOSE", Undo: "STA-7Q4-UNDO"}}
+}
+
+// Lookup implements station.View: every item is on the station and in no package.
+func (o *operator) Lookup(hash string) (station.PictureRow, bool) {
+	row := record.Row{Hash: hash, EAN: "859" + binaryDigits(hash)[:10], Name: names[o.packed%len(names)]}
+	return station.PictureRow{Row: row, May: []record.Value{nil}}, true
+}
+
+// ByEAN implements station.View.
+func (o *operator) ByEAN(string) []station.PictureRow { return nil }
+
+const perPackage = 10
+
+// scan makes the entry of the next scan.
+func (o *operator) scan() record.Entry {
+	code := fmt.Sprintf("PKG-2026-%06d", o.packed/perPackage+1)
+	if o.session.Package == code {
+		code = hashOf(o.packed)
+		o.packed++
+	}
+	d := station.Decide(o.session, o.rules, record.Tag{Reader: "scanner", Code: code, Raw: []byte(code)}, o, true)
+	if d.Session != nil {
+		o.session = *d.Session
+	}
+	return record.Entry{Scan: &d.Scan, Session: d.Session, Intents: d.Intents}
+}
+
+// refused makes the entry of a scan that changes nothing: an item without a package.
+func (o *operator) refused() record.Entry {
+	code := hashOf(o.packed)
+	o.packed++
+	d := station.Decide(record.Session{}, o.rules, record.Tag{Reader: "scanner", Code: code, Raw: []byte(code)}, o, true)
+	return record.Entry{Scan: &d.Scan}
+}
+
+// outcomes says of every open intent that the row has it.
+func outcomes(j *store.Journal) (list []record.Outcome) {
+	for _, i := range j.Open() {
+		list = append(list, record.Outcome{Intent: i.ID, Result: record.Settled})
+	}
+	return list
+}
+
+const (
+	bytesOfScans = 5500 // scans: several segments
+	firstScans   = 150  // of them, before the first segment is half full
+)
+
+// scanBytes appends the scans of packing with their outcomes a moment later, then scans that change nothing, then scans to a
+// plain bbolt.
+func scanBytes(t *testing.T, k task) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, store.Config{Dir: k.Dir})
+		end := running(t, s)
+		o := newOperator()
+		for n := range k.N {
+			e := o.scan()
+			mark(map[bool]string{true: "first", false: "scan"}[n < firstScans])
+			_, err := s.Journal.Append(e)
+			must(t, err)
+			mark("between")
+			time.Sleep(200 * time.Millisecond)
+			mark("outcome")
+			must(t, s.Journal.Settle(outcomes(s.Journal)...))
+			mark("between")
+			time.Sleep(5 * time.Second)
+		}
+		mark("end")
+		end()
+		s, o = open(t, store.Config{Dir: k.Dir + "/refused"}), newOperator()
+		end = running(t, s)
+		for range k.N {
+			mark("refused")
+			_, err := s.Journal.Append(o.refused())
+			must(t, err)
+			time.Sleep(5 * time.Second)
+		}
+		mark("end")
+		end()
+		p, o := newPlain(t, k.Dir), newOperator()
+		mark("plain")
+		for range plainScans {
+			must(t, p.append(encoded(t, o.scan())...))
+		}
+		mark("end")
+	})
+}
+
+const plainScans = 500
+
+func (s *sheet) scanBytes() error {
+	n, err := s.count(task{Work: "scan bytes", N: bytesOfScans})
+	if err != nil {
+		return err
+	}
+	s.note("scan.flushes", float64(n["first"].flushes)/firstScans, "flushes")
+	s.note("scan.flushes_with_rotation", float64(n["first"].flushes+n["scan"].flushes)/bytesOfScans, "flushes")
+	s.note("scan.card_bytes", n.bytes("first", "scan", "between")/bytesOfScans, "B")
+	s.note("scan.card_bytes_refused", n.bytes("refused")/bytesOfScans, "B")
+	s.note("scan.card_bytes_outcome", n.bytes("outcome")/bytesOfScans, "B")
+	s.note("scan.card_bytes_bbolt", n.bytes("plain")/plainScans, "B")
+	return nil
+}
+
+// rush has a goroutine take in groups of 1000 records as fast as the store can, until the returned function is called.
+func rush(t *testing.T, s *store.Store, groups []record.Group) (end func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		for n := 0; ctx.Err() == nil && err == nil; n++ {
+			err = s.DB.Put(groups[n%len(groups)])
+		}
+		ended <- err
+	}()
+	return func() {
+		cancel()
+		must(t, <-ended)
+	}
+}
+
+// scanTimes tells, a round each, the median of a scan, of a bare flush and of a scan in a plain bbolt, and the slowest
+// hundredth of scans alone and beside a catch-up.
+func scanTimes(t *testing.T, k task) {
+	s := open(t, store.Config{Dir: k.Dir})
+	end := running(t, s)
+	b, p, o := newBare(t, k.Dir), newPlain(t, k.Dir), newOperator()
+	scan := func() error { return appendScan(s.Journal, o) }
+	g := newGoods(0)
+	groups := make([]record.Group, 16)
+	for i := range groups {
+		groups[i] = g.group(1000)
+	}
+	must(t, scan())
+	for range k.Rounds {
+		idle, flushes, slow := turns(t, k.N, scan, b.flush, func() error { return p.append(encoded(t, o.scan())...) })
+		tell("scan", median(idle))
+		tell("idle p99", quantile(idle, 0.99))
+		tell("flush", median(flushes))
+		tell("plain", median(slow))
+		stop := rush(t, s, groups)
+		busy, _, _ := turns(t, k.N, scan, nil, nil)
+		stop()
+		tell("busy p50", median(busy))
+		tell("busy p99", quantile(busy, 0.99))
+		must(t, s.Journal.Settle(outcomes(s.Journal)...))
+		must(t, s.Journal.Flush())
+	}
+	end()
+}
+
+func appendScan(j *store.Journal, o *operator) error {
+	_, err := j.Append(o.scan())
+	return err
+}
+
+// turns does a, b and c in turn, a and b n times and c, which is slow, a quarter of it, and gives the milliseconds of each.
+func turns(t *testing.T, n int, a, b, c func() error) (as, bs, cs []float64) {
+	for i := range n {
+		as = timed(t, as, a)
+		bs = timed(t, bs, b)
+		if i%4 == 0 {
+			cs = timed(t, cs, c)
+		}
+	}
+	return as, bs, cs
+}
+
+// timed adds the milliseconds that f takes, if there is an f.
+func timed(t *testing.T, list []float64, f func() error) []float64 {
+	if f == nil {
+		return nil
+	}
+	began := time.Now()
+	err := f()
+	took := time.Since(began)
+	must(t, err)
+	return append(list, milliseconds(took))
+}
+
+const rounds = 5
+
+// scanTimes notes the times at the speed of the disk and on two slow cards.
+func (s *sheet) scanTimes() error {
+	native := task{Work: "scan times", Dir: s.folder(), N: 400, Rounds: rounds}
+	a, err := native.run()
+	if err != nil {
+		return err
+	}
+	s.noteScan("_native", a)
+	a, err = s.slowed(task{Work: "scan times", N: 200, Rounds: rounds}, 8*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	s.noteScan("", a)
+	a, err = s.slowed(task{Work: "scan times", N: 40, Rounds: rounds}, 30*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	s.noteScan("_30ms", a)
+	return nil
+}
+
+func (s *sheet) noteScan(which string, a answer) {
+	s.note("scan.p50_ms"+which, median(a["scan"]), "ms")
+	s.note("scan.p50_ms_flush"+which, median(a["flush"]), "ms")
+	s.note("scan.p50_ms_bbolt"+which, median(a["plain"]), "ms")
+	s.note("scan.p50_ms_catchup"+which, median(a["busy_p50"]), "ms")
+	s.note("scan.p50_vs_flush"+which, ratio(a["scan"], a["flush"]), "x")
+	s.note("scan.p99_catchup_vs_idle"+which, ratio(a["busy_p99"], a["idle_p99"]), "x")
+}

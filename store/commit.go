@@ -1,0 +1,353 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"station-agent/store/record"
+)
+
+// A commit is one value of the record log:
+//
+//	magic 8 | crc u32 | head length u32 | body length u32 | number u64 | first u64 | count u32 | previous u32 | head | body
+//
+// Numbers are little-endian; the CRC-32C covers all behind it. The head says what happened: JSON, then columns (see
+// packEvents). The body holds the records, in columns. Each is one zstd frame, so that opening reads heads and no body. The
+// records have the sequences first .. first+count-1. Previous is the CRC of the commit before: a damaged file is put together
+// again by number and by it.
+const (
+	commitMagic = "STNGRP1\n"
+	commitHead  = 44
+	maxPlain    = 64 << 20   // of a head or body, unpacked
+	commitWords = 0x53544e31 // number of the dictionary
+)
+
+// commit is what happened between two flushes.
+type commit struct {
+	At         record.Stamp     `json:"at"`
+	Session    uint64           `json:"session,omitempty"`
+	Position   *record.Position `json:"position,omitempty"`
+	Snapshot   *string          `json:"snapshot,omitempty"` // the run that began, "" when it ended
+	Missed     *string          `json:"missed,omitempty"`   // why rows must be compared, "" when they were
+	Carried    []span           `json:"carried,omitempty"`  // the body holds these records once more, and no new ones
+	Retried    []span           `json:"retried,omitempty"`
+	Dropped    []span           `json:"dropped,omitempty"`
+	Lost       []span           `json:"lost,omitempty"`        // could not be read any more
+	Exported   uint64           `json:"exported,omitempty"`    // evidence of every record before this one was written elsewhere
+	QueueBytes int64            `json:"queue_bytes,omitempty"` // of the payloads in the outbox afterwards
+	State      *state           `json:"state,omitempty"`       // what all commits up to this one add up to: stands first in a file
+
+	accepted []acceptance
+	refused  []refusal
+	looked   []look
+	shadow   []shadowChange
+	records  []stored
+
+	number, first uint64
+	count         uint32 // of new records
+	sum, previous uint32
+	size          int // of its value, if it was found by scanning
+}
+
+type span struct {
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+}
+
+type acceptance struct {
+	seq     uint64
+	receipt record.Receipt // Hash is shortened by the record's mark
+}
+
+type refusal struct {
+	seq  uint64
+	text string
+}
+
+type look struct {
+	seq    uint64
+	state  record.Anchoring
+	answer []byte // shortened by the record's mark
+}
+
+// shadowChange is what became of a shadow row: as record Of says (its place in the body), or Row.
+type shadowChange struct {
+	of   int // -1: row is complete
+	left string
+	row  record.ShadowRow
+}
+
+func (c *commit) empty() bool {
+	return c.Session == 0 && c.Position == nil && c.Snapshot == nil && c.Missed == nil && len(c.Carried)+len(c.Retried)+
+		len(c.Dropped)+len(c.Lost)+len(c.accepted)+len(c.refused)+len(c.looked)+len(c.shadow)+len(c.records) == 0 &&
+		c.Exported == 0 && c.State == nil
+}
+
+// codec packs commits. It holds the compressor's memory and may be used by one goroutine at a time for packing, by any for
+// unpacking.
+type codec struct {
+	pack   *zstd.Encoder
+	unpack *zstd.Decoder
+}
+
+func newCodec(dictionary uint32, sample string) (*codec, error) {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
+		zstd.WithWindowSize(1<<20), zstd.WithEncoderCRC(false), zstd.WithEncoderDictRaw(dictionary, []byte(sample)))
+	if err != nil {
+		return nil, fmt.Errorf("make compressor: %w", err)
+	}
+	d, err := newReader(dictionary, sample)
+	return &codec{e, d}, err
+}
+
+func newReader(dictionary uint32, sample string) (*zstd.Decoder, error) {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxPlain),
+		zstd.WithDecoderDictRaw(dictionary, []byte(sample)))
+	if err != nil {
+		return nil, fmt.Errorf("make decompressor: %w", err)
+	}
+	return d, nil
+}
+
+// encode makes the value of c and notes its sum.
+func (z *codec) encode(c *commit) ([]byte, error) {
+	head, err := packEvents(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode commit: %w", err)
+	}
+	v := make([]byte, commitHead, commitHead+len(head)+64*len(c.records))
+	v = z.pack.EncodeAll(head, v)
+	headEnd := len(v)
+	if len(c.records) > 0 {
+		v = z.pack.EncodeAll(packRecords(c.records), v)
+	}
+	copy(v, commitMagic)
+	binary.LittleEndian.PutUint32(v[12:], uint32(headEnd-commitHead))
+	binary.LittleEndian.PutUint32(v[16:], uint32(len(v)-headEnd))
+	binary.LittleEndian.PutUint64(v[20:], c.number)
+	binary.LittleEndian.PutUint64(v[28:], c.first)
+	binary.LittleEndian.PutUint32(v[36:], c.count)
+	binary.LittleEndian.PutUint32(v[40:], c.previous)
+	c.sum = checksum(v[12:])
+	binary.LittleEndian.PutUint32(v[8:], c.sum)
+	return v, nil
+}
+
+// decodeHead reads everything of a commit but its records, and checks the sum over all of it if whole.
+func (z *codec) decodeHead(v []byte, whole bool) (*commit, error) {
+	c, head, _, err := split(v, whole)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := z.unpack.DecodeAll(head, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: unpack head of commit %d: %w", ErrDamaged, c.number, err)
+	}
+	if err := unpackEvents(plain, c); err != nil {
+		return nil, fmt.Errorf("read head of commit %d: %w", c.number, err)
+	}
+	return c, nil
+}
+
+// decode reads all of a commit.
+func (z *codec) decode(v []byte) (*commit, error) {
+	c, err := z.decodeHead(v, true)
+	if err != nil {
+		return nil, err
+	}
+	_, _, body, _ := split(v, false)
+	if len(body) == 0 {
+		return c, nil
+	}
+	plain, err := z.unpack.DecodeAll(body, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: unpack commit %d: %w", ErrDamaged, c.number, err)
+	}
+	if c.records, err = unpackRecords(plain); err != nil {
+		return nil, fmt.Errorf("read commit %d: %w", c.number, err)
+	}
+	return c, nil
+}
+
+// split checks the frame of a commit: its sum only if whole, as that reads all of it.
+func split(v []byte, whole bool) (c *commit, head, body []byte, err error) {
+	if len(v) < commitHead || string(v[:8]) != commitMagic {
+		return nil, nil, nil, fmt.Errorf("%w: a value is no commit", ErrDamaged)
+	}
+	h, b := uint64(binary.LittleEndian.Uint32(v[12:])), uint64(binary.LittleEndian.Uint32(v[16:]))
+	if commitHead+h+b != uint64(len(v)) {
+		return nil, nil, nil, fmt.Errorf("%w: a commit is cut off", ErrDamaged)
+	}
+	c = readFrame(v)
+	if whole && checksum(v[12:]) != c.sum {
+		return nil, nil, nil, fmt.Errorf("%w: the checksum of commit %d is wrong", ErrDamaged, c.number)
+	}
+	return c, v[commitHead : commitHead+h], v[commitHead+h:], nil
+}
+
+// readFrame reads what stands before the head.
+func readFrame(v []byte) *commit {
+	return &commit{
+		number: binary.LittleEndian.Uint64(v[20:]), first: binary.LittleEndian.Uint64(v[28:]), count: binary.LittleEndian.Uint32(v[36:]),
+		previous: binary.LittleEndian.Uint32(v[40:]), sum: binary.LittleEndian.Uint32(v[8:]),
+	}
+}
+
+// packEvents writes the JSON of c and then, in columns:
+//
+//	accepted: count, sequences in order, hashes, times, replayed, snapshots
+//	refused:  count, sequences, texts
+//	looked:   count, sequences, states, answers
+//	shadow:   count, of, left times, and for complete rows: collection, id, version, gone, payload
+//
+// Sequences are kept as the distance from the one before.
+func packEvents(c *commit) ([]byte, error) {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &packer{}
+	p.text(b)
+	slices.SortStableFunc(c.accepted, func(a, b acceptance) int { return cmp.Compare(a.seq, b.seq) })
+	p.uint(uint64(len(c.accepted)))
+	seqs(p, c.accepted, func(a *acceptance) uint64 { return a.seq })
+	column(p, c.accepted, func(a *acceptance) string { return a.receipt.Hash })
+	column(p, c.accepted, func(a *acceptance) string { return clockText(a.receipt.AcceptedAt) })
+	column(p, c.accepted, func(a *acceptance) string { return yes(a.receipt.Replayed) })
+	column(p, c.accepted, func(a *acceptance) string { return a.receipt.Snapshot })
+	p.uint(uint64(len(c.refused)))
+	seqs(p, c.refused, func(r *refusal) uint64 { return r.seq })
+	column(p, c.refused, func(r *refusal) string { return r.text })
+	p.uint(uint64(len(c.looked)))
+	seqs(p, c.looked, func(l *look) uint64 { return l.seq })
+	column(p, c.looked, func(l *look) string { return string(l.state) })
+	column(p, c.looked, func(l *look) string { return string(l.answer) })
+	p.shadow(c.shadow)
+	return p.b, nil
+}
+
+func (p *packer) shadow(changes []shadowChange) {
+	p.uint(uint64(len(changes)))
+	last := -1
+	for _, s := range changes {
+		if s.of < 0 {
+			p.int(0)
+			continue
+		}
+		p.int(int64(s.of-last)*2 + 1) // odd: of a record
+		last = s.of
+	}
+	column(p, changes, func(s *shadowChange) string { return s.left })
+	for _, s := range changes {
+		p.uint(uint64(len(yes(s.row.Gone))))
+		if s.of >= 0 {
+			continue
+		}
+		for _, text := range []string{s.row.Collection, s.row.ID, s.row.Version, string(s.row.Payload)} {
+			p.text([]byte(text))
+		}
+	}
+}
+
+func unpackEvents(b []byte, c *commit) error {
+	u := &unpacker{b: b}
+	if err := json.Unmarshal(u.text(), c); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	c.accepted = make([]acceptance, u.count())
+	unseqs(u, c.accepted, func(a *acceptance, seq uint64) { a.seq = seq })
+	uncolumn(u, c.accepted, func(a *acceptance, s string) { a.receipt.Hash = s })
+	uncolumn(u, c.accepted, func(a *acceptance, s string) { a.receipt.AcceptedAt = textClock(s) })
+	uncolumn(u, c.accepted, func(a *acceptance, s string) { a.receipt.Replayed = s != "" })
+	uncolumn(u, c.accepted, func(a *acceptance, s string) { a.receipt.Snapshot = s })
+	c.refused = make([]refusal, u.count())
+	unseqs(u, c.refused, func(r *refusal, seq uint64) { r.seq = seq })
+	uncolumn(u, c.refused, func(r *refusal, s string) { r.text = s })
+	c.looked = make([]look, u.count())
+	unseqs(u, c.looked, func(l *look, seq uint64) { l.seq = seq })
+	uncolumn(u, c.looked, func(l *look, s string) { l.state = record.Anchoring(s) })
+	uncolumn(u, c.looked, func(l *look, s string) { l.answer = []byte(s) })
+	c.shadow = u.shadow()
+	return u.err
+}
+
+func (u *unpacker) shadow() []shadowChange {
+	changes := make([]shadowChange, u.count())
+	last := -1
+	for i := range changes {
+		changes[i].of = -1
+		if d := u.int(); d != 0 {
+			last += int((d - 1) / 2)
+			changes[i].of = last
+		}
+	}
+	uncolumn(u, changes, func(s *shadowChange, left string) { s.left = left })
+	for i := range changes {
+		s := &changes[i]
+		s.row.Gone = u.uint() > 0
+		if s.of >= 0 {
+			continue
+		}
+		s.row.Collection, s.row.ID, s.row.Version = string(u.text()), string(u.text()), string(u.text())
+		s.row.Payload = bytes.Clone(u.text())
+	}
+	return changes
+}
+
+// clockText is empty for the zero time.
+func clockText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+func textClock(s string) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, s) // zero for what isn't one
+	return t
+}
+
+func yes(b bool) string {
+	if b {
+		return "1"
+	}
+	return ""
+}
+
+func seqs[T any](p *packer, list []T, of func(*T) uint64) {
+	var last uint64
+	for i := range list {
+		seq := of(&list[i])
+		p.int(int64(seq - last))
+		last = seq
+	}
+}
+
+func unseqs[T any](u *unpacker, list []T, into func(*T, uint64)) {
+	var last uint64
+	for i := range list {
+		last += uint64(u.int())
+		into(&list[i], last)
+	}
+}
+
+func column[T any](p *packer, list []T, of func(*T) string) {
+	last := ""
+	for i := range list {
+		p.like(&last, of(&list[i]))
+	}
+}
+
+func uncolumn[T any](u *unpacker, list []T, into func(*T, string)) {
+	last := ""
+	for i := range list {
+		into(&list[i], u.like(&last))
+	}
+}

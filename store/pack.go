@@ -1,0 +1,317 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"station-agent/store/record"
+)
+
+// Records are packed in columns, so that like lies beside like when zstd sees them:
+//
+//	count | databases | collections | ops | ids | times | versions | keys | scans | payloads
+//
+// Numbers are varints, signed ones in zigzag. A text is a length and its bytes; in a column of texts that often repeat, 0
+// stands for "as the one before" and the length is one more. A key is the number of bytes that it shares with the one
+// before, and the rest. An id of 32 hexadecimal digits is 16 bytes. Times are seconds since the one before, and nanoseconds;
+// a version that is a number is kept as its distance from the time in microseconds. In a payload, its own id and the SHA-256
+// of a payload are shortened, see shorten.
+
+// stored is a record as it lies in the log.
+type stored struct {
+	record.Record
+	Scan uint64 // journal sequence of the scan that led to it, 0 if none is known
+}
+
+// packer appends fields to b.
+type packer struct{ b []byte }
+
+func (p *packer) uint(v uint64) { p.b = binary.AppendUvarint(p.b, v) }
+func (p *packer) int(v int64)   { p.b = binary.AppendVarint(p.b, v) }
+
+func (p *packer) text(s []byte) {
+	p.uint(uint64(len(s)))
+	p.b = append(p.b, s...)
+}
+
+// like writes s, or that it is as last, which it becomes.
+func (p *packer) like(last *string, s string) {
+	if s == *last {
+		p.uint(0)
+		return
+	}
+	*last = s
+	p.uint(uint64(len(s)) + 1)
+	p.b = append(p.b, s...)
+}
+
+// unpacker takes fields off b. The first fault stays and makes all that follows zero.
+type unpacker struct {
+	b   []byte
+	err error
+}
+
+func (u *unpacker) fail() {
+	if u.err == nil {
+		u.err = fmt.Errorf("%w: a commit is cut off", ErrDamaged)
+	}
+	u.b = nil
+}
+
+func (u *unpacker) uint() uint64 {
+	v, n := binary.Uvarint(u.b)
+	if n <= 0 {
+		u.fail()
+		return 0
+	}
+	u.b = u.b[n:]
+	return v
+}
+
+func (u *unpacker) int() int64 {
+	v, n := binary.Varint(u.b)
+	if n <= 0 {
+		u.fail()
+		return 0
+	}
+	u.b = u.b[n:]
+	return v
+}
+
+func (u *unpacker) take(n uint64) []byte {
+	if n > uint64(len(u.b)) {
+		u.fail()
+		return nil
+	}
+	s := u.b[:n:n]
+	u.b = u.b[n:]
+	return s
+}
+
+func (u *unpacker) text() []byte { return u.take(u.uint()) }
+
+func (u *unpacker) like(last *string) string {
+	if n := u.uint(); n > 0 {
+		*last = string(u.take(n - 1))
+	}
+	return *last
+}
+
+// count reads how many of something follow; each takes a byte at least.
+func (u *unpacker) count() int {
+	n := u.uint()
+	if n > uint64(len(u.b)) {
+		u.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func packRecords(records []stored) []byte {
+	p := &packer{b: make([]byte, 0, 512*len(records)+16)}
+	p.uint(uint64(len(records)))
+	for _, of := range []func(*stored) string{
+		func(r *stored) string { return r.Database },
+		func(r *stored) string { return r.Collection },
+		func(r *stored) string { return string(r.Op) },
+	} {
+		last := ""
+		for i := range records {
+			p.like(&last, of(&records[i]))
+		}
+	}
+	for i := range records {
+		p.id(records[i].ID)
+	}
+	p.times(records)
+	last := ""
+	for i := range records {
+		p.key(&last, records[i].Key)
+	}
+	for i := range records {
+		p.uint(records[i].Scan)
+	}
+	for i := range records {
+		p.text(shorten(records[i].Payload, mark{id: records[i].ID}))
+	}
+	return p.b
+}
+
+// id writes 0 and 16 bytes for 32 hexadecimal digits, else the length, one more, and the text.
+func (p *packer) id(id string) {
+	if raw, err := hex.DecodeString(id); err == nil && len(raw) == 16 && hex.EncodeToString(raw) == id {
+		p.uint(0)
+		p.b = append(p.b, raw...)
+		return
+	}
+	p.uint(uint64(len(id)) + 1)
+	p.b = append(p.b, id...)
+}
+
+func (u *unpacker) id() string {
+	if n := u.uint(); n > 0 {
+		return string(u.take(n - 1))
+	}
+	return hex.EncodeToString(u.take(16))
+}
+
+// times writes the times, then the versions beside them.
+func (p *packer) times(records []stored) {
+	var last int64
+	for i := range records {
+		at := records[i].At
+		p.int(at.Unix() - last)
+		p.uint(uint64(at.Nanosecond()))
+		last = at.Unix()
+	}
+	for i := range records {
+		r := &records[i]
+		if v, err := strconv.ParseInt(r.Version, 10, 64); err == nil && strconv.FormatInt(v, 10) == r.Version && v != math.MinInt64 {
+			p.uint(0)
+			p.int(v - r.At.UnixMicro()) // may wrap around; so does its sum
+			continue
+		}
+		p.uint(uint64(len(r.Version)) + 1)
+		p.b = append(p.b, r.Version...)
+	}
+}
+
+func (u *unpacker) times(records []stored) {
+	var last int64
+	for i := range records {
+		last += u.int()
+		records[i].At = time.Unix(last, int64(u.uint()%1e9)).UTC()
+	}
+	for i := range records {
+		r := &records[i]
+		if n := u.uint(); n > 0 {
+			r.Version = string(u.take(n - 1))
+			continue
+		}
+		r.Version = strconv.FormatInt(r.At.UnixMicro()+u.int(), 10)
+	}
+}
+
+func (p *packer) key(last *string, key string) {
+	n := 0
+	for n < len(key) && n < len(*last) && key[n] == (*last)[n] {
+		n++
+	}
+	p.uint(uint64(n))
+	p.text([]byte(key[n:]))
+	*last = key
+}
+
+func (u *unpacker) key(last *string) string {
+	n := u.uint()
+	if n > uint64(len(*last)) {
+		u.fail()
+		return ""
+	}
+	*last = (*last)[:n] + string(u.text())
+	return *last
+}
+
+func unpackRecords(b []byte) ([]stored, error) {
+	u := &unpacker{b: b}
+	records := make([]stored, u.count())
+	for _, into := range []func(*stored, string){
+		func(r *stored, s string) { r.Database = s },
+		func(r *stored, s string) { r.Collection = s },
+		func(r *stored, s string) { r.Op = record.Op(s) },
+	} {
+		last := ""
+		for i := range records {
+			into(&records[i], u.like(&last))
+		}
+	}
+	for i := range records {
+		records[i].ID = u.id()
+	}
+	u.times(records)
+	last := ""
+	for i := range records {
+		records[i].Key = u.key(&last)
+	}
+	for i := range records {
+		records[i].Scan = u.uint()
+	}
+	for i := range records {
+		records[i].Payload = expand(u.text(), mark{id: records[i].ID})
+	}
+	if u.err == nil && len(u.b) > 0 {
+		u.fail()
+	}
+	return records, u.err
+}
+
+// mark is what a text about a record is likely to repeat.
+type mark struct {
+	id  string
+	sum string // SHA-256 of the payload in hexadecimal, "" if it isn't to be looked for
+}
+
+func markOf(r *record.Record) mark {
+	sum := sha256.Sum256(r.Payload)
+	return mark{r.ID, hex.EncodeToString(sum[:])}
+}
+
+const (
+	idMark  = 1
+	sumMark = 2
+	escaped = 3
+	leastID = 6 // shorter ones are not worth looking for
+)
+
+// shorten puts one byte in place of what m names. It loses nothing: those bytes are escaped where they stand for themselves.
+func shorten(text []byte, m mark) []byte {
+	if bytes.IndexFunc(text, isMark) >= 0 {
+		var safe []byte
+		for _, c := range text {
+			if c >= idMark && c <= escaped {
+				safe = append(safe, escaped)
+			}
+			safe = append(safe, c)
+		}
+		return safe
+	}
+	if len(m.id) >= leastID && !hasMark(m.id) {
+		text = bytes.ReplaceAll(text, []byte(m.id), []byte{idMark})
+	}
+	if m.sum != "" {
+		text = bytes.ReplaceAll(text, []byte(m.sum), []byte{sumMark})
+	}
+	return text
+}
+
+func isMark(c rune) bool { return c >= idMark && c <= escaped }
+
+func hasMark(s string) bool { return bytes.IndexFunc([]byte(s), isMark) >= 0 }
+
+// expand undoes shorten, given the same mark.
+func expand(text []byte, m mark) []byte {
+	if bytes.IndexFunc(text, isMark) < 0 {
+		return bytes.Clone(text)
+	}
+	out := make([]byte, 0, len(text)+len(m.id)+len(m.sum))
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == idMark:
+			out = append(out, m.id...)
+		case c == sumMark:
+			out = append(out, m.sum...)
+		case c == escaped && i+1 < len(text):
+			i++
+			out = append(out, text[i])
+		default:
+			out = append(out, c)
+		}
+	}
+	return out
+}

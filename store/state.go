@@ -1,0 +1,279 @@
+package store
+
+import (
+	"slices"
+	"sort"
+
+	"station-agent/store/record"
+)
+
+// state is what all commits add up to: it is kept in memory, and stands in the first commit of each file. It grows with the
+// number of stretches that differ, not with the number of records: a backlog of a million is one run.
+type state struct {
+	Number   uint64          `json:"number"` // of the last commit
+	Next     uint64          `json:"next"`   // the sequence of the next record
+	Session  uint64          `json:"session"`
+	Position record.Position `json:"position"`
+	Snapshot string          `json:"snapshot,omitempty"`
+	Missed   string          `json:"missed,omitempty"`
+	Exported uint64          `json:"exported,omitempty"`
+	Runs     runs            `json:"runs,omitempty"`
+	Refused  []letter        `json:"refused,omitempty"`
+	Carried  []carried       `json:"carried,omitempty"`
+
+	QueueBytes int64  `json:"queue_bytes"`
+	Accepted   uint64 `json:"accepted"`
+	Anchored   uint64 `json:"anchored"`
+	Lost       uint64 `json:"lost,omitempty"`
+}
+
+// place finds a commit: by the sequence that the next record had, then by its own number.
+type place struct {
+	First  uint64 `json:"first"`
+	Number uint64 `json:"number"`
+}
+
+// carried says that a record was written once more, into a later commit than its sequence tells.
+type carried struct {
+	span
+	In place `json:"in"`
+}
+
+// letter is a record that Certyo refused for good.
+type letter struct {
+	Seq  uint64       `json:"seq"`
+	Text string       `json:"text"`
+	At   record.Stamp `json:"at"`
+}
+
+// standing is how a record stands. One that is anchored, dropped or lost stands in no run.
+type standing byte
+
+const (
+	waits    standing = 'w' // in the outbox
+	accepted standing = 'a' // in the ledger
+	mismatch standing = 'm' // in the ledger, last seen as record.Mismatch
+	unclear  standing = 'u' // in the ledger, last seen as record.Unclear
+	declined standing = 'r' // a dead letter
+)
+
+func (s standing) ledger() bool { return s == accepted || s == mismatch || s == unclear }
+
+// run is a stretch of records that stand alike.
+type run struct {
+	span
+	As    standing     `json:"as"`
+	In    place        `json:"in,omitzero"`    // the commit with their receipts, if in the ledger
+	Since record.Stamp `json:"since,omitzero"` // of that commit
+}
+
+func (r run) len() int { return int(r.Last - r.First + 1) }
+
+// runs are in order and don't overlap.
+type runs []run
+
+// from gives the place of the first run that ends at seq or behind.
+func (rs runs) from(seq uint64) int {
+	return sort.Search(len(rs), func(i int) bool { return rs[i].Last >= seq })
+}
+
+// at gives the run that holds seq.
+func (rs runs) at(seq uint64) (run, bool) {
+	if i := rs.from(seq); i < len(rs) && rs[i].First <= seq {
+		return rs[i], true
+	}
+	return run{}, false
+}
+
+// cut takes s out of all runs and tells where it was.
+func (rs *runs) cut(s span) int {
+	i := rs.from(s.First)
+	j := i
+	var left, right []run
+	for ; j < len(*rs) && (*rs)[j].First <= s.Last; j++ {
+		r := (*rs)[j]
+		if r.First < s.First {
+			l := r
+			l.Last = s.First - 1
+			left = append(left, l)
+		}
+		if r.Last > s.Last {
+			r.First = s.Last + 1
+			right = append(right, r)
+		}
+	}
+	*rs = slices.Replace(*rs, i, j, append(left, right...)...)
+	return i + len(left)
+}
+
+// set makes r the standing of its span.
+func (rs *runs) set(r run) {
+	i := rs.cut(r.span)
+	if i > 0 && (*rs)[i-1].joins(r) {
+		i--
+		r.First = (*rs)[i].First
+		*rs = slices.Delete(*rs, i, i+1)
+	}
+	if i < len(*rs) && r.joins((*rs)[i]) {
+		r.Last = (*rs)[i].Last
+		*rs = slices.Delete(*rs, i, i+1)
+	}
+	*rs = slices.Insert(*rs, i, r)
+}
+
+// joins tells whether next goes on where r ends, standing alike.
+func (r run) joins(next run) bool {
+	return r.Last+1 == next.First && r.As == next.As && r.In == next.In && r.Since == next.Since
+}
+
+// count counts the records of s that stand as f says.
+func (rs runs) count(s span, f func(standing) bool) (n int) {
+	for i := rs.from(s.First); i < len(rs) && rs[i].First <= s.Last; i++ {
+		if f(rs[i].As) {
+			n += int(min(rs[i].Last, s.Last) - max(rs[i].First, s.First) + 1)
+		}
+	}
+	return n
+}
+
+// within gives the parts of s that stand as f says.
+func (rs runs) within(s span, f func(standing) bool) (parts []span) {
+	for i := rs.from(s.First); i < len(rs) && rs[i].First <= s.Last; i++ {
+		if f(rs[i].As) {
+			parts = append(parts, span{max(rs[i].First, s.First), min(rs[i].Last, s.Last)})
+		}
+	}
+	return parts
+}
+
+func everything(standing) bool { return true }
+
+// apply folds a commit into s.
+func (s *state) apply(c *commit) {
+	s.events(c)
+	s.place(c)
+}
+
+// place folds all of a commit but its events.
+func (s *state) place(c *commit) {
+	s.Number = c.number
+	if c.State != nil {
+		*s = c.State.clone()
+		return
+	}
+	if c.Session > 0 {
+		s.Session = c.Session
+	}
+	if c.Position != nil {
+		s.Position = *c.Position
+	}
+	if c.Snapshot != nil {
+		s.Snapshot = *c.Snapshot
+	}
+	if c.Missed != nil {
+		s.Missed = *c.Missed
+	}
+	s.Exported = max(s.Exported, c.Exported)
+	s.QueueBytes = c.QueueBytes
+	if c.count > 0 {
+		s.Next = c.first + uint64(c.count)
+		s.Runs.set(run{span: span{c.first, s.Next - 1}, As: waits})
+	}
+	s.carry(c)
+}
+
+// carry notes where records lie that were written once more, and their receipts with them.
+func (s *state) carry(c *commit) {
+	in := place{c.first, c.number}
+	for _, sp := range c.Carried {
+		s.Carried = slices.DeleteFunc(s.Carried, func(m carried) bool {
+			return m.First <= sp.Last && m.Last >= sp.First
+		})
+		s.Carried = append(s.Carried, carried{sp, in})
+		i := s.Runs.from(sp.First)
+		for _, r := range slices.Clone(s.Runs[i:]) {
+			if r.First <= sp.Last && r.As.ledger() {
+				r.span, r.In = span{max(r.First, sp.First), min(r.Last, sp.Last)}, in
+				s.Runs.set(r)
+			}
+		}
+	}
+}
+
+// events folds what became of records that were there before. What is said of one that stands otherwise is passed over, so
+// that folding twice is folding once.
+func (s *state) events(c *commit) {
+	in := place{c.first, c.number}
+	for _, sp := range spans(c.accepted, func(a *acceptance) uint64 { return a.seq }) {
+		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == waits }) {
+			s.Accepted += part.Last - part.First + 1
+			s.Runs.set(run{span: part, As: accepted, In: in, Since: c.At})
+		}
+	}
+	for _, r := range c.refused {
+		if w, ok := s.Runs.at(r.seq); ok && w.As == waits {
+			s.Runs.set(run{span: span{r.seq, r.seq}, As: declined})
+			s.Refused = append(s.Refused, letter{r.seq, r.text, c.At})
+		}
+	}
+	for _, l := range c.looked {
+		s.look(l)
+	}
+	for _, sp := range c.Retried {
+		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == declined }) {
+			s.Runs.set(run{span: part, As: waits})
+		}
+		s.forgive(sp)
+	}
+	for _, sp := range slices.Concat(c.Dropped, c.Lost) {
+		s.Runs.cut(sp)
+		s.forgive(sp)
+	}
+	for _, sp := range c.Lost {
+		s.Lost += sp.Last - sp.First + 1
+	}
+}
+
+func (s *state) look(l look) {
+	r, ok := s.Runs.at(l.seq)
+	if !ok || !r.As.ledger() {
+		return
+	}
+	r.span = span{l.seq, l.seq}
+	switch l.state {
+	case record.Anchored:
+		s.Anchored++
+		s.Runs.cut(r.span)
+		return
+	case record.Mismatch:
+		r.As = mismatch
+	case record.Unclear:
+		r.As = unclear
+	default:
+		r.As = accepted
+	}
+	s.Runs.set(r)
+}
+
+// forgive takes the dead letters of sp off the list.
+func (s *state) forgive(sp span) {
+	s.Refused = slices.DeleteFunc(s.Refused, func(r letter) bool { return r.Seq >= sp.First && r.Seq <= sp.Last })
+}
+
+// spans joins what is consecutive.
+func spans[T any](list []T, of func(*T) uint64) (out []span) {
+	for i := range list {
+		seq := of(&list[i])
+		if n := len(out); n > 0 && out[n-1].Last+1 == seq {
+			out[n-1].Last = seq
+		} else {
+			out = append(out, span{seq, seq})
+		}
+	}
+	return out
+}
+
+func (s state) clone() state {
+	s.Runs, s.Refused, s.Carried = slices.Clone(s.Runs), slices.Clone(s.Refused), slices.Clone(s.Carried)
+	return s
+}
