@@ -16,11 +16,13 @@ import (
 type attention struct {
 	store                      *store.Store
 	parked, dead, card, export *condition
+	reserve                    *condition
 
 	lastParked listed // as reported
 	lastDead   int    // how many dead letters were reported
 	lastLost   int    // how many losses
 	lastExport string // why evidence could not be exported
+	lastShort  bool   // whether the journal's reserve was spent
 }
 
 // listed tells one list of parked intents from another.
@@ -88,6 +90,13 @@ func (a *attention) lookAtStore() {
 	if losses := a.store.Losses(); len(losses) > a.lastLost {
 		a.lastLost = len(losses)
 		a.card.Lost(lossesError(losses))
+	}
+	if short := a.store.Journal.Short(); short != a.lastShort {
+		if a.lastShort = short; short {
+			a.reserve.Lost(errors.New("the room that is kept for scans is in use: make room on the card; scans are refused when it is spent"))
+		} else {
+			a.reserve.Back()
+		}
 	}
 	if failed := a.store.DB.Stats().Trouble; failed != a.lastExport {
 		a.lastExport = failed

@@ -221,6 +221,9 @@ func (p *parts) addCertyo() error {
 	return nil
 }
 
+// A store that was salvaged says so to capture.
+var _ capture.Salvager = (*store.DB)(nil)
+
 // ledger is the store's ledger with its own signal.
 type ledger struct{ *store.DB }
 
@@ -264,7 +267,7 @@ func (p *parts) addStatus() error {
 func (p *parts) addHousekeeping() error {
 	p.add(&attention{
 		store: p.store, parked: p.board.condition("assignments"), dead: p.board.condition("refused records"),
-		card: p.board.condition("store"), export: p.board.condition("evidence export"),
+		card: p.board.condition("store"), export: p.board.condition("evidence export"), reserve: p.board.condition("room for scans"),
 	})
 	return nil
 }

@@ -74,7 +74,7 @@ func (d *DB) prove(l look, r receiptAt) (Evidence, error) {
 	}
 	m := markOf(&s.Record)
 	r.Hash = string(expand([]byte(r.Hash), m))
-	return Evidence{Seq: l.seq, Record: s.Record, Receipt: r.Receipt, Answer: expand(l.answer, m), Scan: s.Scan}, nil
+	return Evidence{Seq: l.seq, Record: s.Record, Receipt: r.Receipt, Answer: expand(l.answer, m.with(r.Hash)), Scan: s.Scan}, nil
 }
 
 // exportEvidence writes the evidence of the records in one file of the log, the one before next, into a file of the export

@@ -154,7 +154,7 @@ func (d *DB) look(l record.Look) error {
 	}
 	var answer []byte
 	if l.State != record.Pending {
-		m, _, err := d.markOf(l.Seq)
+		m, err := d.markOfAnswer(l.Seq, is.In)
 		if err != nil {
 			return err
 		}
@@ -184,6 +184,21 @@ func (d *DB) look(l record.Look) error {
 	c.looked = append(c.looked, one.looked...)
 	d.state.events(&one)
 	return nil
+}
+
+// markOfAnswer gives what a verification's answer is likely to repeat, nothing if the record can't be read any more.
+func (d *DB) markOfAnswer(seq uint64, in place) (mark, error) {
+	r, err := d.record(seq)
+	if err == nil {
+		var receipt record.Receipt
+		if receipt, _, err = d.receipt(seq, in, &r.Record); err == nil {
+			return markOf(&r.Record).with(receipt.Hash), nil
+		}
+	}
+	if errors.Is(err, ErrDamaged) && record.ClassOf(err) != record.StopHere {
+		return mark{}, nil
+	}
+	return mark{}, err
 }
 
 // LedgerChanged holds a signal after a Settle and after a Look.

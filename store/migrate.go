@@ -182,13 +182,15 @@ func readOld(bucket string, seq uint64, v []byte, group, after *commit) error {
 	if old.Receipt == nil {
 		return nil
 	}
-	old.Receipt.Hash = string(shorten([]byte(old.Receipt.Hash), markOf(&r)))
+	m := markOf(&r)
+	answers := m.with(old.Receipt.Hash)
+	old.Receipt.Hash = string(shorten([]byte(old.Receipt.Hash), m))
 	after.accepted = append(after.accepted, acceptance{seq, *old.Receipt})
 	if bucket == "evidence" {
 		old.State = record.Anchored
 	}
 	if old.State != "" && old.State != record.Pending {
-		after.looked = append(after.looked, look{seq, old.State, shorten(raw[1], markOf(&r))})
+		after.looked = append(after.looked, look{seq, old.State, shorten(raw[1], answers)})
 	}
 	return nil
 }

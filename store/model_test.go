@@ -118,7 +118,7 @@ func (m *model) settle(t *testing.T, r *rand.Rand, d *DB, waiting []uint64) {
 		case 0, 1:
 			receipt := record.Receipt{Hash: "0x" + markOf(&rec).sum, AcceptedAt: time.UnixMilli(1770000000000 + int64(seq)).UTC(), Replayed: seq%7 == 0, Snapshot: "s"}
 			if r.IntN(3) == 0 {
-				receipt.Hash = fmt.Sprintf("unlike %d \x02", seq)
+				receipt.Hash = []string{fmt.Sprintf("unlike %d \x02", seq), fmt.Sprintf("sha256:%064x", seq*77777777777)}[seq%2]
 			}
 			out = append(out, record.Delivery{Seq: seq, Receipt: &receipt})
 			m.as[seq], m.receipts[seq] = accepted, receipt
@@ -137,7 +137,7 @@ func (m *model) look(t *testing.T, r *rand.Rand, d *DB, unproven []uint64) {
 	var looks []record.Look
 	for _, seq := range unproven {
 		rec := m.records[seq]
-		l := record.Look{Seq: seq, Due: testNow().Wall.Add(time.Hour), Answer: fmt.Appendf(nil, `{"id":%q, "sum":"%s","seq":%d}`, rec.ID, markOf(&rec).sum, seq%3)}
+		l := record.Look{Seq: seq, Due: testNow().Wall.Add(time.Hour), Answer: fmt.Appendf(nil, `{"id":%q, "sum":"%s","hash":%q,"seq":%d}`, rec.ID, markOf(&rec).sum, m.receipts[seq].Hash, seq%3)}
 		switch r.IntN(5) {
 		case 0, 1:
 			l.State = record.Anchored

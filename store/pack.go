@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"station-agent/store/record"
@@ -251,22 +252,33 @@ func unpackRecords(b []byte) ([]stored, error) {
 	return records, u.err
 }
 
-// mark is what a text about a record is likely to repeat.
+// mark is what a text about a record is likely to repeat; "" is not looked for.
 type mark struct {
-	id  string
-	sum string // SHA-256 of the payload in hexadecimal, "" if it isn't to be looked for
+	id   string
+	sum  string // SHA-256 of the payload, in hexadecimal
+	hash string // the one in its receipt, without what stands before the digits
 }
 
 func markOf(r *record.Record) mark {
 	sum := sha256.Sum256(r.Payload)
-	return mark{r.ID, hex.EncodeToString(sum[:])}
+	return mark{id: r.ID, sum: hex.EncodeToString(sum[:])}
+}
+
+// with gives the mark of an answer that came behind a receipt.
+func (m mark) with(hash string) mark {
+	digits := strings.TrimRight(hash, "0123456789abcdefABCDEF")
+	if hash = hash[len(digits):]; len(hash) >= 2*leastID {
+		m.hash = hash
+	}
+	return m
 }
 
 const (
-	idMark  = 1
-	sumMark = 2
-	escaped = 3
-	leastID = 6 // shorter ones are not worth looking for
+	idMark   = 1
+	sumMark  = 2
+	hashMark = 3
+	escaped  = 4
+	leastID  = 6 // shorter ones are not worth looking for
 )
 
 // shorten puts one byte in place of what m names. It loses nothing: those bytes are escaped where they stand for themselves.
@@ -287,6 +299,9 @@ func shorten(text []byte, m mark) []byte {
 	if m.sum != "" {
 		text = bytes.ReplaceAll(text, []byte(m.sum), []byte{sumMark})
 	}
+	if m.hash != "" {
+		text = bytes.ReplaceAll(text, []byte(m.hash), []byte{hashMark})
+	}
 	return text
 }
 
@@ -299,13 +314,15 @@ func expand(text []byte, m mark) []byte {
 	if bytes.IndexFunc(text, isMark) < 0 {
 		return bytes.Clone(text)
 	}
-	out := make([]byte, 0, len(text)+len(m.id)+len(m.sum))
+	out := make([]byte, 0, len(text)+len(m.id)+len(m.sum)+len(m.hash))
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case c == idMark:
 			out = append(out, m.id...)
 		case c == sumMark:
 			out = append(out, m.sum...)
+		case c == hashMark:
+			out = append(out, m.hash...)
 		case c == escaped && i+1 < len(text):
 			i++
 			out = append(out, text[i])

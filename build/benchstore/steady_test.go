@@ -16,7 +16,7 @@ const (
 	changeRate   = 100 // a second
 	stationRows  = 500
 	scanEvery    = 20 // seconds
-	pictureEvery = 5
+	pictureEvery = 30
 	minute       = 60
 )
 
