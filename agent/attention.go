@@ -85,11 +85,14 @@ func (a *attention) lookAtDead() {
 	}
 }
 
-// lookAtStore says what could not be read, which is shown until the next start, and what can't be exported.
+// lookAtStore says what could not be read, until a person acknowledges it, and what can't be exported.
 func (a *attention) lookAtStore() {
-	if losses := a.store.Losses(); len(losses) > a.lastLost {
-		a.lastLost = len(losses)
-		a.card.Lost(lossesError(losses))
+	if losses := a.store.Losses(); len(losses) != a.lastLost {
+		if a.lastLost = len(losses); len(losses) > 0 {
+			a.card.Lost(lossesError(losses))
+		} else {
+			a.card.Back()
+		}
 	}
 	if short := a.store.Journal.Short(); short != a.lastShort {
 		if a.lastShort = short; short {
@@ -114,5 +117,5 @@ func lossesError(losses []store.Loss) error {
 	for i, l := range losses {
 		text[i] = lossText(l)
 	}
-	return fmt.Errorf("the card is failing: %s: replace it soon: station-agent store export; this is shown until the next start", strings.Join(text, "; "))
+	return fmt.Errorf("the card is failing: %s: replace it soon: station-agent store export; then station-agent store acknowledge", strings.Join(text, "; "))
 }

@@ -45,6 +45,16 @@ func (d desk) look(mux *http.ServeMux) {
 func (d desk) change(mux *http.ServeMux) {
 	mux.HandleFunc("POST /outbox/retry", answer(d.retry))
 	mux.HandleFunc("POST /outbox/drop", answer(d.drop))
+	mux.HandleFunc("POST /store/acknowledge", answer(d.acknowledge))
+}
+
+// acknowledge ends the alarm of what was lost.
+func (d desk) acknowledge(w http.ResponseWriter, _ *http.Request) error {
+	n := len(d.store.Losses())
+	if err := d.store.Acknowledge(); err != nil {
+		return err
+	}
+	return writeJSON(w, map[string]int{"count": n})
 }
 
 // letter is one record of the outbox or of those that were refused, as the commands show it.

@@ -27,7 +27,7 @@ func storeCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(storeCheckCommand(), storeStatsCommand(), exportCommand(), importCommand(), reopenCommand(), probeCommand())
+	cmd.AddCommand(storeCheckCommand(), storeStatsCommand(), exportCommand(), importCommand(), reopenCommand(), acknowledgeCommand(), probeCommand())
 	return cmd
 }
 
@@ -181,4 +181,17 @@ func (a agentAt) running(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+func acknowledgeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "acknowledge",
+		Short: "End the alarm of what could not be read, after somebody looked at what was packed then",
+		Args:  noArgs,
+	}
+	a := agentFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return a.act(cmd, "/store/acknowledge", choice{}, "%d losses are acknowledged\n")
+	}
+	return cmd
 }

@@ -45,7 +45,6 @@ type DB struct {
 	exportErr error        // why evidence could not be exported
 	trouble   error        // of the last keeping house
 	broken    error
-	losses    []Loss
 }
 
 type dbConfig struct {
@@ -58,6 +57,7 @@ type dbConfig struct {
 	evidenceDays int
 	exportDir    string
 	firstLook    time.Duration
+	tell         func(Loss)
 }
 
 // seen is what looks said of a record since the start.
@@ -302,13 +302,6 @@ func (d *DB) close() {
 	if d.rows != nil {
 		d.rows.close()
 	}
-}
-
-// Losses lists what could not be read since the opening, and by it.
-func (d *DB) Losses() []Loss {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.losses)
 }
 
 // Stats are the counts as they stand.

@@ -133,6 +133,9 @@ func (d *DB) receipt(seq uint64, in place, r *record.Record) (record.Receipt, re
 func (d *DB) Look(looks []record.Look) error {
 	d.turns.Lock()
 	defer d.turns.Unlock()
+	if err := d.failed(); err != nil {
+		return err
+	}
 	for _, l := range looks {
 		if err := d.look(l); err != nil {
 			return fmt.Errorf("note look at record %d: %w", l.Seq, err)

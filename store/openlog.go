@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -25,7 +26,7 @@ func (d *DB) openLog() error {
 	if len(firsts) == 0 {
 		if !d.cfg.fresh {
 			d.state.Missed = "all records were lost with " + d.log.dir
-			d.lost(Loss{File: d.log.dir, What: "no file of records is left: what was not sent yet is lost, the rows are read anew", Count: -1})
+			d.cfg.tell(Loss{File: d.log.dir, What: "no file of records is left: what was not sent yet is lost, the rows are read anew", Count: -1})
 		}
 		return nil
 	}
@@ -81,37 +82,48 @@ func (f *folding) add(c *commit) error {
 	return nil
 }
 
-// fold makes the state from the last file; if that has lost its first commit, from the one before.
+// fold makes the state from the last file; if that has lost its first commit, from one before.
 func (d *DB) fold() error {
 	f := &folding{}
-	start := len(d.log.files) - 1
-	err := d.foldFile(f, start)
-	for errors.Is(err, errNoBase) && start > 0 {
-		start--
+	last := len(d.log.files) - 1
+	for start := last; start >= 0 && f.s.Number == 0; start-- {
 		*f = folding{}
-		if err = d.log.open(d.log.files[start]); err != nil {
-			return err
-		}
-		for i := start; i < len(d.log.files) && err == nil; i++ {
-			err = d.foldFile(f, i)
+		for i := start; i <= last; i++ {
+			if err := d.log.open(d.log.files[i]); err != nil {
+				return err
+			}
+			if err := d.foldFile(f, i); errors.Is(err, errNoBase) {
+				break
+			} else if err != nil {
+				return err
+			}
 		}
 	}
-	if errors.Is(err, errNoBase) {
+	if f.s.Number == 0 {
 		return d.foldBaseless()
 	}
-	if err != nil {
-		return err
-	}
 	d.state, d.log.sum = f.s, f.sum
+	if d.state.Number < d.log.last().first.Number { // nothing of the last file reads
+		d.leap(d.log.last().first)
+		d.cfg.tell(Loss{File: d.log.last().path, Count: -1,
+			What: "nothing in the newest file of records could be read: their changes are read again from the database, if it still has them"})
+	}
 	if f.holes == 0 {
 		return nil
 	}
 	d.state.Lost += f.lost
 	d.state.Position = *f.back
 	d.log.turnNext = true // the file begins with a state again
-	d.lost(Loss{File: d.log.last().path, Count: int(f.lost),
+	d.cfg.tell(Loss{File: d.log.last().path, Count: int(f.lost),
 		What: fmt.Sprintf("%d records could not be read any more: their changes are read again from the database, if it still has them", f.lost)})
 	return nil
+}
+
+// leap goes on far behind all that may have been written behind p, so that no sequence and no number is given twice.
+func (d *DB) leap(p place) {
+	const far = 1 << 20
+	d.state.Next, d.state.Number = max(d.state.Next, p.First)+far, max(d.state.Number, p.Number)+far
+	d.log.turnNext = true
 }
 
 func (d *DB) foldFile(f *folding, i int) error {
@@ -143,20 +155,12 @@ func (d *DB) foldBaseless() error {
 	if err != nil {
 		return err
 	}
-	f.s.Next = max(f.s.Next, d.log.last().first.First) + 1<<20 // never a sequence twice
-	f.s.Number = max(f.s.Number, d.log.last().first.Number)
 	f.s.Missed = "the beginning of " + d.log.last().path + " was lost"
-	d.state, d.log.sum, d.log.turnNext = f.s, f.sum, true
-	d.lost(Loss{File: d.log.last().path, Count: -1,
+	d.state, d.log.sum = f.s, f.sum
+	d.leap(d.log.last().first)
+	d.cfg.tell(Loss{File: d.log.last().path, Count: -1,
 		What: "the state of older records is lost: what still reads is sent again under the same keys, and the rows are compared"})
 	return nil
-}
-
-// lost notes a loss, to be told.
-func (d *DB) lost(l Loss) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.losses = append(d.losses, l)
 }
 
 // check has a file read by a child process, and mends it if it is damaged.
@@ -200,8 +204,24 @@ func (d *DB) mend(f *recordFile, why error) error {
 		return err
 	}
 	f.bytes = cardBytes(f.path)
-	d.lost(Loss{File: aside, What: fmt.Sprintf("a file of records is damaged (%v): %d commits of it could still be read", why, len(found))})
+	n := missing(found, f.first, d.log.next(f))
+	d.cfg.tell(Loss{File: aside, Count: n, What: fmt.Sprintf("a file of records is damaged (%v): %d records in it can't be read, %d commits can", why, n, len(found))})
 	return nil
+}
+
+// missing counts the records between the commits that were found in a file, and to the next file, if there is one.
+func missing(found []wholeCommit, first, next place) (n int) {
+	want := first.First
+	for _, c := range slices.Backward(found) {
+		if c.first > want {
+			n += int(c.first - want)
+		}
+		want = c.first + c.count
+	}
+	if next.First > want {
+		n += int(next.First - want)
+	}
+	return n
 }
 
 type wholeCommit struct {
@@ -276,15 +296,17 @@ func (d *DB) lose(seq, last uint64, why error) (next uint64, err error) {
 		return seq, why
 	}
 	gone := span{seq, min(last, d.log.behind(seq)-1)}
+	n := gone.Last - gone.First + 1
+	missed := fmt.Sprintf("%d records could not be read any more", n)
 	err = d.commit(func(c *commit) error {
 		c.Lost = append(c.Lost, gone)
+		c.Missed = &missed
 		return nil
 	})
 	if err != nil {
 		return seq, fmt.Errorf("give up records that can't be read: %w", err)
 	}
-	n := gone.Last - gone.First + 1
-	d.lost(Loss{File: d.log.dir, Count: int(n), What: fmt.Sprintf("records %d to %d could not be read any more (%v) and are given up", gone.First, gone.Last, why)})
+	d.cfg.tell(Loss{File: d.log.dir, Count: int(n), What: fmt.Sprintf("records %d to %d could not be read any more (%v) and are given up", gone.First, gone.Last, why)})
 	return gone.Last + 1, nil
 }
 
@@ -309,7 +331,10 @@ func (d *DB) openRows() error {
 		return err
 	}
 	d.rows = rows
-	if applied > d.state.Number { // it is of another time
+	if applied > d.state.Number { // it has seen more than is left of the log
+		d.leap(place{d.state.Next, applied})
+		d.cfg.tell(Loss{File: d.log.dir, Count: -1,
+			What: "the newest file of records is missing: its changes are read again from the database, if it still has them"})
 		applied = 0
 	}
 	return d.castSince(applied)
@@ -336,7 +361,7 @@ func (d *DB) newRows(path string, why error) error {
 	if began {
 		d.state.Missed = fmt.Sprintf("the shadow of the rows was lost (%v)", why)
 		d.log.turnNext = true
-		d.lost(Loss{File: path, Count: 0, What: d.state.Missed + ": they are compared with the database"})
+		d.cfg.tell(Loss{File: path, Count: 0, What: d.state.Missed + ": they are compared with the database"})
 	}
 	return createRows(path, d.cfg.id, d.state.Number)
 }

@@ -84,7 +84,8 @@ func (d *DB) put(g record.Group, endSnapshot bool) error {
 	}
 	d.cast(g.Shadow)
 	signal(d.changed)
-	return d.relieveRows()
+	_ = d.relieveRows() // the group is taken; Run tries again, and what ended all writing is said by the next call
+	return nil
 }
 
 // BeginSnapshot gives the id of the snapshot in progress, and makes one if there is none. A crash keeps it, so that the
@@ -234,6 +235,9 @@ func (d *DB) record(seq uint64) (*stored, error) {
 func (d *DB) Settle(deliveries []record.Delivery) error {
 	d.turns.Lock()
 	defer d.turns.Unlock()
+	if err := d.failed(); err != nil {
+		return err
+	}
 	for _, y := range deliveries {
 		if y.Receipt == nil && y.Refusal == "" {
 			continue

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -161,12 +160,6 @@ func inspect(path string) (lost int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	next := uint64(0)
-	for _, c := range slices.Backward(found) {
-		if next > 0 && c.first > next {
-			lost += int(c.first - next)
-		}
-		next = c.first + c.count
-	}
-	return lost, nil
+	first, _ := parseRecordName(filepath.Base(path))
+	return missing(found, first, place{}), nil
 }

@@ -295,6 +295,16 @@ func (l *recordLog) behind(seq uint64) uint64 {
 	return next
 }
 
+// next gives the first commit of the file behind f, nothing if f is the last.
+func (l *recordLog) next(f *recordFile) (p place) {
+	for i, at := range l.files {
+		if at.first == f.first && i+1 < len(l.files) {
+			p = l.files[i+1].first
+		}
+	}
+	return p
+}
+
 // drop removes the oldest file.
 func (l *recordLog) drop() error {
 	l.mu.Lock()

@@ -2,12 +2,14 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -121,29 +123,34 @@ func frameAt(b []byte, off int, low, high uint64) (frame, bool) {
 
 // readFrames finds every whole frame of a segment, in order, also behind what can't be read.
 func readFrames(data []byte, first uint64) (frames []frame) {
-	for off, want := headerSize, first; ; {
+	off, want := headerSize, first
+	for {
 		f, ok := frameAt(data, off, want, want)
 		if !ok {
-			f, ok = nextFrame(data, off, want)
-		}
-		if !ok {
-			return frames
+			return append(frames, scatteredFrames(data, off, want)...)
 		}
 		frames = append(frames, f)
 		off, want = f.end, f.seq+1
 	}
 }
 
-// nextFrame looks for the next whole frame behind one, of sequence lost, that can't be read. What looks like a frame, has its
-// CRC and a sequence that fits is one, and no piece of a payload.
-func nextFrame(data []byte, off int, lost uint64) (frame, bool) {
+// scatteredFrames finds the whole frames behind one, of sequence lost, that can't be read, and puts them in order: a card may
+// also give a page of another place. What looks like a frame, has its CRC and a sequence that fits is one, and no piece of a
+// payload.
+func scatteredFrames(data []byte, off int, lost uint64) (frames []frame) {
 	end := off + len(tail(data, off))
-	for i := off + leastFrame; i < end; i++ {
-		if f, ok := frameAt(data, i, lost+1, lost+uint64((i-off)/leastFrame)); ok {
-			return f, true
+	most := lost + uint64((end-off)/leastFrame)
+	for i := off + leastFrame; i < end; {
+		f, ok := frameAt(data, i, lost+1, most)
+		if !ok {
+			i++
+			continue
 		}
+		frames = append(frames, f)
+		i = f.end
 	}
-	return frame{}, false
+	slices.SortStableFunc(frames, func(a, b frame) int { return cmp.Compare(a.seq, b.seq) })
+	return slices.CompactFunc(frames, func(a, b frame) bool { return a.seq == b.seq })
 }
 
 // tail is what stands behind off, without the zeros of the room that is left. No payload ends in a zero.
@@ -220,10 +227,11 @@ func (s *segment) old() bool { return binary.LittleEndian.Uint32(s.data[8:]) < s
 
 // end is where the next frame goes.
 func (s *segment) end() int {
-	if len(s.frames) == 0 {
-		return headerSize
+	end := headerSize
+	for _, f := range s.frames {
+		end = max(end, f.end)
 	}
-	return s.frames[len(s.frames)-1].end
+	return end
 }
 
 // last is the highest sequence that reads.

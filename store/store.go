@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,15 +42,6 @@ type Config struct {
 	FileBytes    int64                                           // of a file of records, from which the next is begun; default 4 MiB
 }
 
-// Loss is what opening could not read and has set aside.
-type Loss struct {
-	File   string `json:"file"` // where the damaged file lies now
-	What   string `json:"what"` // one line for a person
-	Count  int    `json:"count"`
-	Scans  bool   `json:"scans"`  // Count is of journal entries, else of records
-	Moment string `json:"moment"` // from when to when, as far as it is known
-}
-
 // Store is one open store folder.
 type Store struct {
 	Journal *Journal
@@ -59,7 +50,7 @@ type Store struct {
 	id      string
 	session uint64
 	lock    *os.File
-	losses  []Loss
+	losses  *losses
 }
 
 // Open opens the store and makes it on first use. The folder stays locked until Close. A folder that belongs to another
@@ -107,8 +98,11 @@ func (s *Store) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Losses lists what could not be read, at opening or since, nothing if all is well.
-func (s *Store) Losses() []Loss { return append(slices.Clone(s.losses), s.DB.Losses()...) }
+// Losses lists what could not be read, at an opening or since, until Acknowledge; nothing if all is well.
+func (s *Store) Losses() []Loss { return s.losses.all() }
+
+// Acknowledge notes that a person knows of all Losses.
+func (s *Store) Acknowledge() error { return s.losses.clear() }
 
 func (s *Store) open(c Config) (err error) {
 	if err = makeFolder(c.Dir); err != nil {
@@ -121,16 +115,20 @@ func (s *Store) open(c Config) (err error) {
 	if s.id, fresh, err = identify(c.Dir, c.Identity); err != nil {
 		return err
 	}
+	s.losses = openLosses(filepath.Join(c.Dir, lossesFile))
 	s.DB, err = openDB(dbConfig{
 		dir: c.Dir, id: s.id, fresh: fresh, now: c.Now, probe: c.Probe, maxBytes: c.MaxBytes, fileBytes: c.FileBytes,
 		evidenceDays: c.EvidenceDays, exportDir: c.ExportDir, firstLook: c.FirstLook,
+		tell: func(l Loss) { s.losses.add(l) },
 	})
 	if err != nil {
 		return err
 	}
-	if s.Journal, s.losses, err = openJournal(c, s.id, !fresh, openFile); err != nil {
+	var lost []Loss
+	if s.Journal, lost, err = openJournal(c, s.id, !fresh, openFile); err != nil {
 		return err
 	}
+	s.losses.add(lost...)
 	s.join(c.PackageOf)
 	if s.session, err = s.DB.begin(); err == nil && fresh {
 		err = begun(c.Dir, s.id, c.Identity)
