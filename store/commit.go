@@ -34,9 +34,10 @@ type commit struct {
 	At         record.Stamp     `json:"at"`
 	Session    uint64           `json:"session,omitempty"`
 	Position   *record.Position `json:"position,omitempty"`
-	Snapshot   *string          `json:"snapshot,omitempty"` // the run that began, "" when it ended
-	Missed     *string          `json:"missed,omitempty"`   // why rows must be compared, "" when they were
-	Carried    []span           `json:"carried,omitempty"`  // the body holds these records once more, and no new ones
+	Snapshot   *string          `json:"snapshot,omitempty"`   // the run that began, "" when it ended
+	Missed     *string          `json:"missed,omitempty"`     // why rows must be compared, "" when they were
+	Carried    []span           `json:"carried,omitempty"`    // the body holds these records once more, and no new ones
+	CarriedAt  []record.Stamp   `json:"carried_at,omitempty"` // when the first of each of them came in
 	Retried    []span           `json:"retried,omitempty"`
 	Dropped    []span           `json:"dropped,omitempty"`
 	Lost       []span           `json:"lost,omitempty"`        // could not be read any more
@@ -49,6 +50,8 @@ type commit struct {
 	looked   []look
 	shadow   []shadowChange
 	records  []stored
+	rows     []record.ShadowRow // what shadow does, not written
+	carried  []uint64           // the records that Carried names, not written
 
 	number, first uint64
 	count         uint32 // of new records
@@ -126,7 +129,11 @@ func (z *codec) encode(c *commit) ([]byte, error) {
 	v = z.pack.EncodeAll(head, v)
 	headEnd := len(v)
 	if len(c.records) > 0 {
-		v = z.pack.EncodeAll(packRecords(c.records), v)
+		body := packRecords(c.records)
+		if len(body) > maxPlain {
+			return nil, fmt.Errorf("encode commit: its records have %d bytes: more than %d don't fit", len(body), maxPlain)
+		}
+		v = z.pack.EncodeAll(body, v)
 	}
 	copy(v, commitMagic)
 	binary.LittleEndian.PutUint32(v[12:], uint32(headEnd-commitHead))
@@ -206,6 +213,7 @@ func readFrame(v []byte) *commit {
 //	refused:  count, sequences, texts
 //	looked:   count, sequences, states, answers
 //	shadow:   count, of, left times, and for complete rows: collection, id, version, gone, payload
+//	runs of the state, if there is one
 //
 // Sequences are kept as the distance from the one before.
 func packEvents(c *commit) ([]byte, error) {
@@ -230,7 +238,55 @@ func packEvents(c *commit) ([]byte, error) {
 	column(p, c.looked, func(l *look) string { return string(l.state) })
 	column(p, c.looked, func(l *look) string { return string(l.answer) })
 	p.shadow(c.shadow)
+	if c.State != nil {
+		p.runs(c.State.Runs)
+	}
+	if len(p.b) > maxPlain {
+		return nil, fmt.Errorf("the state has %d bytes: more than %d don't fit", len(p.b), maxPlain)
+	}
 	return p.b, nil
+}
+
+// runs writes the distances of the numbers from those of the run before.
+func (p *packer) runs(rs runs) {
+	p.uint(uint64(len(rs)))
+	var last run
+	boot := ""
+	for _, r := range rs {
+		p.uint(r.First - last.Last)
+		p.uint(r.Last - r.First)
+		p.b = append(p.b, byte(r.As))
+		p.int(int64(r.In.First - last.In.First))
+		p.int(int64(r.In.Number - last.In.Number))
+		p.like(&boot, r.Since.Boot)
+		p.int(int64(r.Since.Mono - last.Since.Mono))
+		p.int(r.Since.Wall.Unix() - last.Since.Wall.Unix())
+		p.uint(uint64(r.Since.Wall.Nanosecond()))
+		p.uint(uint64(len(yes(r.Since.Trusted))))
+		last = r
+	}
+}
+
+func (u *unpacker) runs() runs {
+	rs := make(runs, u.count())
+	var last run
+	boot := ""
+	for i := range rs {
+		r := &rs[i]
+		r.First = last.Last + u.uint()
+		r.Last = r.First + u.uint()
+		if as := u.take(1); as != nil {
+			r.As = standing(as[0])
+		}
+		r.In.First = last.In.First + uint64(u.int())
+		r.In.Number = last.In.Number + uint64(u.int())
+		r.Since.Boot = u.like(&boot)
+		r.Since.Mono = last.Since.Mono + time.Duration(u.int())
+		r.Since.Wall = time.Unix(last.Since.Wall.Unix()+u.int(), int64(u.uint()%1e9)).UTC()
+		r.Since.Trusted = u.uint() > 0
+		last = *r
+	}
+	return rs
 }
 
 func (p *packer) shadow(changes []shadowChange) {
@@ -275,6 +331,9 @@ func unpackEvents(b []byte, c *commit) error {
 	uncolumn(u, c.looked, func(l *look, s string) { l.state = record.Anchoring(s) })
 	uncolumn(u, c.looked, func(l *look, s string) { l.answer = []byte(s) })
 	c.shadow = u.shadow()
+	if c.State != nil {
+		c.State.Runs = u.runs()
+	}
 	return u.err
 }
 

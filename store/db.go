@@ -39,11 +39,13 @@ type DB struct {
 	looked    map[uint64]seen  // pending records of the ledger that were looked at
 	shadow    map[string]dirty // rows that the rows file doesn't have yet
 	lag       lag
-	front     waitsSince   // of the oldest record in the outbox
-	paused    bool         // Put refuses until there is room
-	began     record.Stamp // when the last file was, in this boot
-	exportErr error        // why evidence could not be exported
-	trouble   error        // of the last keeping house
+	front     waitsSince // of the oldest record in the outbox
+	paused    bool       // Put refuses until there is room
+	exportErr error      // why evidence could not be exported
+	trouble   error      // of the last keeping house
+	applied   uint64     // the commit up to which the rows file has the shadow
+	lazyErr   error      // why what waits could not be written
+	asked     string     // what Missed last told
 	broken    error
 }
 
@@ -71,7 +73,7 @@ const (
 	pendingMost = 2000            // receipts and looks, then they wait no longer
 )
 
-// Stats are counts and sizes; reading them costs nothing.
+// Stats are counts and sizes. Asking for them costs a look at the card, and now and then one commit to be read.
 type Stats struct {
 	QueueRecords     int       `json:"queue_records"`
 	QueueBytes       int64     `json:"queue_bytes"`
@@ -118,13 +120,25 @@ func openDB(c dbConfig) (*DB, error) {
 	return d, nil
 }
 
-// begin counts one more opening and makes that durable.
+// begin counts one more opening and makes that durable, unless the card is full: then it waits with the rest.
 func (d *DB) begin() (session uint64, err error) {
-	err = d.commit(func(c *commit) error {
-		c.Session = d.state.Session + 1
+	d.turns.Lock()
+	defer d.turns.Unlock()
+	session = d.state.Session + 1
+	err = d.commitNow(func(c *commit) error {
+		c.Session = session
 		return nil
 	})
-	return d.state.Session, err
+	if record.ClassOf(err) == record.StopHere || len(d.log.files) == 0 {
+		return 0, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		d.gather().Session = session
+		d.state.Session = session
+	}
+	return session, nil
 }
 
 // Run commits what is written lazily within seconds and makes room, until ctx ends. It returns an error only when nothing can
@@ -140,16 +154,23 @@ func (d *DB) Run(ctx context.Context) error {
 		var err error
 		select {
 		case <-ctx.Done():
-			return d.Flush()
+			if err := d.Flush(); record.ClassOf(err) == record.StopHere {
+				return err
+			}
+			return nil // what found no room is done again after the next start
 		case <-house.C:
 			err = d.keepHouse()
 			d.report(err)
 		case <-lazy.C:
-			waits, err = false, d.Flush()
+			if err, waits = d.lazily(), false; err != nil {
+				waits = true
+				lazy.Reset(lazyCommit)
+			}
 		case <-d.wake:
-			if d.urgent() {
-				err = d.Flush()
-			} else if !waits {
+			if d.urgent() && !waits {
+				err = d.lazily()
+			}
+			if !waits {
 				waits = true
 				lazy.Reset(lazyCommit)
 			}
@@ -160,11 +181,37 @@ func (d *DB) Run(ctx context.Context) error {
 	}
 }
 
+// lazily commits what waits, and keeps why it could not.
+func (d *DB) lazily() error {
+	err := d.Flush()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lazyErr = err
+	return err
+}
+
 // report notes how keeping house went, for Stats.
 func (d *DB) report(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.trouble = err
+}
+
+// unburden commits what waits when it is a good deal: no more is kept in memory than that. Called with turns held.
+func (d *DB) unburden() error {
+	d.mu.Lock()
+	err, much := d.broken, d.pending != nil && len(d.pending.accepted)+len(d.pending.looked) > 20*pendingMost
+	d.mu.Unlock()
+	if err != nil || !much {
+		return err
+	}
+	return d.commitNow(func(*commit) error { return nil })
+}
+
+func (d *DB) isPaused() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.paused
 }
 
 func (d *DB) urgent() bool {
@@ -202,6 +249,11 @@ func (d *DB) next() *commit {
 func (d *DB) commit(fill func(*commit) error) error {
 	d.turns.Lock()
 	defer d.turns.Unlock()
+	return d.commitNow(fill)
+}
+
+// commitNow is commit for one that holds turns.
+func (d *DB) commitNow(fill func(*commit) error) error {
 	if err := d.failed(); err != nil {
 		return err
 	}
@@ -209,6 +261,7 @@ func (d *DB) commit(fill func(*commit) error) error {
 	c := d.next()
 	if d.pending != nil {
 		*c = *d.pending
+		c.accepted, c.refused, c.looked = slices.Clone(c.accepted), slices.Clone(c.refused), slices.Clone(c.looked)
 	}
 	c.QueueBytes = d.state.QueueBytes
 	d.mu.Unlock()
@@ -218,7 +271,7 @@ func (d *DB) commit(fill func(*commit) error) error {
 	if c.empty() && !d.log.turnNext {
 		return nil
 	}
-	if len(c.Carried) == 0 {
+	if len(c.carried) == 0 {
 		c.count = uint32(len(c.records))
 		for i := range c.records {
 			c.QueueBytes += int64(len(c.records[i].Payload))
@@ -235,6 +288,7 @@ func (d *DB) commit(fill func(*commit) error) error {
 	defer d.mu.Unlock()
 	d.state.apply(c)
 	d.pending = nil
+	d.cast(c.rows, c.At.Mono)
 	d.lag.turned = d.lag.turned || c.State != nil && c.number > 1
 	return nil
 }
@@ -310,7 +364,7 @@ func (d *DB) Stats() Stats {
 	s, now := d.state.clone(), d.cfg.now()
 	out := Stats{QueueBytes: s.QueueBytes, Anchored: s.Anchored, Accepted: s.Accepted, DeadLetters: len(s.Refused), Lost: s.Lost, Paused: d.paused}
 	front := d.front
-	if err := cmp.Or(d.trouble, d.exportErr); err != nil {
+	if err := cmp.Or(d.trouble, d.exportErr, d.lazyErr); err != nil {
 		out.Trouble = err.Error()
 	}
 	d.mu.Unlock()
@@ -341,13 +395,27 @@ func (d *DB) frontSince(known waitsSince, seq uint64) record.Stamp {
 	if known.seq == seq {
 		return known.at
 	}
-	c, err := d.log.holding(seq)
-	if err != nil {
-		return record.Stamp{} // Head says so
-	}
+	at := d.cameIn(seq)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.front = waitsSince{seq, c.At}
+	d.front = waitsSince{seq, at}
+	return at
+}
+
+// cameIn tells when a record was put, zero if that can't be read: Head says so.
+func (d *DB) cameIn(seq uint64) record.Stamp {
+	d.mu.Lock()
+	for _, m := range d.state.Carried {
+		if m.First <= seq && seq <= m.Last {
+			d.mu.Unlock()
+			return m.At
+		}
+	}
+	d.mu.Unlock()
+	c, _, err := d.block(seq)
+	if err != nil {
+		return record.Stamp{}
+	}
 	return c.At
 }
 

@@ -96,7 +96,7 @@ func TestTheWayOfARecord(t *testing.T) {
 		t.Fatal(due, next, err)
 	}
 	due, next, err = s.DB.Due(next, 1)
-	if err != nil || len(due) != 1 || !reflect.DeepEqual(due[0].Record, rec(0)) || due[0].Receipt.Hash != "h" || !next.Equal(due[0].Due) {
+	if err != nil || len(due) != 1 || !reflect.DeepEqual(due[0].Record, rec(0)) || due[0].Receipt.Hash != "h" || next.Sub(due[0].Due) > 1 {
 		t.Fatal(due, next, err)
 	}
 	answer := json.RawMessage(`{ "status": "<pending>" }`)

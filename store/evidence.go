@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"station-agent/store/record"
 )
@@ -27,21 +28,21 @@ func (d *DB) Evidence(f func(Evidence) error) error {
 	if err := d.Flush(); err != nil {
 		return err
 	}
-	err := d.evidence(0, span{0, ^uint64(0)}, f)
+	err := d.evidence(0, func(uint64) bool { return true }, f)
 	if errors.Is(err, errEnough) {
 		return nil
 	}
 	return err
 }
 
-// evidence joins records, receipts and looks of the records in s, as they follow one another from a commit on.
-func (d *DB) evidence(from uint64, s span, f func(Evidence) error) error {
+// evidence joins records, receipts and looks of the wanted records, as they follow one another from a commit on.
+func (d *DB) evidence(from uint64, wanted func(seq uint64) bool, f func(Evidence) error) error {
 	receipts := map[uint64]receiptAt{}
 	clock := clocks{}
 	return d.log.each(from, false, func(c *commit) error {
 		clock.note(c.At)
 		for _, a := range c.accepted {
-			if a.seq >= s.First && a.seq <= s.Last {
+			if wanted(a.seq) {
 				receipts[a.seq] = receiptAt{a.receipt, c.At}
 			}
 		}
@@ -82,14 +83,13 @@ func (d *DB) prove(l look, r receiptAt) (Evidence, error) {
 func (d *DB) exportEvidence(f *recordFile, next place) error {
 	name := fmt.Sprintf("evidence-%s-%016x-%016x.ndjson.gz", d.cfg.id, f.first.First, next.First)
 	path := filepath.Join(d.cfg.exportDir, name)
-	records := span{f.first.First, next.First - 1}
-	scans, err := d.scansOf(f.first.Number, records)
+	scans, err := d.scansOf(f.first, next)
 	if err == nil {
 		err = putFile(path, func(w io.Writer) error {
 			zip := gzip.NewWriter(w)
 			enc := json.NewEncoder(zip)
 			enc.SetEscapeHTML(false)
-			err := d.evidence(f.first.Number, records, func(e Evidence) error {
+			err := d.someEvidence(f.first, next, func(e Evidence) error {
 				e.Read = scans[e.Scan]
 				return enc.Encode(e)
 			})
@@ -105,10 +105,38 @@ func (d *DB) exportEvidence(f *recordFile, next place) error {
 	})
 }
 
-// scansOf gives the journal's entries of the scans that led to these records, as far as they are kept.
-func (d *DB) scansOf(from uint64, records span) (map[uint64]*record.Entry, error) {
+// someEvidence gives f the evidence of the records that lie in commits from first to next, those that came in there and those
+// that were carried there. It reads on until it has that of all.
+func (d *DB) someEvidence(first, next place, f func(Evidence) error) error {
+	in := []span{{first.First, next.First - 1}}
+	d.mu.Lock()
+	for _, m := range d.state.Carried {
+		if m.In.Number >= first.Number && m.In.Number < next.Number {
+			in = append(in, m.span)
+		}
+	}
+	d.mu.Unlock()
+	left := length(in)
+	wanted := func(seq uint64) bool {
+		return slices.ContainsFunc(in, func(s span) bool { return s.First <= seq && seq <= s.Last })
+	}
+	err := d.evidence(first.Number, wanted, func(e Evidence) error {
+		err := f(e)
+		if left--; left == 0 && err == nil {
+			return errEnough
+		}
+		return err
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// scansOf gives the journal's entries of the scans that led to the records in these commits, as far as they are kept.
+func (d *DB) scansOf(first, next place) (map[uint64]*record.Entry, error) {
 	scans := map[uint64]*record.Entry{}
-	err := d.evidence(from, records, func(e Evidence) error {
+	err := d.someEvidence(first, next, func(e Evidence) error {
 		if e.Scan > 0 {
 			scans[e.Scan] = nil
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -13,26 +14,22 @@ import (
 
 // Due lists the records whose anchoring is to be looked at by now, the longest due first, at most max, and tells when
 // the one behind them is due: zero if there is none. Due times run on the boot's own clock, so that setting the other one
-// changes none; after a new start all that was accepted more than FirstLook ago is due.
+// changes none; after a restart of the machine all that was accepted before is due.
 func (d *DB) Due(now time.Time, max int) (due []record.Unproven, next time.Time, err error) {
-	list, at := d.dueNow(now)
-	if len(list) > max {
-		next = now.Add(list[max].due - at)
-		list = list[:max]
-	}
-	for i, l := range list {
-		if l.due > at {
-			next = now.Add(l.due - at)
-			list = list[:i]
-			break
-		}
+	list, wait := d.dueNow(now, max)
+	if wait > 0 {
+		next = now.Add(wait)
 	}
 	for _, l := range list {
 		u, err := d.unproven(l)
 		if errors.Is(err, ErrDamaged) {
-			if _, err = d.lose(l.seq, l.run.Last, err); err == nil {
+			_, err = d.lose(l.seq, l.seq, err)
+			if err == nil {
 				continue
 			}
+		}
+		if errors.Is(err, ErrNoRecord) {
+			continue // it left the ledger meanwhile
 		}
 		if err != nil {
 			return nil, time.Time{}, fmt.Errorf("read record %d of the ledger: %w", l.seq, err)
@@ -44,75 +41,111 @@ func (d *DB) Due(now time.Time, max int) (due []record.Unproven, next time.Time,
 
 type dueRecord struct {
 	seq uint64
-	run run
 	seen
 }
 
-// dueAtOnce is how many records that were not looked at yet are weighed at once: those behind them are due no earlier.
-const dueAtOnce = 1000
-
-// dueNow lists what is due first, the longest due first, and tells what the boot's clock says at now.
-func (d *DB) dueNow(now time.Time) (list []dueRecord, at time.Duration) {
+// dueNow lists at most max records that are due, the longest due first, and tells how long the first of the others has: 0 if
+// there are none, at least a nanosecond if it is due too.
+func (d *DB) dueNow(now time.Time, max int) (list []dueRecord, wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	stamp := d.cfg.now()
-	at = stamp.Mono + now.Sub(stamp.Wall)
+	at := stamp.Mono + now.Sub(stamp.Wall)
+	behind := never
+	take := func(r dueRecord) {
+		if r.due > at {
+			behind = min(behind, r.due)
+			return
+		}
+		list = append(list, r)
+		if len(list) >= 2*max+2 {
+			list, behind = first(list, max, behind)
+		}
+	}
 	for _, r := range d.state.Runs {
-		if len(list) < dueAtOnce && r.As.ledger() {
-			list = d.unseen(list, r, stamp)
+		if r.As.ledger() {
+			d.unseen(r, stamp, at, max, take)
 		}
 	}
 	for seq, s := range d.looked {
-		if r, ok := d.state.Runs.at(seq); ok && r.As.ledger() && s.due < never {
-			list = append(list, dueRecord{seq, r, s})
-		} else if !ok {
+		if r, ok := d.state.Runs.at(seq); !ok || !r.As.ledger() {
 			delete(d.looked, seq)
+		} else {
+			take(dueRecord{seq, s})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b dueRecord) int { return int(min(max(a.due-b.due, -1), 1)) })
-	return list, at
+	if list, behind = first(list, max, behind); behind < never {
+		wait = behind - at
+		if behind <= at {
+			wait = 1
+		}
+	}
+	return list, wait
 }
 
-// unseen adds the records of a run that were not looked at since the start. Those of another boot are due.
-func (d *DB) unseen(list []dueRecord, r run, now record.Stamp) []dueRecord {
-	due := now.Mono
+// first keeps those that are longest due, at most max, and tells when the first of all others is.
+func first(list []dueRecord, max int, behind time.Duration) ([]dueRecord, time.Duration) {
+	slices.SortStableFunc(list, func(a, b dueRecord) int { return cmp.Compare(a.due, b.due) })
+	if len(list) <= max {
+		return list, behind
+	}
+	return list[:max], min(behind, list[max].due)
+}
+
+// unseen takes the records of a run that were not looked at since the start: they are all due at the same moment. Those of
+// another boot are due at once.
+func (d *DB) unseen(r run, now record.Stamp, at time.Duration, max int, take func(dueRecord)) {
+	due := time.Duration(math.MinInt64)
 	if r.Since.Boot == now.Boot {
 		due = r.Since.Mono + d.cfg.firstLook
 	}
-	for seq := r.First; seq <= r.Last && len(list) < dueAtOnce; seq++ {
-		if _, ok := d.looked[seq]; !ok {
-			list = append(list, dueRecord{seq, r, seen{due: due}})
+	n := 0
+	for seq := r.First; seq <= r.Last && n <= max; seq++ {
+		if _, ok := d.looked[seq]; ok {
+			continue
+		}
+		take(dueRecord{seq, seen{due: due}})
+		if n++; due > at {
+			return
 		}
 	}
-	return list
 }
 
-// unproven reads one record of the ledger with its receipt.
-func (d *DB) unproven(l dueRecord) (record.Unproven, error) {
+// unproven reads one record of the ledger with its receipt. ErrNoRecord says that it isn't there any more.
+func (d *DB) unproven(l dueRecord) (u record.Unproven, err error) {
 	r, err := d.record(l.seq)
 	if err != nil {
-		return record.Unproven{}, err
+		return u, err
 	}
-	receipt, since, err := d.receipt(l.seq, l.run.In, &r.Record)
+	is, ok := d.standing(l.seq)
+	if !ok || !is.As.ledger() {
+		return u, ErrNoRecord
+	}
+	receipt, err := d.receipt(l.seq, is.In, &r.Record)
 	now := d.cfg.now()
-	u := record.Unproven{Seq: l.seq, Record: r.Record, Receipt: receipt, Since: sometime(now, since), Looks: l.looks}
-	u.Due = now.Wall.Add(l.due - now.Mono)
+	u = record.Unproven{Seq: l.seq, Record: r.Record, Receipt: receipt, Since: sometime(now, is.Since), Looks: l.looks, Due: now.Wall}
+	if l.due > math.MinInt64 {
+		u.Due = now.Wall.Add(l.due - now.Mono)
+	}
 	return u, err
 }
 
-// receipt finds the receipt of record seq in the commit that took it in, which may not be written yet.
-func (d *DB) receipt(seq uint64, in place, r *record.Record) (record.Receipt, record.Stamp, error) {
+// receipt finds the receipt of record seq in the commit that took it in, which may not be written yet. One that can't be read
+// any more is empty: Certyo has the record all the same.
+func (d *DB) receipt(seq uint64, in place, r *record.Record) (record.Receipt, error) {
 	d.mu.Lock()
-	c := d.pending
 	var list []acceptance
-	if c != nil && c.number == in.Number {
-		list = slices.Clone(c.accepted)
+	if d.pending != nil && d.pending.number == in.Number {
+		list = slices.Clone(d.pending.accepted)
 	}
 	d.mu.Unlock()
 	if list == nil {
-		var err error
-		if c, err = d.log.commit(in); err != nil {
-			return record.Receipt{}, record.Stamp{}, d.suspect(err)
+		c, err := d.log.commit(in)
+		if errors.Is(err, ErrDamaged) && !errors.Is(err, errFault) {
+			return record.Receipt{}, nil
+		}
+		if err != nil {
+			return record.Receipt{}, d.suspect(err)
 		}
 		i, _ := slices.BinarySearchFunc(c.accepted, seq, func(a acceptance, seq uint64) int { return cmp.Compare(a.seq, seq) })
 		list = c.accepted[i:min(i+1, len(c.accepted))]
@@ -120,10 +153,10 @@ func (d *DB) receipt(seq uint64, in place, r *record.Record) (record.Receipt, re
 	for _, a := range list {
 		if a.seq == seq {
 			a.receipt.Hash = string(expand([]byte(a.receipt.Hash), markOf(r)))
-			return a.receipt, c.At, nil
+			return a.receipt, nil
 		}
 	}
-	return record.Receipt{}, c.At, nil // lost with a damaged commit: it is verified all the same
+	return record.Receipt{}, nil
 }
 
 // Look notes what verifications said. Anchored moves a record from the ledger to the evidence; Mismatch and Unclear are kept
@@ -133,7 +166,7 @@ func (d *DB) receipt(seq uint64, in place, r *record.Record) (record.Receipt, re
 func (d *DB) Look(looks []record.Look) error {
 	d.turns.Lock()
 	defer d.turns.Unlock()
-	if err := d.failed(); err != nil {
+	if err := d.unburden(); err != nil {
 		return err
 	}
 	for _, l := range looks {
@@ -194,7 +227,7 @@ func (d *DB) markOfAnswer(seq uint64, in place) (mark, error) {
 	r, err := d.record(seq)
 	if err == nil {
 		var receipt record.Receipt
-		if receipt, _, err = d.receipt(seq, in, &r.Record); err == nil {
+		if receipt, err = d.receipt(seq, in, &r.Record); err == nil {
 			return markOf(&r.Record).with(receipt.Hash), nil
 		}
 	}

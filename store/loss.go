@@ -44,7 +44,11 @@ func (l *losses) add(more ...Loss) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.list = append(l.list, more...)
+	for _, m := range more {
+		if !slices.Contains(l.list, m) { // an opening that was tried again says the same again
+			l.list = append(l.list, m)
+		}
+	}
 	if b, err := json.MarshalIndent(l.list, "", "  "); err == nil {
 		_ = replaceFile(l.path, append(b, '\n')) // what is told matters more than that it is told again
 	}

@@ -29,9 +29,9 @@ import (
 const oldFile = "records.db"
 
 type migration struct {
-	d      *DB
-	tx     *bolt.Tx
-	number uint64
+	d    *DB
+	tx   *bolt.Tx
+	lost int // values that can't be read
 }
 
 // migrate makes a log of a store of format 1. A crash on the way leaves the old file, and all is begun anew.
@@ -41,6 +41,11 @@ func (d *DB) migrate() error {
 		return nil
 	}
 	if err := d.startAnew(); err != nil {
+		return err
+	}
+	if err := d.cfg.probe(path); errors.Is(err, ErrDamaged) {
+		return d.abandon(path, err)
+	} else if err != nil {
 		return err
 	}
 	err := guard(func() error {
@@ -57,6 +62,13 @@ func (d *DB) migrate() error {
 		return fmt.Errorf("take over %s: %w", path, err)
 	}
 	return errors.Join(os.Remove(path), syncFolder(openFile, d.cfg.dir))
+}
+
+// abandon sets a file of format 1 aside that has a bad page: what it held is lost, the rows are read anew.
+func (d *DB) abandon(path string, why error) error {
+	d.cfg.tell(Loss{File: path + damagedSuffix, Count: -1, What: fmt.Sprintf("the records of an older program can't be read (%v): "+
+		"what was not sent yet is lost, the rows are read anew", why)})
+	return errors.Join(os.Rename(path, path+damagedSuffix), syncFolder(openFile, d.cfg.dir))
 }
 
 // startAnew removes what an interrupted migration made.
@@ -87,6 +99,13 @@ func (m *migration) run() error {
 	}
 	for _, bucket := range []string{"evidence", "ledger", "refused", "outbox"} {
 		if err := m.take(bucket); err != nil {
+			return err
+		}
+	}
+	if m.lost > 0 {
+		missed := fmt.Sprintf("%d values of %s could not be read", m.lost, oldFile)
+		d.cfg.tell(Loss{File: filepath.Join(d.cfg.dir, oldFile), Count: m.lost, What: missed + ": the rows are compared with the database"})
+		if err := m.append(&commit{At: first.At, Missed: &missed}); err != nil {
 			return err
 		}
 	}
@@ -143,8 +162,12 @@ func (m *migration) take(bucket string) error {
 	}
 	err := m.tx.Bucket([]byte(bucket)).ForEach(func(_, v []byte) error {
 		seq := m.d.state.Next + uint64(len(group.records))
-		if err := readOld(bucket, seq, v, group, after); err != nil || len(group.records) < 500 {
-			return err
+		if err := readOld(bucket, seq, v, group, after); err != nil {
+			m.lost++
+			return nil
+		}
+		if len(group.records) < 500 {
+			return nil
 		}
 		return flush()
 	})
@@ -211,7 +234,7 @@ func (m *migration) rows() error {
 		var r record.ShadowRow
 		raw, err := unpackOld(v, &r)
 		if err != nil {
-			return err
+			return nil // as if it had not been seen yet
 		}
 		if _, _, ok := bytes.Cut(k, []byte{0}); !ok {
 			return fmt.Errorf("%w: a row has no name", ErrDamaged)

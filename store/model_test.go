@@ -315,3 +315,12 @@ func names(t *testing.T, dir string) (names []string) {
 	}
 	return names
 }
+
+// sacrifice lets the oldest file go as a store without room does.
+func (d *DB) sacrifice() (gone bool, err error) {
+	f, next := d.oldest()
+	if f == nil {
+		return false, nil
+	}
+	return d.let(f, next, true)
+}

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,7 @@ func (d *DB) openLog() error {
 	if len(firsts) == 0 {
 		if !d.cfg.fresh {
 			d.state.Missed = "all records were lost with " + d.log.dir
+			d.leap(place{1<<40 + rand.Uint64N(1<<40), 1<<40 + rand.Uint64N(1<<40)})
 			d.cfg.tell(Loss{File: d.log.dir, What: "no file of records is left: what was not sent yet is lost, the rows are read anew", Count: -1})
 		}
 		return nil
@@ -68,14 +70,15 @@ func (f *folding) add(c *commit) error {
 		return errNoBase
 	case c.State == nil && c.number != f.s.Number+1:
 		f.holes++
+		if c.first == f.s.Next {
+			break // no record was in it
+		}
 		if f.back == nil {
 			p := f.s.Position
 			f.back = &p
 		}
-		if c.first > f.s.Next {
-			f.lost += c.first - f.s.Next
-			f.s.Next = c.first
-		}
+		f.lost += c.first - f.s.Next
+		f.s.Next = c.first
 	}
 	f.s.apply(c)
 	f.sum = c.sum
@@ -112,7 +115,9 @@ func (d *DB) fold() error {
 		return nil
 	}
 	d.state.Lost += f.lost
-	d.state.Position = *f.back
+	if f.back != nil {
+		d.state.Position = *f.back
+	}
 	d.log.turnNext = true // the file begins with a state again
 	d.cfg.tell(Loss{File: d.log.last().path, Count: int(f.lost),
 		What: fmt.Sprintf("%d records could not be read any more: their changes are read again from the database, if it still has them", f.lost)})
@@ -264,10 +269,11 @@ func salvage(path string) (list []wholeCommit, err error) {
 			continue
 		}
 		best := these[0]
-		for _, f := range these {
-			if next != nil && f.sum == next.previous {
-				best = f
-			}
+		if i := slices.IndexFunc(these, func(f found) bool { return next != nil && f.sum == next.previous }); i >= 0 {
+			best = these[i]
+		} else if next != nil { // none of them is the one that was finished
+			next = nil
+			continue
 		}
 		next = best.commit
 		v := make([]byte, best.size)
@@ -290,15 +296,24 @@ func linkAside(path, aside string) error {
 	return syncFolder(openFile, filepath.Dir(path))
 }
 
-// lose gives up the records from seq on that can't be read, up to last at most, and tells which comes behind them.
+// lose gives up the records from seq on that can't be read, up to last at most, and tells where reading goes on. It looks
+// again first, while nothing is written: a record that was carried on meanwhile, or left, is not lost.
 func (d *DB) lose(seq, last uint64, why error) (next uint64, err error) {
 	if record.ClassOf(why) == record.StopHere {
 		return seq, why
 	}
-	gone := span{seq, min(last, d.log.behind(seq)-1)}
-	n := gone.Last - gone.First + 1
-	missed := fmt.Sprintf("%d records could not be read any more", n)
-	err = d.commit(func(c *commit) error {
+	d.turns.Lock()
+	defer d.turns.Unlock()
+	r, ok := d.standing(seq)
+	if !ok {
+		return seq + 1, nil
+	}
+	if _, _, err := d.block(seq); !errors.Is(err, ErrDamaged) || errors.Is(err, errFault) {
+		return seq, err
+	}
+	gone := span{seq, min(last, r.Last, d.extent(seq))}
+	missed := fmt.Sprintf("records %d to %d could not be read any more", gone.First, gone.Last)
+	err = d.commitNow(func(c *commit) error {
 		c.Lost = append(c.Lost, gone)
 		c.Missed = &missed
 		return nil
@@ -306,8 +321,31 @@ func (d *DB) lose(seq, last uint64, why error) (next uint64, err error) {
 	if err != nil {
 		return seq, fmt.Errorf("give up records that can't be read: %w", err)
 	}
-	d.cfg.tell(Loss{File: d.log.dir, Count: int(n), What: fmt.Sprintf("records %d to %d could not be read any more (%v) and are given up", gone.First, gone.Last, why)})
+	d.cfg.tell(Loss{File: d.log.dir, Count: int(gone.Last - gone.First + 1), What: fmt.Sprintf("%s (%v): they are given up", missed, why)})
 	return gone.Last + 1, nil
+}
+
+// extent gives the last record that lies where seq does, in a commit that can't be read.
+func (d *DB) extent(seq uint64) uint64 {
+	end := d.log.behind(seq) - 1
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, m := range d.state.Carried {
+		if m.First <= seq && seq <= m.Last {
+			return m.Last
+		}
+		if m.First > seq {
+			end = min(end, m.First-1)
+		}
+	}
+	return end
+}
+
+// miss notes that the rows have to be compared. The next commit begins a file and keeps it.
+func (d *DB) miss(why string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state.Missed, d.log.turnNext = why, true
 }
 
 // openRows opens the rows file and brings the shadow up to the log. A damaged or missing one is made again: then the rows have
@@ -330,7 +368,7 @@ func (d *DB) openRows() error {
 	if err != nil {
 		return err
 	}
-	d.rows = rows
+	d.rows, d.applied = rows, applied
 	if applied > d.state.Number { // it has seen more than is left of the log
 		d.leap(place{d.state.Next, applied})
 		d.cfg.tell(Loss{File: d.log.dir, Count: -1,
@@ -358,10 +396,14 @@ func (d *DB) newRows(path string, why error) error {
 			return err
 		}
 	}
-	if began {
-		d.state.Missed = fmt.Sprintf("the shadow of the rows was lost (%v)", why)
-		d.log.turnNext = true
-		d.cfg.tell(Loss{File: path, Count: 0, What: d.state.Missed + ": they are compared with the database"})
+	if began { // noted first: a crash behind it compares once too often
+		missed := fmt.Sprintf("the shadow of the rows was lost (%v)", why)
+		d.cfg.tell(Loss{File: path, What: missed + ": they are compared with the database"})
+		if err := d.commit(func(c *commit) error { c.Missed = &missed; return nil }); record.ClassOf(err) == record.StopHere {
+			return err
+		} else if err != nil {
+			d.miss(missed)
+		}
 	}
 	return createRows(path, d.cfg.id, d.state.Number)
 }
@@ -371,6 +413,7 @@ func (d *DB) castSince(number uint64) error {
 	if number >= d.state.Number {
 		return nil
 	}
+	last := number
 	for i, f := range d.log.files {
 		if i+1 < len(d.log.files) && d.log.files[i+1].first.Number <= number+1 {
 			continue
@@ -383,6 +426,10 @@ func (d *DB) castSince(number uint64) error {
 			if p.Number <= number {
 				continue
 			}
+			if p.Number != last+1 && p != f.first {
+				d.miss(fmt.Sprintf("what commits %d to %d did to the rows could not be read", last+1, p.Number-1))
+			}
+			last = p.Number
 			if err := d.castCommit(f, p); err != nil {
 				return err
 			}
@@ -401,12 +448,11 @@ func (d *DB) castCommit(f *recordFile, p place) error {
 		}
 	}
 	if errors.Is(err, ErrDamaged) {
-		d.state.Missed = fmt.Sprintf("what commit %d did to the rows could not be read", p.Number)
-		d.log.turnNext = true
+		d.miss(fmt.Sprintf("what commit %d did to the rows could not be read", p.Number))
 		return nil
 	}
 	if err == nil {
-		d.cast(rows)
+		d.cast(rows, c.At.Mono)
 	}
 	return err
 }

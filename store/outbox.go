@@ -44,13 +44,16 @@ func (d *DB) PutSnapshot(g record.Group) error { return d.put(g, true) }
 func (d *DB) move(p record.Position) error {
 	d.turns.Lock()
 	defer d.turns.Unlock()
+	if d.isPaused() {
+		if err := d.room(); err != nil {
+			return err
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case d.broken != nil:
 		return d.broken
-	case d.paused:
-		return d.noRoom()
 	case !p.Zero():
 		d.gather().Position = &p
 		d.state.Position = p
@@ -58,7 +61,45 @@ func (d *DB) move(p record.Position) error {
 	return nil
 }
 
+// put writes a group that is larger than one commit should be in parts, of which the last has the position.
 func (d *DB) put(g record.Group, endSnapshot bool) error {
+	list := parts(g)
+	for i, part := range list {
+		if err := d.putPart(part, endSnapshot && i == len(list)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partBytes bounds the payloads of one commit.
+const partBytes = 4 << 20
+
+// parts cuts a group by bytes. What it does to the shadow goes with the last part, but for rows that are larger.
+func parts(g record.Group) (list []record.Group) {
+	var part record.Group
+	size := 0
+	end := func(more int) {
+		if size += more; size > partBytes {
+			list, part, size = append(list, part), record.Group{}, more
+		}
+	}
+	for _, r := range g.Records {
+		end(len(r.Payload))
+		part.Records = append(part.Records, r)
+	}
+	if list == nil {
+		return []record.Group{g}
+	}
+	for _, r := range g.Shadow {
+		end(len(r.Payload))
+		part.Shadow = append(part.Shadow, r)
+	}
+	part.Position = g.Position
+	return append(list, part)
+}
+
+func (d *DB) putPart(g record.Group, endSnapshot bool) error {
 	records := make([]stored, len(g.Records))
 	for i, r := range g.Records {
 		records[i].Record = r
@@ -74,15 +115,16 @@ func (d *DB) put(g record.Group, endSnapshot bool) error {
 		if !g.Position.Zero() {
 			c.Position = &g.Position
 		}
+		c.rows = g.Shadow
 		if endSnapshot {
-			c.Snapshot, c.Missed = new(string), new(string)
+			c.Snapshot = new(string)
+			d.forgetMissed(c)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	d.cast(g.Shadow)
 	signal(d.changed)
 	_ = d.relieveRows() // the group is taken; Run tries again, and what ended all writing is said by the next call
 	return nil
@@ -108,7 +150,17 @@ func (d *DB) BeginSnapshot() (id string, err error) {
 func (d *DB) Missed() (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.asked = d.state.Missed
 	return d.state.Missed, d.broken
+}
+
+// forgetMissed ends what Missed told, but not what was missed since.
+func (d *DB) forgetMissed(c *commit) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state.Missed == d.asked {
+		c.Missed = new(string)
+	}
 }
 
 // Head reads the oldest records of the outbox, at most max of them and at most maxBytes of payload, but one at least.
@@ -235,7 +287,7 @@ func (d *DB) record(seq uint64) (*stored, error) {
 func (d *DB) Settle(deliveries []record.Delivery) error {
 	d.turns.Lock()
 	defer d.turns.Unlock()
-	if err := d.failed(); err != nil {
+	if err := d.unburden(); err != nil {
 		return err
 	}
 	for _, y := range deliveries {

@@ -17,6 +17,11 @@ import (
 // end the program: call it in a child process with a time limit.
 func Probe(path string) error {
 	err := guard(func() error {
+		if info, err := os.Stat(path); err != nil {
+			return err
+		} else if info.Size() < 4*pageSize {
+			return fmt.Errorf("%w: it is cut off", ErrDamaged)
+		}
 		b, err := openBolt(path, os.O_RDONLY)
 		if err != nil {
 			return err
@@ -32,7 +37,10 @@ func Probe(path string) error {
 			if filepath.Base(path) == rowsName {
 				return probeRows(tx)
 			}
-			return probeRecords(tx, path)
+			if filepath.Base(path) == oldFile {
+				return nil
+			}
+			return probeRecords(tx)
 		})
 	})
 	if err != nil {
@@ -60,32 +68,21 @@ func probeRows(tx *bolt.Tx) error {
 	return nil
 }
 
-// probeRecords compares the commits that the file's tree names with those that lie in its bytes. The bytes are read, not mapped,
-// so that a large file takes no memory.
-func probeRecords(tx *bolt.Tx, path string) error {
+// probeRecords reads every commit that the file's tree names, with its sum.
+func probeRecords(tx *bolt.Tx) error {
 	log := tx.Bucket([]byte(logBucket))
 	if log == nil {
 		return fmt.Errorf("%w: it has no log", ErrDamaged)
 	}
-	f, err := os.Open(path)
+	whole := func(_ place, v []byte) error {
+		_, _, _, err := split(v, true)
+		return err
+	}
+	err := log.ForEach(func(k, _ []byte) error { return useBucket(k, log.Bucket(k), whole) })
 	if err != nil {
 		return err
 	}
-	defer f.Close() // it was only read
-	whole := map[place]bool{}
-	if err := scanCommits(f, tx.Size(), func(_ int64, c *commit) error {
-		whole[place{c.first, c.number}] = true
-		return nil
-	}); err != nil {
-		return err
-	}
-	check := func(k, _ []byte) error {
-		if p, ok := readPlace(k); ok && !whole[p] {
-			return fmt.Errorf("%w: commit %d can't be read", ErrDamaged, p.Number)
-		}
-		return nil
-	}
-	return errors.Join(log.ForEach(check), tx.ForEach(func(k []byte, _ *bolt.Bucket) error { return check(k, nil) }))
+	return tx.ForEach(func(k []byte, b *bolt.Bucket) error { return useBucket(k, b, whole) })
 }
 
 // scanCommits finds every whole commit in the bytes of a file, wherever it lies, also those that a tree names no more. Blocks

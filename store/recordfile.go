@@ -9,10 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"station-agent/store/record"
 )
 
 // A file of the record log is one bbolt file. Its buckets:
@@ -38,8 +41,11 @@ const (
 
 type recordFile struct {
 	path     string
-	first    place // its first commit
-	bytes    int64 // on the card
+	first    place        // its first commit
+	bytes    int64        // on the card
+	base     int64        // what its first commit takes: a state
+	begun    record.Stamp // of its first commit, once it was asked for
+	checked  bool         // by a child process, since it was written last
 	bolt     *bolt.DB
 	rooted   []place // at the root, oldest first
 	rootSize int
@@ -93,7 +99,11 @@ func createRecords(dir, id string, first place, value []byte) (*recordFile, erro
 	if err != nil {
 		return nil, err
 	}
-	return openRecords(path, id, first, os.O_RDWR)
+	f, err := openRecords(path, id, first, os.O_RDWR)
+	if err == nil {
+		f.base = int64(len(value))
+	}
+	return f, err
 }
 
 // createBolt makes a bbolt file under a temporary name, fills it and gives it its name, durably.
@@ -191,7 +201,7 @@ func explain(err error) error {
 	case errors.Is(err, berrors.ErrTimeout):
 		return fmt.Errorf("%w: a tool has it open: end it", ErrLocked)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch),
-		errors.Is(err, berrors.ErrFreePagesNotLoaded):
+		errors.Is(err, syscall.EIO):
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return err

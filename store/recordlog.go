@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"station-agent/store/record"
 )
 
 const (
@@ -66,7 +68,7 @@ func (l *recordLog) last() *recordFile { return l.files[len(l.files)-1] }
 // it holds the state that it leads to, which sum makes.
 func (l *recordLog) encode(c *commit, sum func() *state) ([]byte, error) {
 	c.previous = l.sum
-	if len(l.files) == 0 || l.turnNext || l.last().bytes >= l.fileBytes {
+	if len(l.files) == 0 || l.turnNext || l.last().bytes >= max(l.fileBytes, 4*l.last().base) {
 		c.State = sum()
 	}
 	return l.codec.encode(c)
@@ -77,7 +79,8 @@ func (l *recordLog) append(c *commit, value []byte) (err error) {
 	at := place{c.first, c.number}
 	if c.State != nil {
 		err = l.turn(at, value)
-	} else {
+	}
+	if c.State == nil || noRoom(err) && len(l.files) > 0 { // a full card: the old file goes on
 		err = l.last().append(at, value)
 	}
 	if err != nil {
@@ -98,8 +101,11 @@ func (l *recordLog) turn(at place, value []byte) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.files) > 0 {
+	if n := len(l.files); n > 0 {
 		l.last().close()
+		if l.last().first == f.first { // it held nothing
+			l.files = l.files[:n-1]
+		}
 	}
 	l.files = append(l.files, f)
 	return nil
@@ -178,9 +184,12 @@ func (l *recordLog) open(f *recordFile) error {
 	if f == l.last() {
 		return nil
 	}
-	if err := l.check(f); err != nil {
-		return err
+	if !f.checked {
+		if err := l.check(f); err != nil {
+			return err
+		}
 	}
+	f.checked = true
 	o, err := openRecords(f.path, l.id, f.first, os.O_RDONLY)
 	if err != nil {
 		return err
@@ -293,6 +302,24 @@ func (l *recordLog) behind(seq uint64) uint64 {
 		}
 	}
 	return next
+}
+
+// began gives the stamp of a file's first commit.
+func (l *recordLog) began(f *recordFile) (record.Stamp, error) {
+	l.mu.Lock()
+	known := f.begun
+	l.mu.Unlock()
+	if known != (record.Stamp{}) {
+		return known, nil
+	}
+	c, err := l.get(f, f.first, false)
+	if err != nil {
+		return record.Stamp{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.begun = c.At
+	return c.At, nil
 }
 
 // next gives the first commit of the file behind f, nothing if f is the last.

@@ -210,8 +210,23 @@ func parseSegment(path string, name uint64, data []byte, id string) (*segment, e
 		s.fault = "its checkpoint can't be read"
 	case s.cutOff():
 		s.fault = fmt.Sprintf("the file is cut off at byte %d", len(data))
+	case s.misplaced():
+		s.fault = "entries in it lie where they were not written"
 	}
 	return s, nil
+}
+
+// misplaced tells whether the entries that read are not in the order of the file, or leave less room between them than those
+// that are missing had.
+func (s *segment) misplaced() bool {
+	end, next := headerSize, s.first
+	for _, f := range s.frames {
+		if f.off < end || uint64(f.off-end) < (f.seq-next)*leastFrame {
+			return true
+		}
+		end, next = f.end, f.seq+1
+	}
+	return false
 }
 
 // cutOff tells whether the file is shorter than it was made. The first release didn't note how long that was.

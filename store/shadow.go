@@ -74,11 +74,8 @@ func (c *commit) shadowRows() ([]record.ShadowRow, error) {
 	return rows, nil
 }
 
-// cast takes rows into the part of the shadow that is in memory.
-func (d *DB) cast(rows []record.ShadowRow) {
-	now := d.cfg.now().Mono
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// cast takes rows into the part of the shadow that is in memory. Called with mu held.
+func (d *DB) cast(rows []record.ShadowRow, now time.Duration) {
 	for _, r := range rows {
 		key := shadowKey(r.Collection, r.ID)
 		d.lag.bytes += len(r.Payload) - len(d.shadow[key].Payload)
@@ -129,6 +126,7 @@ func (d *DB) writeRows() error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.applied = number
 	clear(d.shadow)
 	d.lag = lag{}
 	return nil

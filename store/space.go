@@ -65,83 +65,106 @@ func (d *DB) noRoom() error {
 	return fmt.Errorf("put records into %s: %w: capture goes on when there is room", d.log.dir, ErrFull)
 }
 
-// keepHouse ends files, lets old evidence go, and makes room.
+// keepHouse makes room, ends files and lets old evidence go. One step that fails keeps none of the others from being tried.
 func (d *DB) keepHouse() error {
-	if err := d.relieveRows(); err != nil {
-		return err
+	var errs []error
+	for _, step := range []func() error{d.makeRoom, d.relieveRows, d.endFile, d.prune} {
+		err := step()
+		if record.ClassOf(err) == record.StopHere {
+			return err
+		}
+		errs = append(errs, err)
 	}
-	if err := d.endFile(); err != nil {
-		return err
-	}
-	if err := d.prune(); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	paused := d.paused
-	d.mu.Unlock()
-	for paused {
-		gone, err := d.sacrifice()
+	return errors.Join(errs...)
+}
+
+// makeRoom lets the oldest files go while Put refuses.
+func (d *DB) makeRoom() error {
+	for d.isPaused() {
+		f, next := d.oldest()
+		if f == nil {
+			return d.endDone()
+		}
+		gone, err := d.let(f, next, true)
 		if err != nil || !gone {
 			return err
 		}
 		d.turns.Lock()
-		paused = errors.Is(d.room(), ErrFull)
+		err = d.room()
 		d.turns.Unlock()
-	}
-	return nil
-}
-
-// endFile begins the next file when the last one holds nothing that is needed any more, or is a day old: only whole files can
-// go.
-func (d *DB) endFile() error {
-	d.turns.Lock()
-	full := len(d.log.files) > 0 && d.log.last().bytes >= turnBytes
-	d.mu.Lock()
-	now := d.cfg.now()
-	if d.began.Boot != now.Boot {
-		d.began = now
-	}
-	end := full && (len(d.state.Runs) == 0 || now.Mono-d.began.Mono > turnAge)
-	if end {
-		d.log.turnNext, d.began = true, now
-	}
-	d.mu.Unlock()
-	d.turns.Unlock()
-	if !end {
-		return nil
-	}
-	return d.commit(func(*commit) error { return nil })
-}
-
-// prune drops files whose evidence is older than it has to be kept, if the clock can be trusted.
-func (d *DB) prune() error {
-	now := d.cfg.now()
-	for now.Trusted {
-		f, next := d.oldest()
-		if f == nil {
-			return nil
-		}
-		c, err := d.log.commit(next)
-		if err != nil {
-			return d.suspect(err)
-		}
-		if !c.At.Trusted || now.Wall.Sub(c.At.Wall) < time.Duration(d.cfg.evidenceDays)*dayLength {
-			return nil
-		}
-		if gone, err := d.let(f, next, false); err != nil || !gone {
+		if err != nil && !errors.Is(err, ErrFull) {
 			return err
 		}
 	}
 	return nil
 }
 
-// sacrifice drops the oldest file for the room it takes and tells whether it could.
-func (d *DB) sacrifice() (gone bool, err error) {
-	f, next := d.oldest()
-	if f == nil {
-		return false, nil
+// endFile begins the next file when the last one is a day old or holds nothing that is needed any more: only whole files can
+// go.
+func (d *DB) endFile() error {
+	d.turns.Lock()
+	defer d.turns.Unlock()
+	if len(d.log.files) == 0 || d.log.last().bytes < turnBytes {
+		return nil
 	}
-	return d.let(f, next, true)
+	began, err := d.log.began(d.log.last())
+	if err != nil {
+		return d.suspect(err)
+	}
+	now := d.cfg.now()
+	d.mu.Lock()
+	done := len(d.state.Runs) == 0
+	d.mu.Unlock()
+	if !done && now.Wall.Sub(sometime(now, began)) < turnAge {
+		return nil
+	}
+	d.log.turnNext = true
+	return d.commitNow(func(*commit) error { return nil })
+}
+
+// endDone begins the next file, however small the last one is, if that holds nothing that is needed and there is no room.
+func (d *DB) endDone() error {
+	d.turns.Lock()
+	defer d.turns.Unlock()
+	d.mu.Lock()
+	done := len(d.state.Runs) == 0
+	d.mu.Unlock()
+	if !done || len(d.log.files) == 0 || d.log.last().bytes < 64<<10 {
+		return nil
+	}
+	d.log.turnNext = true
+	return d.commitNow(func(*commit) error { return nil })
+}
+
+// prune drops files whose evidence is older than it has to be kept, if the clock can be trusted: all files before one that was
+// begun long enough ago.
+func (d *DB) prune() error {
+	now := d.cfg.now()
+	if !now.Trusted {
+		return nil
+	}
+	d.log.mu.Lock()
+	files := slices.Clone(d.log.files)
+	d.log.mu.Unlock()
+	old := 0
+	for i, f := range files {
+		at, err := d.log.began(f)
+		if errors.Is(err, ErrDamaged) && !errors.Is(err, errFault) {
+			continue // another tells
+		}
+		if err != nil {
+			return d.suspect(err)
+		}
+		if at.Trusted && now.Wall.Sub(at.Wall) >= time.Duration(d.cfg.evidenceDays)*dayLength {
+			old = i
+		}
+	}
+	for i := range old {
+		if gone, err := d.let(files[i], files[i+1].first, false); err != nil || !gone {
+			return err
+		}
+	}
+	return nil
 }
 
 // oldest gives the oldest file that isn't the last, and the first commit behind it.
@@ -154,15 +177,18 @@ func (d *DB) oldest() (*recordFile, place) {
 	return d.log.files[0], d.log.files[1].first
 }
 
-// let lets the oldest file go, the one before next. Its evidence is exported first, if that is wished; only a store without
-// room does without. Records that still need something are carried on, unless they are many.
+// let lets the oldest file go, the one before next, and tells whether it could. Its evidence is exported first, if that is wished;
+// only a store without room does without. Records that still need something are carried on, unless they are many.
 func (d *DB) let(f *recordFile, next place, needed bool) (gone bool, err error) {
-	d.mu.Lock()
-	live, exported := d.liveBefore(next), d.state.Exported >= next.First
-	d.mu.Unlock()
-	if n := length(live); n > carryMost {
+	if err := d.Flush(); err != nil && !needed { // what frees it must be on the card
+		return false, err
+	}
+	if n := length(d.liveBefore(next)); n > carryMost {
 		return false, nil
 	}
+	d.mu.Lock()
+	exported := d.state.Exported >= next.First
+	d.mu.Unlock()
 	if d.cfg.exportDir != "" && !exported {
 		err := d.exportEvidence(f, next)
 		d.mu.Lock()
@@ -172,14 +198,32 @@ func (d *DB) let(f *recordFile, next place, needed bool) (gone bool, err error) 
 			return false, err
 		}
 	}
-	if err := d.carry(live); err != nil {
-		return false, err
-	}
-	if err := d.flushRows(); err != nil {
-		return false, err
-	}
+	return d.drop(next, needed)
+}
+
+// drop removes the oldest file, after what it still holds is carried on and what it did to the rows is in the rows file. On a
+// full card it goes even if the rows can't be written: then they are compared with the database.
+func (d *DB) drop(next place, needed bool) (gone bool, err error) {
 	d.turns.Lock()
 	defer d.turns.Unlock()
+	if live := d.liveBefore(next); length(live) > carryMost {
+		return false, nil
+	} else if err := d.carry(live); err != nil {
+		return false, err
+	}
+	d.mu.Lock()
+	behind, pending := d.applied+1 < next.Number && len(d.shadow) > 0, d.pending != nil
+	d.mu.Unlock()
+	if pending {
+		if err := d.commitNow(func(*commit) error { return nil }); err != nil {
+			return false, err
+		}
+	}
+	if behind {
+		if err := d.writeRows(); record.ClassOf(err) == record.StopHere || err != nil && !needed {
+			return false, err
+		}
+	}
 	if err := d.log.drop(); err != nil {
 		return false, err
 	}
@@ -196,14 +240,14 @@ func length(spans []span) (n uint64) {
 	return n
 }
 
-// liveBefore gives the records that need something and lie in a commit before next. Called with mu held.
+// liveBefore gives the records that need something and lie in a commit before next.
 func (d *DB) liveBefore(next place) (live []span) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	live = d.state.Runs.within(span{0, next.First - 1}, everything)
 	for _, m := range d.state.Carried {
 		if m.In.Number >= next.Number { // it lies behind
-			live = slices.Concat(outside(live, m.span))
-		} else if m.First >= next.First {
-			live = append(live, d.state.Runs.within(m.span, everything)...)
+			live = outside(live, m.span)
 		}
 	}
 	return live
@@ -226,37 +270,54 @@ func outside(list []span, s span) (out []span) {
 	return out
 }
 
-// carry writes records once more, with their receipts, so that the file they lie in can go.
+// carry writes records once more, with their receipts, so that the file they lie in can go. What can't be read is given up.
+// Called with turns held.
 func (d *DB) carry(live []span) error {
 	if len(live) == 0 {
 		return nil
 	}
-	if err := d.Flush(); err != nil { // what waits must not share the commit
+	if err := d.commitNow(func(*commit) error { return nil }); err != nil { // what waits must not share the commit
 		return err
 	}
-	return d.commit(func(c *commit) error {
+	return d.commitNow(func(c *commit) error {
 		for _, s := range live {
 			for seq := s.First; seq <= s.Last; seq++ {
-				r, err := d.record(seq)
-				if err != nil {
+				if err := d.carryOne(c, seq); err != nil {
 					return err
 				}
-				c.records = append(c.records, *r)
-				is, ok := d.standing(seq)
-				if !ok || !is.As.ledger() {
-					continue
-				}
-				receipt, _, err := d.receipt(seq, is.In, &r.Record)
-				if err != nil {
-					return err
-				}
-				receipt.Hash = string(shorten([]byte(receipt.Hash), markOf(&r.Record)))
-				c.accepted = append(c.accepted, acceptance{seq, receipt})
 			}
-			c.Carried = append(c.Carried, s)
+		}
+		c.Carried = spans(c.carried, func(seq *uint64) uint64 { return *seq })
+		for _, s := range c.Carried {
+			c.CarriedAt = append(c.CarriedAt, d.cameIn(s.First))
 		}
 		return nil
 	})
+}
+
+func (d *DB) carryOne(c *commit, seq uint64) error {
+	r, err := d.record(seq)
+	if errors.Is(err, ErrDamaged) && !errors.Is(err, errFault) {
+		d.cfg.tell(Loss{File: d.log.dir, Count: 1, What: fmt.Sprintf("record %d could not be read any more (%v): it is given up", seq, err)})
+		missed := "records could not be read any more"
+		c.Lost, c.Missed = append(c.Lost, span{seq, seq}), &missed
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.records, c.carried = append(c.records, *r), append(c.carried, seq)
+	is, ok := d.standing(seq)
+	if !ok || !is.As.ledger() {
+		return nil
+	}
+	receipt, err := d.receipt(seq, is.In, &r.Record)
+	if err != nil {
+		return err
+	}
+	receipt.Hash = string(shorten([]byte(receipt.Hash), markOf(&r.Record)))
+	c.accepted = append(c.accepted, acceptance{seq, receipt})
+	return nil
 }
 
 // freeSpace tells how many bytes the agent's user may still write to the card that holds path.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"slices"
 	"sort"
 
@@ -17,7 +18,7 @@ type state struct {
 	Snapshot string          `json:"snapshot,omitempty"`
 	Missed   string          `json:"missed,omitempty"`
 	Exported uint64          `json:"exported,omitempty"`
-	Runs     runs            `json:"runs,omitempty"`
+	Runs     runs            `json:"-"` // in columns, see packEvents
 	Refused  []letter        `json:"refused,omitempty"`
 	Carried  []carried       `json:"carried,omitempty"`
 
@@ -36,7 +37,8 @@ type place struct {
 // carried says that a record was written once more, into a later commit than its sequence tells.
 type carried struct {
 	span
-	In place `json:"in"`
+	In place        `json:"in"`
+	At record.Stamp `json:"at"` // when it came in
 }
 
 // letter is a record that Certyo refused for good.
@@ -62,12 +64,10 @@ func (s standing) ledger() bool { return s == accepted || s == mismatch || s == 
 // run is a stretch of records that stand alike.
 type run struct {
 	span
-	As    standing     `json:"as"`
-	In    place        `json:"in,omitzero"`    // the commit with their receipts, if in the ledger
-	Since record.Stamp `json:"since,omitzero"` // of that commit
+	As    standing
+	In    place        // the commit with their receipts, if in the ledger
+	Since record.Stamp // when they were accepted
 }
-
-func (r run) len() int { return int(r.Last - r.First + 1) }
 
 // runs are in order and don't overlap.
 type runs []run
@@ -180,16 +180,19 @@ func (s *state) place(c *commit) {
 		s.Runs.set(run{span: span{c.first, s.Next - 1}, As: waits})
 	}
 	s.carry(c)
+	if len(c.Lost) > 0 && s.Runs.count(span{0, math.MaxUint64}, func(a standing) bool { return a == waits }) == 0 {
+		s.QueueBytes = 0 // nobody knows any more how long those were
+	}
 }
 
 // carry notes where records lie that were written once more, and their receipts with them.
 func (s *state) carry(c *commit) {
 	in := place{c.first, c.number}
-	for _, sp := range c.Carried {
+	for i, sp := range c.Carried {
 		s.Carried = slices.DeleteFunc(s.Carried, func(m carried) bool {
 			return m.First <= sp.Last && m.Last >= sp.First
 		})
-		s.Carried = append(s.Carried, carried{sp, in})
+		s.Carried = append(s.Carried, carried{sp, in, c.CarriedAt[min(i, len(c.CarriedAt)-1)]})
 		i := s.Runs.from(sp.First)
 		for _, r := range slices.Clone(s.Runs[i:]) {
 			if r.First <= sp.Last && r.As.ledger() {
@@ -225,12 +228,12 @@ func (s *state) events(c *commit) {
 		}
 		s.forgive(sp)
 	}
+	for _, sp := range c.Lost {
+		s.Lost += uint64(s.Runs.count(sp, everything))
+	}
 	for _, sp := range slices.Concat(c.Dropped, c.Lost) {
 		s.Runs.cut(sp)
 		s.forgive(sp)
-	}
-	for _, sp := range c.Lost {
-		s.Lost += sp.Last - sp.First + 1
 	}
 }
 
