@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"station-agent/store"
@@ -113,9 +112,9 @@ func (a *attention) lookAtStore() {
 
 // lossesError is one line of all losses.
 func lossesError(losses []store.Loss) error {
-	text := make([]string, len(losses))
-	for i, l := range losses {
-		text[i] = lossText(l)
+	text := lossText(losses[0])
+	if n := len(losses) - 1; n > 0 {
+		text += fmt.Sprintf("; and %d more, see station-agent status", n)
 	}
-	return fmt.Errorf("the card is failing: %s: replace it soon: station-agent store export; then station-agent store acknowledge", strings.Join(text, "; "))
+	return fmt.Errorf("the card is failing: %s: replace it soon: station-agent store export; then station-agent store acknowledge", text)
 }

@@ -134,7 +134,10 @@ func exportStopped(folder, file string) (m store.Manifest, err error) {
 	if err != nil {
 		return m, err
 	}
-	return m, f.Moved(file, time.Now())
+	if err := f.Moved(file, time.Now()); err != nil {
+		return m, fmt.Errorf("%w: %s is whole, but this store is not marked: don't import it before the store is out of use", err, file)
+	}
+	return m, nil
 }
 
 func existsError(file string) error {
@@ -143,8 +146,10 @@ func existsError(file string) error {
 
 // writeArchive fills a file, makes it durable, reads it again from the disk and only then gives it its name.
 func writeArchive(file string, fill func(io.Writer) error) (m store.Manifest, err error) {
-	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(file); err == nil {
 		return m, existsError(file)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return m, fmt.Errorf("write %s: %w: name a place that this user can write", file, err)
 	}
 	temp := file + ".tmp"
 	defer func() {

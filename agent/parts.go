@@ -60,7 +60,7 @@ func (p *parts) Run(ctx context.Context) error {
 	switch {
 	case errors.Is(err, errLeftBehind):
 		return err // it may still use the store
-	case err == nil && wish != nil && ctx.Err() == nil:
+	case wish != nil && ctx.Err() == nil: // also from a card that failed while stopping: that is what it is for
 		return p.moveOut(ctx, wish)
 	}
 	return cmp.Or(err, p.close())

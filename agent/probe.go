@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,7 +62,7 @@ func probe(path string) error {
 		return fmt.Errorf("probe %s: %w: it could not be read within %v", path, store.ErrDamaged, probeTime)
 	case !ended: // the child could not be started
 		return fmt.Errorf("probe %s: %w", path, err)
-	case exit.ExitCode() == exitUnprobed:
+	case exit.ExitCode() == exitUnprobed, exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL: // the latter for want of memory
 		return fmt.Errorf("probe %s: %s", path, said)
 	case exit.ExitCode() == exitFailed:
 		return fmt.Errorf("probe %s: %w: %s", path, store.ErrDamaged, said)

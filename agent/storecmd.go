@@ -45,7 +45,7 @@ func storeCheckCommand() *cobra.Command {
 		s, _, err := a.status(cmd.Context())
 		if err == nil {
 			fmt.Fprintln(cmd.OutOrStdout(), "the agent runs: this is what it found when it opened the store; to have every file read, stop it")
-			return tell(cmd.OutOrStdout(), s.Losses)
+			return tell(cmd.OutOrStdout(), s.Losses, "look at what was packed then, and end the alarm with station-agent store acknowledge")
 		}
 		if !errors.Is(err, errAway) || *a.socket != "" {
 			return err
@@ -58,18 +58,18 @@ func storeCheckCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return tell(cmd.OutOrStdout(), losses)
+		return tell(cmd.OutOrStdout(), losses, "the agent sets damaged files aside at its next start, and keeps what still reads")
 	}
 	return cmd
 }
 
 // tell prints a line for each loss.
-func tell(out io.Writer, losses []store.Loss) error {
+func tell(out io.Writer, losses []store.Loss, then string) error {
 	for _, l := range losses {
 		fmt.Fprintln(out, lossText(l))
 	}
 	if len(losses) > 0 {
-		return fmt.Errorf("check store: %w: %d files: the agent sets them aside at its next start, and keeps what still reads", store.ErrDamaged, len(losses))
+		return fmt.Errorf("check store: %w in %d places: %s", store.ErrDamaged, len(losses), then)
 	}
 	fmt.Fprintln(out, "the store is sound")
 	return nil

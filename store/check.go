@@ -31,7 +31,7 @@ func check(dir string, deep bool, probe func(path string) error) ([]Loss, error)
 		return nil, err
 	}
 	more, err := checkJournal(filepath.Join(dir, journalFolder), id)
-	losses = append(losses, more...)
+	losses = append(append(losses, more...), checkPresence(dir)...)
 	for _, pattern := range []string{"*.db", "*/*.db"} {
 		paths, bad := filepath.Glob(filepath.Join(dir, pattern))
 		err = errors.Join(err, bad)
@@ -42,6 +42,20 @@ func check(dir string, deep bool, probe func(path string) error) ([]Loss, error)
 		}
 	}
 	return losses, err
+}
+
+// checkPresence lists what a store that was in use must have.
+func checkPresence(dir string) (losses []Loss) {
+	if exists(filepath.Join(dir, oldFile)) {
+		return nil // format 1
+	}
+	if firsts, err := listRecords(filepath.Join(dir, recordsFolder)); err != nil || len(firsts) == 0 {
+		losses = append(losses, Loss{File: filepath.Join(dir, recordsFolder), Count: -1, What: "no file of records is there"})
+	}
+	if rows := filepath.Join(dir, rowsName); !exists(rows) {
+		losses = append(losses, Loss{File: rows, What: "the rows file is missing: the rows are read again"})
+	}
+	return losses
 }
 
 // lockForReading holds an agent off without writing to the folder; nil if there never was an agent.

@@ -84,18 +84,19 @@ func (d *DB) exportEvidence(f *recordFile, next place) error {
 	name := fmt.Sprintf("evidence-%s-%016x-%016x.ndjson.gz", d.cfg.id, f.first.First, next.First)
 	path := filepath.Join(d.cfg.exportDir, name)
 	scans, err := d.scansOf(f.first, next)
-	if err == nil {
-		err = putFile(path, func(w io.Writer) error {
-			zip := gzip.NewWriter(w)
-			enc := json.NewEncoder(zip)
-			enc.SetEscapeHTML(false)
-			err := d.someEvidence(f.first, next, func(e Evidence) error {
-				e.Read = scans[e.Scan]
-				return enc.Encode(e)
-			})
-			return errors.Join(err, zip.Close())
-		})
+	if err != nil {
+		return fmt.Errorf("export evidence to %s: %w", path, err)
 	}
+	err = putFile(path, func(w io.Writer) error {
+		zip := gzip.NewWriter(w)
+		enc := json.NewEncoder(zip)
+		enc.SetEscapeHTML(false)
+		err := d.someEvidence(f.first, next, func(e Evidence) error {
+			e.Read = scans[e.Scan]
+			return enc.Encode(e)
+		})
+		return errors.Join(err, zip.Close())
+	})
 	if err != nil {
 		return fmt.Errorf("export evidence to %s: %w: make the folder of store.export_folder writable", path, err)
 	}

@@ -113,6 +113,7 @@ func replaceFile(path string, b []byte) error {
 	}
 	_, err = f.Write(b)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(path + temporary)
 		return err
 	}
 	if err := os.Rename(path+temporary, path); err != nil {

@@ -53,7 +53,7 @@ func identify(dir string, id Identity) (storeID string, fresh bool, err error) {
 		return "", false, err
 	}
 	var c card
-	if err := json.Unmarshal(b, &c); err != nil {
+	if err := readCard(b, path, &c); err != nil {
 		return "", false, fmt.Errorf("%w: read %s: %w: restore the file or use another store folder", ErrDamaged, path, err)
 	}
 	if c.Format > format {
@@ -96,12 +96,27 @@ func introduce(dir, path string, id Identity) (string, error) {
 	return c.ID, writeCard(path, c)
 }
 
+// readCard reads store.json, or its copy if a rotten block has spoiled it.
+func readCard(b []byte, path string, c *card) error {
+	err := json.Unmarshal(b, c)
+	if err == nil {
+		return nil
+	}
+	if b, copyErr := os.ReadFile(path + copySuffix); copyErr == nil && json.Unmarshal(b, c) == nil {
+		return nil
+	}
+	return err
+}
+
+const copySuffix = ".copy" // of store.json, written after it
+
 func writeCard(path string, c card) error {
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, append(b, '\n'))
+	b = append(b, '\n')
+	return errors.Join(replaceFile(path, b), replaceFile(path+copySuffix, b))
 }
 
 const idSize = 16
@@ -125,10 +140,9 @@ func lockFolder(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("%w (pid %s): stop it first", ErrLocked, holder(f))
 	}
 	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
-		_, err = fmt.Fprintln(f, os.Getpid())
+		if _, noted := f.WriteAt(fmt.Appendf(nil, "%-19d\n", os.Getpid()), 0); noted != nil && !noRoom(noted) {
+			err = noted // on a full card the lock does without
+		}
 	}
 	if err != nil {
 		f.Close()

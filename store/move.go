@@ -50,8 +50,10 @@ func openSource(path string) (source, error) { return os.Open(path) }
 
 // Lock takes the store folder dir of a stopped agent.
 func Lock(dir string) (*Folder, error) {
-	if !exists(filepath.Join(dir, identityFile)) {
+	if _, err := os.Stat(filepath.Join(dir, identityFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("lock store %s: %s is missing: there is no store", dir, identityFile)
+	} else if err != nil {
+		return nil, fmt.Errorf("lock store %s: %w: run the command as the agent's user", dir, err)
 	}
 	lock, err := lockFolder(dir)
 	if err != nil {
@@ -73,6 +75,7 @@ func (f *Folder) Close() error { return f.lock.Close() }
 
 // Moved notes that the content goes on elsewhere, so that no agent takes the folder any more.
 func (f *Folder) Moved(to string, at time.Time) error {
+	_ = os.Remove(filepath.Join(f.dir, reserveName)) // the note needs room, and nobody else will
 	c, err := f.card()
 	if err == nil {
 		c.Moved = &Move{at.UTC(), to}
@@ -125,7 +128,7 @@ func (f *Folder) replace(c card) error {
 	if err := writeCard(path, c); err != nil {
 		return err
 	}
-	return give(f.dir, path)
+	return errors.Join(give(f.dir, path), give(f.dir, path+copySuffix))
 }
 
 // give hands a file that root made to the owner of the store folder: the agent must be able to use it.

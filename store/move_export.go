@@ -79,7 +79,7 @@ func (f *Folder) files() ([]string, error) {
 			if e.IsDir() {
 				return fs.SkipDir
 			}
-		case e.Type().IsRegular() && !slices.Contains([]string{identityFile, lockFile, reserveFile, manifestFile}, name):
+		case e.Type().IsRegular() && !slices.Contains([]string{identityFile, identityFile + copySuffix, lockFile, reserveFile, manifestFile}, name):
 			names = append(names, name)
 		}
 		return nil

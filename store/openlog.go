@@ -124,10 +124,11 @@ func (d *DB) fold() error {
 	return nil
 }
 
+const leapRecords = 1 << 20
+
 // leap goes on far behind all that may have been written behind p, so that no sequence and no number is given twice.
 func (d *DB) leap(p place) {
-	const far = 1 << 20
-	d.state.Next, d.state.Number = max(d.state.Next, p.First)+far, max(d.state.Number, p.Number)+far
+	d.state.Next, d.state.Number = max(d.state.Next, p.First)+leapRecords, max(d.state.Number, p.Number)+leapRecords
 	d.log.turnNext = true
 }
 
@@ -218,12 +219,12 @@ func (d *DB) mend(f *recordFile, why error) error {
 func missing(found []wholeCommit, first, next place) (n int) {
 	want := first.First
 	for _, c := range slices.Backward(found) {
-		if c.first > want {
+		if c.first > want && c.first-want < leapRecords { // more was leapt over, after another loss
 			n += int(c.first - want)
 		}
 		want = c.first + c.count
 	}
-	if next.First > want {
+	if next.First > want && next.First-want < leapRecords {
 		n += int(next.First - want)
 	}
 	return n

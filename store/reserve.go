@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 )
 
@@ -33,16 +35,16 @@ func (r *reserve) fill(open opener) {
 	if r.size < 0 || exists(r.path) {
 		return
 	}
-	r.short.Store(true)
-	if free, err := r.free(r.path); err != nil || free < 2*r.size {
-		return
-	}
 	temp := r.path + temporary
-	f, err := zeroFile(open, temp, r.size, gentle)
-	if err != nil || f.Close() != nil || os.Rename(temp, r.path) != nil {
-		return
+	_ = os.Remove(temp) // what an interrupted filling left
+	free, err := r.free(filepath.Dir(r.path))
+	if err == nil && free >= 2*r.size {
+		var f file
+		if f, err = zeroFile(open, temp, r.size, 1<<20); err == nil {
+			err = errors.Join(f.Close(), os.Rename(temp, r.path))
+		}
 	}
-	r.short.Store(false)
+	r.short.Store(err != nil || free < 2*r.size)
 }
 
 // Short tells whether the reserve that keeps room for scans on a full card is spent. Make room on the card: Run then fills

@@ -147,12 +147,16 @@ func (s *Store) join(packageOf func(record.Record) (record.Value, bool)) {
 		}
 	}
 	s.DB.scans = func(wanted map[uint64]*record.Entry) error {
-		return s.Journal.Replay(func(e record.Entry) error {
+		err := s.Journal.Replay(func(e record.Entry) error {
 			if _, ok := wanted[e.Seq]; ok {
 				wanted[e.Seq] = &e
 			}
 			return nil
 		})
+		if errors.Is(err, ErrDamaged) {
+			return nil // what still reads is all there is
+		}
+		return err
 	}
 }
 

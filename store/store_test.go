@@ -59,7 +59,7 @@ func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	ok(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() || e.Name() == "lock" {
+		if err != nil || e.IsDir() || e.Name() == "lock" || e.Name() == identityFile+copySuffix {
 			return err
 		}
 		b, err := os.ReadFile(path)

@@ -125,8 +125,8 @@ func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Positio
 			return err
 		}
 		stored = time.Now()
-		if stored.Sub(began) > streamAge {
-			return errRenew
+		if why, err := r.missed(); err != nil || why != "" || stored.Sub(began) > streamAge {
+			return cmp.Or(err, errRenew)
 		}
 		*g = group{position: g.position, changes: g.changes[:0], scratch: g.scratch}
 	}
@@ -171,7 +171,7 @@ func (r *Runner) hold(ctx context.Context, what string, put func() error) error 
 			return nil
 		}
 		err = fmt.Errorf("%s: %w", what, err)
-		if record.ClassOf(err) == record.StopHere || ctx.Err() != nil {
+		if record.ClassOf(err) != record.Again || ctx.Err() != nil {
 			return err
 		}
 		r.refused = time.Now()

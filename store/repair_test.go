@@ -64,7 +64,7 @@ func TestRepairScattered(t *testing.T) {
 }
 
 // the reserve is made with the real freeSpace
-func TestReview2ReserveIsMade(t *testing.T) {
+func TestReserveIsMade(t *testing.T) {
 	c := journalConfig(filepath.Join(t.TempDir(), journalFolder))
 	c.Reserve = 1 << 20
 	j := openConfigured(t, c, nil)
@@ -75,7 +75,7 @@ func TestReview2ReserveIsMade(t *testing.T) {
 }
 
 // one rotten byte in an old segment ends every export of evidence
-func TestReview2OldRotStopsExport(t *testing.T) {
+func TestOldRotStopsExport(t *testing.T) {
 	dir := t.TempDir()
 	c := testConfig(dir, here)
 	c.SegmentBytes, c.ExportDir, c.Reserve = 32<<10, t.TempDir(), -1
@@ -94,7 +94,7 @@ func TestReview2OldRotStopsExport(t *testing.T) {
 	ok(t, s.DB.scans(map[uint64]*record.Entry{50: nil}))
 }
 
-func TestReview2CheckMissesRecords(t *testing.T) {
+func TestCheckMissesRecords(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)
 	ok(t, s.DB.Put(record.Group{Position: record.Position{GTID: "0-1-1"}, Records: []record.Record{{ID: "a", Key: "k", Payload: []byte("{}")}}}))
