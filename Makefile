@@ -22,6 +22,19 @@ test: $(OUT)/station-agent ## unit tests, import rules, end-to-end tests on real
 crash: $(OUT)/station-agent ## kill the real agent at random moments; ROUNDS=500
 	@ROUNDS=$(or $(ROUNDS),500) $(GO) test -count=1 -timeout 0 -run '^TestCrash' -v ./build/e2e
 
+.PHONY: powercut
+powercut: ## cut the power of a card under a working store at every moment, in QEMU
+	@POWERCUTS=full $(GO) test -count=1 -timeout 0 -v -run '^TestPowerCuts$$' ./build/powercut
+
+.PHONY: faults
+faults: ## break every operation and damage every page under the whole store, on a FUSE card
+	@DAMAGE=all $(GO) test -count=1 -timeout 0 -run '^TestDamage' ./store
+	@FAULTFS_FULL=1 $(GO) test -count=1 -timeout 0 ./build/faultfs
+
+.PHONY: arm
+arm: ## the store as a program of an ARMv6, played by QEMU; FULL=1: all that needs no server
+	@build/arm.sh $(if $(FULL),full)
+
 .PHONY: race
 race: ## the race detector over everything that needs no server (wants a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -count=1 ./agent ./station/... ./store/record ./uplink/capture ./uplink/certyo ./uplink/deliver ./uplink/uplinktest
@@ -50,6 +63,10 @@ bench: ## every benchmark
 .PHONY: bench-main
 bench-main: $(OUT)/station-agent ## idle memory, and verdict time with MySQL up and black-holed
 	@$(GO) test -count=1 -run '^$$' -bench '^BenchmarkMain$$' -benchtime 1x ./build/e2e
+
+.PHONY: bench-store
+bench-store: ## flushes and bytes on the card, scans on a slow card, a million waiting; SHORT=1: only what needs no clock
+	@$(GO) test -count=1 -timeout 20m $(if $(SHORT),-v -run '^TestCardBytes$$',-run '^$$' -bench '^BenchmarkStore$$' -benchtime 1x) ./build/benchstore
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 10s)
