@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# arm.sh runs tests as programs of the first Raspberry Pi: an ARMv6 with 32-bit numbers, played by Debian's QEMU. Without
+# an argument it takes what depends on the processor most and a minute and a half; "arm.sh full" takes all that needs no
+# server.
+#
+# The store reads a file for the first time in a child process, which is its own program once more. So the kernel must know
+# how to run one (binfmt_misc): in a user namespace of its own, which Linux has since 6.7, else, for root, in the table of
+# the machine, and only as long as this runs. Where neither may be, package store is left out and that is said.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+extent=${1:-short} exec=
+
+table=/proc/sys/fs/binfmt_misc
+zeros='\x00\x00\x00\x00\x00\x00\x00\x00' ones='\xff\xff\xff\xff\xff\xff\xff'
+magic="\\x7fELF\\x01\\x01\\x01\\x00$zeros\\x02\\x00\\x28\\x00" # a 32-bit little-endian program for ARM
+mask="$ones\\x00\\xff$ones\\xfe\\xff\\xff\\xff"
+
+register() { # makes the kernel run such programs by $qemu
+	[ -e $table/register ] || mount -t binfmt_misc binfmt_misc $table 2>/dev/null || return
+	printf '%s' ":station-agent-arm:M::$magic:$mask:$qemu:F" 2>/dev/null >$table/register || return
+}
+
+run() { # run PACKAGE...: as far as was asked for
+	if ! { GOARCH=arm GOARM=7 go test -count=1 ${exec:+-exec "$exec"} ./store/record 2>&1 || true; } | grep -q 'illegal instruction'; then
+		echo 'a program for ARMv7 must die here of an illegal instruction, and does not: this is no ARMv6' >&2
+		return 1
+	fi
+	# One kills by the clock, which is here before anything was acknowledged; QEMU knows no namespaces, which one makes.
+	local short= skip='TestAcknowledgedWorkSurvivesKill|TestOpensOnAFullCard'
+	if [ "$extent" = short ]; then # without the walks through thousands of states, which take minutes
+		short=-short skip+='|TestPowerCuts|TestATornTail.*|TestDamage.*|TestBitFlips.*|TestABitFlipped.*'
+		skip+='|TestEveryOperationFails|TestRandomHistories'
+	fi
+	GOARCH=arm GOARM=6 go test $short -count=1 -timeout 30m ${exec:+-exec "$exec"} -skip "^($skip)\$" "$@"
+}
+
+packages() {
+	echo ./store/record ./station/codec
+	[ "$extent" != full ] || echo ./agent ./station/... ./uplink/capture ./uplink/certyo ./uplink/deliver ./uplink/uplinktest
+}
+
+export CGO_ENABLED=0 QEMU_CPU=arm1176
+if [ "$extent" = inside ]; then # the namespace
+	qemu=$2 extent=$3
+	register || exit 99
+	run ./store $(packages)
+	exit
+fi
+
+dir=$(build/packages.sh arm bookworm qemu-user-static) || {
+	code=$?
+	echo 'not tested as ARMv6: QEMU is not available, see above' >&2
+	[ $code != 3 ] && [ "${REQUIRE_SERVERS:-}" = 1 ] && exit 1
+	exit 0
+}
+qemu=$dir/root/usr/bin/qemu-arm-static
+
+code=0
+unshare --user --map-root-user --mount "$0" inside "$qemu" "$extent" || code=$?
+[ $code = 99 ] || exit $code
+mounted=$(mountpoint -q $table && echo yes || true)
+if register; then
+	trap 'echo -1 >$table/station-agent-arm; [ "$mounted" ] || umount $table' EXIT
+	run ./store $(packages)
+else
+	exec=$qemu
+	run $(packages)
+	echo 'NOT TESTED as ARMv6: package store, for its child processes: be root or have Linux 6.7' >&2
+fi
