@@ -60,11 +60,6 @@ func (d *DB) room() error {
 	return err
 }
 
-// noRoom is what Put says while it refuses. Called with mu held.
-func (d *DB) noRoom() error {
-	return fmt.Errorf("put records into %s: %w: capture goes on when there is room", d.log.dir, ErrFull)
-}
-
 // keepHouse makes room, ends files and lets old evidence go. One step that fails keeps none of the others from being tried.
 func (d *DB) keepHouse() error {
 	var errs []error
