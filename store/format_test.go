@@ -1,0 +1,73 @@
+package store
+
+import (
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"station-agent/store/record"
+)
+
+// TestMakeFormat2 makes the store of testdata/format2.tar.gz in the folder FIXTURE. It was run once, by the code that was released.
+func TestMakeFormat2(t *testing.T) {
+	dir := os.Getenv("FIXTURE")
+	if dir == "" {
+		t.Skip("makes a fixture: only with FIXTURE=folder")
+	}
+	c := testConfig(dir, here)
+	c.Reserve = -1
+	s, err := Open(c)
+	ok(t, err)
+	for _, code := range []string{"item-0", "item-1", "item-2"} {
+		mustAppend(t, s.Journal, scanEntry(code))
+	}
+	ok(t, s.Journal.Settle(record.Outcome{Intent: 1, Result: record.Settled}))
+	g := group(0, 6)
+	for _, r := range g.Records {
+		g.Shadow = append(g.Shadow, record.ShadowRow{Collection: r.Collection, ID: r.ID, Version: r.Version, Payload: r.Payload})
+	}
+	ok(t, s.DB.Put(g))
+	r0 := rec(0)
+	ok(t, s.DB.Settle([]record.Delivery{{Seq: 1, Receipt: &record.Receipt{Hash: "0x" + markOf(&r0).sum}}, {Seq: 2, Receipt: &record.Receipt{Hash: "h"}}, {Seq: 3, Refusal: "no"}}))
+	ok(t, s.DB.Look([]record.Look{{Seq: 1, State: record.Anchored, Answer: []byte(`{"x":"` + markOf(&r0).sum + `"}`)}}))
+	ok(t, s.DB.SavePicture([]record.Row{{Hash: "item-1", Name: "Hrnek"}}, testNow().Wall))
+	ok(t, s.Close())
+}
+
+// TestAStoreOfFormat2Opens reads what the release of format 2 wrote, dictionaries and all.
+func TestAStoreOfFormat2Opens(t *testing.T) {
+	dir := unpackFixture(t, "testdata/format2.tar.gz")
+	ok(t, Probe(filepath.Join(dir, rowsName)))
+	s := openTest(t, dir)
+	if len(s.Losses()) > 0 || len(s.Journal.Open()) != 2 || s.Session() != 2 {
+		t.Fatal(s.Losses(), s.Journal.Open(), s.Session())
+	}
+	r0 := rec(0)
+	proofs := 0
+	ok(t, s.DB.Evidence(func(e Evidence) error {
+		proofs++
+		if e.Receipt.Hash != "0x"+markOf(&r0).sum || string(e.Answer) != `{"x":"`+markOf(&r0).sum+`"}` || string(e.Record.Payload) != string(r0.Payload) {
+			t.Errorf("%+v", e)
+		}
+		return nil
+	}))
+	st := s.DB.Stats()
+	if p, _ := s.DB.Position(); p.GTID != "0-1-6" || proofs != 1 || st.QueueRecords != 3 || st.Unanchored != 1 || st.DeadLetters != 1 {
+		t.Fatalf("%v %+v", p, st)
+	}
+	rows, err := s.DB.Shadow("buylo_products", []string{rec(4).ID})
+	if err != nil || string(rows[rec(4).ID].Payload) != string(rec(4).Payload) {
+		t.Fatal(rows, err)
+	}
+	if rows, _, err := s.DB.LoadPicture(); err != nil || len(rows) != 1 || rows[0].Name != "Hrnek" {
+		t.Fatal(rows, err)
+	}
+}
+
+// TestDictionariesStayAsTheyAre: what is on cards was packed with them.
+func TestDictionariesStayAsTheyAre(t *testing.T) {
+	if a, b := crc32.ChecksumIEEE([]byte(sample)), crc32.ChecksumIEEE([]byte(entrySample)); a != 0xe932ada6 || b != 0x5bf43868 {
+		t.Fatalf("a dictionary was changed: %#x, %#x: give the new one another number and keep the old one", a, b)
+	}
+}
