@@ -115,8 +115,14 @@ func lifeAndLook(t *testing.T, c *card) (life, found) {
 		ok(t, err)
 	}
 	l := life{done, c.Met()}
+	beside := 0
 	for _, what := range c.Retried() {
 		if strings.HasSuffix(what, ".tmp") { // given up, whatever comes of it
+			continue
+		}
+		// A scan that was written while outcomes were being flushed fails with that flush: one write, one flush.
+		if strings.Contains(what, "/journal/") && len(done.Failures) > 0 && beside < 2 {
+			beside++
 			continue
 		}
 		t.Errorf("after a failed flush of the same open file: %s", what)
