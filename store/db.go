@@ -149,7 +149,7 @@ func (d *DB) Run(ctx context.Context) error {
 	lazy := time.NewTimer(0)
 	<-lazy.C
 	defer lazy.Stop()
-	waits := false
+	waits, failed := false, false
 	for {
 		var err error
 		select {
@@ -162,13 +162,14 @@ func (d *DB) Run(ctx context.Context) error {
 			err = d.keepHouse()
 			d.report(err)
 		case <-lazy.C:
-			if err, waits = d.lazily(), false; err != nil {
-				waits = true
+			err = d.lazily()
+			if waits, failed = err != nil, err != nil; failed {
 				lazy.Reset(lazyCommit)
 			}
 		case <-d.wake:
-			if d.urgent() && !waits {
+			if d.urgent() && !failed {
 				err = d.lazily()
+				failed = err != nil
 			}
 			if !waits {
 				waits = true

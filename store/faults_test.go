@@ -891,3 +891,61 @@ func TestSalvageTakesNoStaleCommit(t *testing.T) {
 		}
 	}
 }
+
+// On a full card a file goes although the rows can't be written: the next start must know that its rows are not in the shadow.
+func TestRowsThatWentWithAFileAreMissed(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	d := s.DB
+	g := group(0, 10)
+	for _, r := range g.Records {
+		g.Shadow = append(g.Shadow, record.ShadowRow{Collection: r.Collection, ID: r.ID, Version: r.Version, Payload: []byte(noise(len(r.ID), 4000))})
+	}
+	ok(t, d.Put(g))
+	anchorAll(t, d)
+	d.rows.bolt.MaxSize = 1 // no room in it
+	nextFile(t, d)
+	ok(t, d.Put(group(10, 11)))
+	if gone, err := d.sacrifice(); err != nil || !gone {
+		t.Fatal(gone, err)
+	}
+	copied := filepath.Join(t.TempDir(), "store") // what a pulled plug leaves
+	ok(t, os.CopyFS(copied, os.DirFS(dir)))
+	c := openTest(t, copied)
+	rows, err := c.DB.Shadow("buylo_products", []string{rec(0).ID})
+	ok(t, err)
+	if missed, _ := c.DB.Missed(); missed == "" && len(rows) == 0 {
+		t.Fatal("the shadow lacks rows and nobody compares them")
+	}
+}
+
+// Many receipts don't wait for company, also when a few have waited before them.
+func TestManyReceiptsAreWrittenAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(testConfig(dir, here))
+		ok(t, err)
+		d := s.DB
+		ok(t, d.Put(group(0, pendingMost+10)))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.DB.Run(ctx) }()
+		ok(t, d.Settle([]record.Delivery{{Seq: 1, Receipt: &record.Receipt{}}}))
+		synctest.Wait()
+		var many []record.Delivery
+		for seq := range uint64(pendingMost) {
+			many = append(many, record.Delivery{Seq: seq + 2, Receipt: &record.Receipt{}})
+		}
+		ok(t, d.Settle(many))
+		synctest.Wait()
+		d.mu.Lock()
+		waits := d.pending != nil
+		d.mu.Unlock()
+		cancel()
+		ok(t, <-done)
+		ok(t, s.Close())
+		if waits {
+			t.Fatal("they wait")
+		}
+	})
+}

@@ -207,7 +207,8 @@ func (d *DB) drop(next place, needed bool) (gone bool, err error) {
 		return false, err
 	}
 	d.mu.Lock()
-	behind, pending := d.applied+1 < next.Number && len(d.shadow) > 0, d.pending != nil
+	behind, pending := d.applied+1 < next.Number, d.pending != nil
+	d.lag.turned = d.lag.turned || behind // the rows file has to say how far it is, whatever changed
 	d.mu.Unlock()
 	if pending {
 		if err := d.commitNow(func(*commit) error { return nil }); err != nil {
