@@ -23,6 +23,7 @@ type Cut struct {
 	to      int // entries that were written
 }
 
+// String names the cut for a person.
 func (c Cut) String() string {
 	return fmt.Sprintf("%s of the entries %d to %d", c.kind, c.flushed, c.to)
 }

@@ -16,10 +16,12 @@ type Failure struct {
 	Err  error
 }
 
+// Error says what is wrong after which cut.
 func (f Failure) Error() string {
 	return fmt.Sprintf("power cut, %v, after step %s: %v", f.Cut, f.Done, f.Err)
 }
 
+// Unwrap gives what the check found.
 func (f Failure) Unwrap() error { return f.Err }
 
 // Replay makes the state of every cut for which pick is true, and checks it. It gives the number of states and those that

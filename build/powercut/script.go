@@ -42,6 +42,7 @@ type Step struct {
 	From, To int
 }
 
+// String names the step for a person.
 func (s Step) String() string { return fmt.Sprintf("%s %d to %d", s.Act, s.From, s.To) }
 
 const (

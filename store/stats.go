@@ -1,0 +1,112 @@
+package store
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"station-agent/store/record"
+)
+
+// Stats are counts and sizes. Asking for them costs a look at the card, and now and then one commit to be read.
+type Stats struct {
+	QueueRecords     int       `json:"queue_records"`
+	QueueBytes       int64     `json:"queue_bytes"`
+	OldestQueued     time.Time `json:"oldest_queued,omitzero"` // when it was put, by the clock as it stands now
+	Unanchored       int       `json:"unanchored"`
+	OldestUnanchored time.Time `json:"oldest_unanchored,omitzero"` // when the first of the queue's order was accepted
+	Anchored         uint64    `json:"anchored"`                   // ever
+	Accepted         uint64    `json:"accepted"`                   // ever
+	DeadLetters      int       `json:"dead_letters"`
+	Mismatches       int       `json:"mismatches"`        // in the ledger, last seen as record.Mismatch
+	Lost             uint64    `json:"lost"`              // records that could not be read any more, ever
+	RecordBytes      int64     `json:"record_bytes"`      // of all record files on the card
+	EvidenceBytes    int64     `json:"evidence_bytes"`    // of those in which every record is anchored
+	RowBytes         int64     `json:"row_bytes"`         // of shadow and picture
+	FreeBytes        int64     `json:"free_bytes"`        // of the card
+	Paused           bool      `json:"paused"`            // Put refuses: there is no room
+	Trouble          string    `json:"trouble,omitempty"` // why evidence can't be exported or let go
+}
+
+// Stats are the counts as they stand.
+func (d *DB) Stats() Stats {
+	d.mu.Lock()
+	s, now := d.state.clone(), d.cfg.now()
+	out := Stats{QueueBytes: s.QueueBytes, Anchored: s.Anchored, Accepted: s.Accepted, DeadLetters: len(s.Refused), Lost: s.Lost, Paused: d.paused}
+	front := d.front
+	if err := cmp.Or(d.trouble, d.exportErr, d.lazyErr); err != nil {
+		out.Trouble = err.Error()
+	}
+	d.mu.Unlock()
+	all := span{0, math.MaxUint64}
+	out.QueueRecords = s.Runs.count(all, func(a standing) bool { return a == waits })
+	out.Unanchored = s.Runs.count(all, standing.ledger)
+	out.Mismatches = s.Runs.count(all, func(a standing) bool { return a == mismatch })
+	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As == waits }); i >= 0 {
+		out.OldestQueued = sometime(now, d.frontSince(front, s.Runs[i].First))
+	}
+	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As.ledger() }); i >= 0 {
+		out.OldestUnanchored = sometime(now, s.Runs[i].Since)
+	}
+	out.RecordBytes, out.EvidenceBytes = d.log.bytes(oldestOf(s.Runs))
+	out.RowBytes = cardBytes(d.rows.path)
+	out.FreeBytes, _ = d.free(d.log.dir) // 0 if it can't be asked
+	return out
+}
+
+// waitsSince is when a record was put.
+type waitsSince struct {
+	seq uint64
+	at  record.Stamp
+}
+
+// frontSince tells when the oldest record of the outbox was put, as known before or from its commit.
+func (d *DB) frontSince(known waitsSince, seq uint64) record.Stamp {
+	if known.seq == seq {
+		return known.at
+	}
+	at := d.cameIn(seq)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.front = waitsSince{seq, at}
+	return at
+}
+
+// cameIn tells when a record was put, zero if that can't be read: Head says so.
+func (d *DB) cameIn(seq uint64) record.Stamp {
+	d.mu.Lock()
+	for _, m := range d.state.Carried {
+		if m.First <= seq && seq <= m.Last {
+			d.mu.Unlock()
+			return m.At
+		}
+	}
+	d.mu.Unlock()
+	c, _, err := d.block(seq)
+	if err != nil {
+		return record.Stamp{}
+	}
+	return c.At
+}
+
+// oldestOf is the first sequence that is still needed.
+func oldestOf(rs runs) uint64 {
+	if len(rs) == 0 {
+		return math.MaxUint64
+	}
+	return rs[0].First
+}
+
+// sometime puts a moment on the clock as it stands now: by the monotonic one if it was in this boot. A moment that would lie
+// ahead is now.
+func sometime(now, at record.Stamp) time.Time {
+	wall := at.Wall
+	if at.Boot == now.Boot {
+		wall = now.Wall.Add(at.Mono - now.Mono)
+	}
+	if wall.After(now.Wall) {
+		return now.Wall
+	}
+	return wall
+}
