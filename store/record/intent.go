@@ -1,5 +1,7 @@
 package record
 
+import "time"
+
 // Value is a package or NULL. The empty string is a real, different value of Buylo's table and is never written.
 type Value = *string
 
@@ -22,6 +24,11 @@ type Intent struct {
 	Package  Value   `json:"package"`  // the wanted value, nil for NULL
 	Replaces []Value `json:"replaces"` // the values that may be replaced, nil for NULL
 	Scan     uint64  `json:"scan"`     // journal sequence of the scan that made it
+
+	// Together: all intents of this scan are settled in one transaction, or none of them.
+	Together bool `json:"together,omitempty"`
+	// Unverified: made while offline for an item that this station never saw.
+	Unverified bool `json:"unverified,omitempty"`
 }
 
 // May tells whether the intent may replace v.
@@ -62,8 +69,21 @@ type Outcome struct {
 
 // Row is one item as the bench sees it.
 type Row struct {
-	Hash    string `json:"hash"`
-	EAN     string `json:"ean"`
-	Name    string `json:"name"`
-	Package Value  `json:"package"`
+	Hash    string    `json:"hash"`
+	Product string    `json:"product,omitempty"` // buylo_product_id: equal ones are units of one product
+	EAN     string    `json:"ean"`
+	Name    string    `json:"name"`
+	Package Value     `json:"package"`
+	Created time.Time `json:"created,omitzero"`  // by the server's clock
+	EPCs    []string  `json:"epcs,omitempty"`    // the tags that a map names for it, in the map's spelling
+	Station Value     `json:"station,omitempty"` // where it was last seen, for a row that isn't on this station
+	Away    bool      `json:"away,omitempty"`    // it isn't on this station
+}
+
+// Reading is one read of the database for the bench.
+type Reading struct {
+	Here  []Row     // all rows on this station
+	Away  []Row     // those of the hashes asked for that are in the table, but not on this station
+	None  []string  // those that are not in the table
+	Began time.Time // nothing of it was read before; with its monotonic part
 }

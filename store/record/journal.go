@@ -5,32 +5,6 @@ import (
 	"slices"
 )
 
-// Session is the packing session: the open package, what is in it, and the package closed before it, so that closing can
-// be undone too.
-type Session struct {
-	Package string         `json:"package,omitempty"` // "" if none is open
-	Items   []Packed       `json:"items,omitempty"`   // in the order of the scans
-	Before  *ClosedPackage `json:"before,omitempty"`  // what was closed last, one level deep
-}
-
-// Packed is one item of a package and the value its row had before.
-type Packed struct {
-	Hash string `json:"hash"`
-	Was  Value  `json:"was"`
-}
-
-// ClosedPackage is a package that was closed.
-type ClosedPackage struct {
-	Package string   `json:"package"`
-	Items   []Packed `json:"items"`
-}
-
-// Addition is an item that was put into the open package behind the others.
-type Addition struct {
-	Package string `json:"package"`
-	Packed
-}
-
 // Entry is one journal entry: what happened at one moment, written whole or not at all.
 type Entry struct {
 	Seq     uint64    `json:"seq"` // given by the journal
@@ -49,6 +23,7 @@ type Entry struct {
 type Parked struct {
 	Intent
 	Outcome Outcome `json:"outcome"`
+	Seen    bool    `json:"seen,omitempty"` // somebody acknowledged the call at the bench
 }
 
 // State is what the entries of a journal add up to.
@@ -80,6 +55,9 @@ func (s *State) Apply(e Entry) {
 		}
 		s.Verdicts[e.Scan.Verdict]++
 		s.LastScan = e.At.Fill(s.Clock)
+		if e.Scan.Step == Acknowledged {
+			s.acknowledge()
+		}
 	}
 	s.Session.Follow(e)
 	for _, i := range e.Intents {
@@ -89,6 +67,14 @@ func (s *State) Apply(e Entry) {
 	}
 	if e.Outcome != nil {
 		s.end(*e.Outcome, e.At)
+	}
+}
+
+// acknowledge marks what went wrong until now as seen. The list is shared with clones and replaced.
+func (s *State) acknowledge() {
+	s.Parked = slices.Clone(s.Parked)
+	for n := range s.Parked {
+		s.Parked[n].Seen = true
 	}
 }
 
@@ -112,7 +98,7 @@ func (s *State) end(o Outcome, at Stamp) {
 	}
 	if n := slices.IndexFunc(s.Open, func(i Intent) bool { return i.ID == o.Intent }); n >= 0 {
 		if o.Result.Parks() {
-			s.Parked = append(s.Parked, Parked{s.Open[n], o})
+			s.Parked = append(s.Parked, Parked{Intent: s.Open[n], Outcome: o})
 		}
 		s.Open = slices.Delete(s.Open, n, n+1)
 	} else if n := slices.IndexFunc(s.Parked, func(p Parked) bool { return p.ID == o.Intent }); n >= 0 {
@@ -133,48 +119,5 @@ func (s State) Clone() State {
 	s.Parked = slices.Clone(s.Parked)
 	s.Verdicts = maps.Clone(s.Verdicts)
 	s.Results = maps.Clone(s.Results)
-	return s
-}
-
-// Follow makes s what the session was after e. If the entry that opened the package is lost, s begins with e.
-func (s *Session) Follow(e Entry) {
-	switch {
-	case e.State != nil:
-		*s = e.State.Session.Clone()
-	case e.Session != nil:
-		*s = e.Session.Clone()
-	case e.Added != nil:
-		if s.Package != e.Added.Package {
-			*s = Session{Package: e.Added.Package}
-		}
-		s.Items = append(s.Items, e.Added.Packed)
-	}
-}
-
-// Since tells whether s is the session before with one more item, and which.
-func (s Session) Since(before Session) (Addition, bool) {
-	n := len(before.Items)
-	if s.Package == "" || s.Package != before.Package || len(s.Items) != n+1 ||
-		!slices.EqualFunc(s.Items[:n], before.Items, samePacked) || !s.Before.same(before.Before) {
-		return Addition{}, false
-	}
-	return Addition{s.Package, s.Items[n]}, true
-}
-
-func samePacked(a, b Packed) bool { return a.Hash == b.Hash && Same(a.Was, b.Was) }
-
-func (c *ClosedPackage) same(other *ClosedPackage) bool {
-	if c == nil || other == nil {
-		return c == other
-	}
-	return c.Package == other.Package && slices.EqualFunc(c.Items, other.Items, samePacked)
-}
-
-// Clone copies s deeply enough that appending to the copy leaves s alone.
-func (s Session) Clone() Session {
-	s.Items = slices.Clone(s.Items)
-	if s.Before != nil {
-		s.Before = &ClosedPackage{s.Before.Package, slices.Clone(s.Before.Items)}
-	}
 	return s
 }

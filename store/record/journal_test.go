@@ -63,7 +63,9 @@ func TestATrustedStampDatesItsBoot(t *testing.T) {
 }
 
 func TestASessionFollowsItsEntries(t *testing.T) {
-	before := Session{Package: "P", Items: []Packed{{Hash: "a"}}, Before: &ClosedPackage{Package: "O", Items: []Packed{{Hash: "x", Was: Package("N")}}}}
+	before := Session{Package: "P", Items: []Packed{{Hash: "a"}}, Badge: &Badge{"p", 1},
+		Undo: &Undoable{Step: Opened, Package: "O", Items: []Packed{{Hash: "x", Was: Package("N")}}, Moves: []Move{{Hash: "x", Now: Package("O")}}}}
+	undo := func(s *Session) *Undoable { u := *s.Undo; s.Undo = &u; return s.Undo }
 	more := before.Clone()
 	more.Items = append(more.Items, Packed{"b", Package("")})
 	added, ok := more.Since(before)
@@ -80,16 +82,22 @@ func TestASessionFollowsItsEntries(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	for what, other := range map[string]func(s *Session){
-		"another package":        func(s *Session) { s.Package = "Q" },
-		"another item before":    func(s *Session) { s.Items[0].Hash = "z" },
-		"another value before":   func(s *Session) { s.Items[0].Was = Package("N") },
-		"two more":               func(s *Session) { s.Items = append(s.Items, Packed{Hash: "c"}) },
-		"another package closed": func(s *Session) { s.Before.Package = "M" },
-		"none closed":            func(s *Session) { s.Before = nil },
+		"another package":         func(s *Session) { s.Package = "Q" },
+		"another item before":     func(s *Session) { s.Items[0].Hash = "z" },
+		"another value before":    func(s *Session) { s.Items[0].Was = Package("N") },
+		"two more":                func(s *Session) { s.Items = append(s.Items, Packed{Hash: "c"}) },
+		"another package to undo": func(s *Session) { undo(s).Package = "M" },
+		"another step to undo":    func(s *Session) { undo(s).Step = Closed },
+		"another count to undo":   func(s *Session) { undo(s).Count++ },
+		"another move to undo":    func(s *Session) { undo(s).Moves = []Move{{Hash: "x"}} },
+		"nothing to undo":         func(s *Session) { s.Undo = nil },
+		"another badge":           func(s *Session) { s.Badge = &Badge{"q", 1} },
+		"nobody":                  func(s *Session) { s.Badge = nil },
+		"another shift":           func(s *Session) { s.Shifts++ },
 	} {
 		s := more.Clone()
 		other(&s)
-		if added, ok := s.Since(before); ok {
+		if added, ok := s.Since(before); ok || before.Undo.Package != "O" {
 			t.Errorf("%s: %+v", what, added)
 		}
 	}
