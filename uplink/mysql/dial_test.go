@@ -87,11 +87,30 @@ func TestPoolResetsWhatItGivesUp(t *testing.T) {
 	pinged := make(chan error, 1)
 	go func() { pinged <- db.PingContext(ctx) }()
 	server := accept()
+	greet(t, server, "mysql_native_password") // it answered: by now the socket is as it stays
 	cancel()
 	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the server saw %v, want a reset", err)
 	}
 	<-pinged
+}
+
+// packet sends one of the protocol.
+func packet(server net.Conn, seq byte, body string) {
+	_, _ = io.WriteString(server, string([]byte{byte(len(body)), 0, 0, seq})+body)
+}
+
+// greet plays the server up to the client's answer, which it gives: protocol 10, version, connection, salt, 0, capabilities,
+// charset, status, capabilities, length of salt, reserved, salt, plugin.
+func greet(t *testing.T, server net.Conn, plugin string) (answer string) {
+	t.Helper()
+	packet(server, 0, "\x0a8.0.0\x00\x01\x00\x00\x00saltsalt\x00\xff\xf7\x2d\x02\x00\x0f\x00\x15"+strings.Repeat("\x00", 10)+"saltsaltsalt\x00"+plugin+"\x00")
+	b := make([]byte, 4096)
+	n, err := server.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b[:n])
 }
 
 // TestPasswordInClearTextIsRefused: a server that asks for it, without TLS, at the greeting or later, doesn't get it.
@@ -106,21 +125,13 @@ func TestPasswordInClearTextIsRefused(t *testing.T) {
 		pinged := make(chan error, 1)
 		go func() { pinged <- db.PingContext(t.Context()) }()
 		server := accept()
-		send := func(seq byte, body string) {
-			_, _ = io.WriteString(server, string([]byte{byte(len(body)), 0, 0, seq})+body)
-		}
-		// protocol 10, version, connection, salt, 0, capabilities, charset, status, capabilities, length of salt, reserved, salt
-		send(0, "\x0a8.0.0\x00\x01\x00\x00\x00saltsalt\x00\xff\xf7\x2d\x02\x00\x0f\x00\x15"+strings.Repeat("\x00", 10)+"saltsaltsalt\x00"+greeting+"\x00")
-		answer := make([]byte, 4096)
-		if _, err := server.Read(answer); err != nil {
-			t.Fatal(err)
-		}
-		send(2, "\xfemysql_clear_password\x00")
+		answer := greet(t, server, greeting)
+		packet(server, 2, "\xfemysql_clear_password\x00")
 		more, _ := io.ReadAll(server)
 		if err := <-pinged; !errors.Is(err, driver.ErrCleartextPassword) {
 			t.Errorf("greeted with %s: %v", greeting, err)
 		}
-		if strings.Contains(string(answer)+string(more), "open-sesame") {
+		if strings.Contains(answer+string(more), "open-sesame") {
 			t.Errorf("greeted with %s: the password was sent", greeting)
 		}
 	}

@@ -9,7 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 
 	driver "github.com/go-sql-driver/mysql"
@@ -35,15 +37,32 @@ func (e explained) NotDone() bool {
 	return errors.Is(e.err, sqldriver.ErrBadConn) // the driver's word for "before anything was sent"
 }
 
+// Contended tells whether another transaction was in the way: soon tried again, rather than after a growing pause.
+func (e explained) Contended() bool {
+	m, ok := errors.AsType[*driver.MySQLError](e.err)
+	return ok && slices.Contains([]uint16{1020, 1205, 1213, 3572}, m.Number)
+}
+
+// Unknown tells whether the server gave a number that nothing is known about here. It may pass, or never will.
+func (e explained) Unknown() bool {
+	m, ok := errors.AsType[*driver.MySQLError](e.err)
+	return ok && !dataError(m) && !forbidden(m) && advices()[m.Number] == ""
+}
+
 // unreadable is an error of the password's source. It has nothing to do with the network, whatever is in it.
 type unreadable struct{ error }
 
 func (u unreadable) Unwrap() error { return u.error }
 
-// Explain gives err its class and a text that names the thing, the reason and what to do. A value that the column doesn't
-// take becomes record.Never; all else is to be tried again, a missing grant too: it is about the account, not about the
-// value, and heals when Buylo gives it. Nil stays nil, and explaining twice changes nothing. What comes from the server or
-// the way to it can be asked whether the statement is NotDone() for sure.
+// Explain gives err its class and a text that names the thing, the reason and what to do. What can never work becomes
+// record.Never: a value that the column doesn't take, and an action that the account has no right to. All else is to be
+// tried again. Nil stays nil, and explaining twice changes nothing.
+//
+// What comes from the server or the way to it can be asked by errors.As:
+//
+//	NotDone() bool     the statement did nothing and never will
+//	Contended() bool   another transaction was in the way: try again soon
+//	Unknown() bool     nothing is known about the server's number: call somebody if it stays
 func Explain(err error) error {
 	if _, done := errors.AsType[explained](err); err == nil || done {
 		return err
@@ -56,17 +75,23 @@ func Explain(err error) error {
 
 // answer explains an error that the server sent.
 func answer(e *driver.MySQLError, err error) error {
+	said := clean(e.Message)
+	if r, ok := errors.AsType[refusal](err); ok {
+		said += r.besides()
+	}
+	tell := func(advice string) error {
+		return explained{fmt.Sprintf("mysql error %d: %s: %s", e.Number, said, advice), err}
+	}
 	advice := advices()[e.Number]
-	if dataError(e) {
-		advice = "the database never takes this value: correct it"
-	} else if advice == "" {
-		advice = "tried again; ask Buylo operations if it stays"
+	switch {
+	case dataError(e):
+		return record.Never(tell("the database never takes this value: correct it"))
+	case forbidden(e):
+		return record.Never(tell("the account lacks this right, without it this can never work: ask Buylo operations for " + grant(e.Message)))
+	case advice == "":
+		return tell("tried again; ask Buylo operations if it stays")
 	}
-	told := explained{fmt.Sprintf("mysql error %d: %s: %s", e.Number, clean(e.Message), advice), err}
-	if dataError(e) {
-		return record.Never(told)
-	}
-	return told
+	return tell(advice)
 }
 
 // farewell is what a server says when it ends a statement or a connection from its side, or can't tell how the commit
@@ -90,27 +115,30 @@ func dataError(e *driver.MySQLError) bool {
 	return class == "22" || class == "23"
 }
 
-// advices says what to do, by the number of the error (MySQL error reference; 1698, 1927, 1969, 4025 and 4151 are
-// MariaDB's).
+// forbidden tells whether the account has no right to do this, on the table or on the column.
+func forbidden(e *driver.MySQLError) bool { return e.Number == 1142 || e.Number == 1143 }
+
+// advices says what to do about what is tried again, by the number of the error (MySQL error reference; 1927, 1969, 4025,
+// 4150 and 4151 are MariaDB's).
 func advices() map[uint16]string {
 	const (
 		login   = "wrong password or source address not allowed for this user (or it must use TLS): correct the password file or ask Buylo operations to allow this address"
 		locked  = "the account is locked or its password expired: ask Buylo operations to renew it"
+		blocked = "the account is blocked after too many wrong passwords: correct the password file and ask Buylo operations to unblock it"
 		busy    = "the server has no room for this connection now: tried again"
-		row     = "another transaction holds the row: tried again"
+		row     = "another transaction holds the row: tried again soon"
 		back    = "the server closed the connection or stops: connected again"
 		reading = "the server takes no changes now: tried again; if it stays, the address may be that of a replica"
-		grant   = "the account lacks this right, tried again until it is there: ask Buylo operations for SELECT on the table and UPDATE (external_package_id)"
 	)
 	return map[uint16]string{
 		1045: login, 1130: login, 1698: login, 1129: "the server blocks this address after broken connects: ask Buylo operations to flush its hosts",
-		1820: locked, 1862: locked, 3118: locked, 4151: locked,
+		1820: locked, 1862: locked, 3118: locked, 4151: locked, 3955: blocked, 4150: blocked,
 		1044: "the account has no right on this schema: correct the schema or ask Buylo operations for the grant",
 		1049: "there is no such schema: correct the schema in the configuration",
-		1142: grant, 1143: grant,
+		1227: "the account lacks a right on the server: ask Buylo operations for the one that is named",
 		1146: "the table isn't there (now): check schema and table in the configuration, or ask Buylo operations",
 		1054: "the table has no such column: ask Buylo operations what changed",
-		1205: row, 1213: row, 3572: row,
+		1020: row, 1205: row, 1213: row, 3572: row,
 		1290: reading, 1792: reading, 1836: reading, 3100: reading,
 		1040: busy, 1203: busy, 1226: busy, 1041: busy, 1135: busy, 1461: busy,
 		1053: back, 1317: back, 1927: back, 2006: back, 2013: back, 4031: back, 1077: back, 1079: back,
@@ -139,10 +167,14 @@ func connection(err error) error {
 		advice = "the certificate is for another name: set the server name, or tls to verify-ca if MySQL made it for itself"
 	case errors.As(err, &cert):
 		advice = "the certificate doesn't hold: renew it, or set this machine's clock"
+	case alerted(err):
+		advice = "the server ended the TLS handshake: if it asks for a client certificate, name one that holds and that it takes"
 	case errors.Is(err, driver.ErrNoTLS):
 		advice = "set up TLS at the server, or set tls to off in a network that you trust wholly"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
 		advice = "no answer in time: check network, address and firewall"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		advice = "the server broke the connection: connected again; if it stays, it may not take this station's client certificate"
 	case errors.Is(err, driver.ErrInvalidConn), errors.Is(err, sqldriver.ErrBadConn), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		advice = "the connection broke: connected again"
 	case errors.As(err, &netErr):
@@ -151,6 +183,12 @@ func connection(err error) error {
 		return err // the text is its own: the driver's words on authentication
 	}
 	return explained{"reach mysql: " + clean(err.Error()) + ": " + advice, err}
+}
+
+// alerted tells whether err is a TLS alert from the server; the type of an alert has no public name.
+func alerted(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "remote error"
 }
 
 // clean makes what the server said fit for one line of a log: at most 200 characters, none of them control characters.

@@ -30,13 +30,20 @@ func TestExplainByNumber(t *testing.T) {
 		{1130, "HY000", record.Again, "allow this address"},
 		{1862, "HY000", record.Again, "renew"},
 		{1044, "42000", record.Again, "no right on this schema"},
-		{1142, "42000", record.Again, "UPDATE (external_package_id)"},
-		{1143, "42000", record.Again, "UPDATE (external_package_id)"},
+		{1820, "HY000", record.Again, "renew"},
+		{3118, "HY000", record.Again, "renew"},
+		{3955, "HY000", record.Again, "unblock"},
+		{4150, "HY000", record.Again, "unblock"},
+		{1129, "HY000", record.Again, "flush its hosts"},
+		{1142, "42000", record.ThisOne, "UPDATE (external_package_id)"},
+		{1143, "42000", record.ThisOne, "UPDATE (external_package_id)"},
 		{1049, "42000", record.Again, "correct the schema"},
+		{1227, "42000", record.Again, "the one that is named"},
 		{1146, "42S02", record.Again, "check schema and table"},
 		{1054, "42S22", record.Again, "no such column"},
 		{1205, "HY000", record.Again, "holds the row"},
 		{1213, "40001", record.Again, "holds the row"},
+		{3572, "HY000", record.Again, "holds the row"},
 		{1290, "HY000", record.Again, "takes no changes"},
 		{1836, "HY000", record.Again, "takes no changes"},
 		{1040, "08004", record.Again, "no room"},
@@ -78,6 +85,9 @@ func TestExplainTheWay(t *testing.T) {
 		{context.DeadlineExceeded, "no answer in time"},
 		{&net.OpError{Op: "read", Err: syscall.ETIMEDOUT}, "no answer in time"},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "can't be reached"},
+		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, "connected again"},
+		{&net.OpError{Op: "write", Err: syscall.EPIPE}, "connected again"},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: unknown certificate authority")}, "client certificate"},
 		{&net.DNSError{Err: "no such host", Name: "db", IsNotFound: true}, "can't be reached"},
 		{driver.ErrNoTLS, "set tls to off"},
 		{x509.UnknownAuthorityError{}, "CA file"},
@@ -105,8 +115,26 @@ func TestHostileMessage(t *testing.T) {
 	}
 }
 
+// words are what an explained error can be asked.
+type words interface {
+	error
+	NotDone() bool
+	Contended() bool
+	Unknown() bool
+}
+
+func ask(t *testing.T, err error) words {
+	t.Helper()
+	e, ok := errors.AsType[words](Explain(fmt.Errorf("outer: %w", err)))
+	if !ok {
+		t.Fatalf("%v can't be asked", err)
+	}
+	return e
+}
+
+func refused(number uint16) error { return &driver.MySQLError{Number: number} }
+
 func TestNotDone(t *testing.T) {
-	refused := func(number uint16) error { return &driver.MySQLError{Number: number} }
 	for _, c := range []struct {
 		err  error
 		want bool
@@ -126,12 +154,25 @@ func TestNotDone(t *testing.T) {
 		{context.DeadlineExceeded, false},
 		{&net.OpError{Op: "write", Err: syscall.ECONNRESET}, false},
 	} {
-		e, ok := errors.AsType[interface {
-			error
-			NotDone() bool
-		}](Explain(fmt.Errorf("outer: %w", c.err)))
-		if !ok || e.NotDone() != c.want {
-			t.Errorf("%v: not done %t, want %t", c.err, !c.want, c.want)
+		if got := ask(t, c.err).NotDone(); got != c.want {
+			t.Errorf("%v: not done %t, want %t", c.err, got, c.want)
+		}
+	}
+}
+
+func TestContendedAndUnknown(t *testing.T) {
+	contended, unknown := map[uint16]bool{1020: true, 1205: true, 1213: true, 3572: true}, map[uint16]bool{1064: true, 1105: true, 9999: true}
+	for _, number := range []uint16{
+		1020, 1205, 1213, 3572, 1064, 1105, 9999, 1040, 1044, 1045, 1049, 1053, 1129, 1142, 1143, 1146, 1226, 1290, 1317, 1406, 1062, 2006, 2013, 3159,
+	} {
+		got := ask(t, refused(number))
+		if got.Contended() != contended[number] || got.Unknown() != unknown[number] {
+			t.Errorf("%d: contended %t, unknown %t", number, got.Contended(), got.Unknown())
+		}
+	}
+	for _, err := range []error{io.EOF, driver.ErrInvalidConn, sqldriver.ErrBadConn, context.DeadlineExceeded} {
+		if got := ask(t, err); got.Contended() || got.Unknown() {
+			t.Errorf("%v: contended %t, unknown %t", err, got.Contended(), got.Unknown())
 		}
 	}
 }

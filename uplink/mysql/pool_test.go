@@ -34,6 +34,7 @@ func TestOpenNeedsToKnowWhereAndWho(t *testing.T) {
 		"no address":  func(c *Config) { c.Address = "" },
 		"no user":     func(c *Config) { c.User = "" },
 		"no password": func(c *Config) { c.Password = nil },
+		"no next one": func(c *Config) { c.Next = &Credential{User: "v"} },
 	} {
 		bad := good
 		spoil(&bad)
@@ -71,6 +72,21 @@ func TestDSN(t *testing.T) {
 	}
 	if d.ConnectionAttributes != "program_name:station-agent,program_version:1 2,station:a:b" {
 		t.Error(d.ConnectionAttributes)
+	}
+}
+
+// TestStationsRenewApart: two pools don't renew their connections in step.
+func TestStationsRenewApart(t *testing.T) {
+	seen := map[time.Duration]bool{}
+	for range 100 {
+		d := lifetime()
+		if d < 15*time.Minute || d > 20*time.Minute {
+			t.Error(d)
+		}
+		seen[d.Truncate(time.Second)] = true
+	}
+	if len(seen) < 20 {
+		t.Errorf("%d different lives of 100", len(seen))
 	}
 }
 

@@ -15,19 +15,32 @@ const (
 	Off      = "off"       // plain
 )
 
-// TLSConfig makes the configuration of one mode, nil for Off. caFile holds the issuers as PEM, "" for those of the system;
-// with VerifyCA it must be named, as any certificate that somebody bought would pass otherwise. serverName is the name to
-// find in the certificate, "" for the host of the address.
-func TLSConfig(caFile, serverName, mode string) (*tls.Config, error) {
-	if mode == Off {
+// TLSOptions say how the server shows who it is, and how we do. Files are in PEM form.
+type TLSOptions struct {
+	Mode       string // Verify if empty
+	CAFile     string // issuers of the server's certificate; "" for those of the system
+	ServerName string // the name to find in it; "" for the host of the address
+	CertFile   string // our certificate, and those between it and its issuer behind it; "" for none
+	KeyFile    string // its private key
+}
+
+// NewTLS makes the configuration of a mode, nil for Off. With VerifyCA the CA file must be named, as any certificate that
+// somebody bought would pass otherwise. The client certificate is read here, so that a wrong file shows at the start, and
+// again at each handshake, so that a renewed one needs no restart.
+func NewTLS(o TLSOptions) (*tls.Config, error) {
+	if o.Mode == Off {
 		return nil, nil
 	}
-	roots, err := issuers(caFile)
+	roots, err := issuers(o.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: serverName}
-	switch mode {
+	own, err := o.own()
+	if err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: o.ServerName, GetClientCertificate: own}
+	switch o.Mode {
 	case Verify, "":
 		return cfg, nil
 	case VerifyCA:
@@ -38,7 +51,26 @@ func TLSConfig(caFile, serverName, mode string) (*tls.Config, error) {
 		cfg.VerifyConnection = chain(roots)
 		return cfg, nil
 	}
-	return nil, fmt.Errorf("use TLS mode %q: there are %s, %s and %s", mode, Verify, VerifyCA, Off)
+	return nil, fmt.Errorf("use TLS mode %q: there are %s, %s and %s", o.Mode, Verify, VerifyCA, Off)
+}
+
+// own gives what reads the client certificate, nil if there is none.
+func (o TLSOptions) own() (func(*tls.CertificateRequestInfo) (*tls.Certificate, error), error) {
+	if o.CertFile == "" && o.KeyFile == "" {
+		return nil, nil
+	}
+	if o.CertFile == "" || o.KeyFile == "" {
+		return nil, errors.New("use client certificate: only one of certificate and key is named: name both files")
+	}
+	read := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read client certificate %s and key %s: %w: put there a pair in PEM form, readable by this user", o.CertFile, o.KeyFile, err)
+		}
+		return &pair, nil
+	}
+	_, err := read(nil)
+	return read, err
 }
 
 func issuers(caFile string) (*x509.CertPool, error) {
