@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,13 +75,13 @@ func (r report) number(field string, n, low, high int) {
 	}
 }
 
-// account reports a password without a user, and a user without a password.
-func (r report) account(table, user string, password secret) {
+// account reports a password without a user, and a user without a password. The fields' names begin with prefix.
+func (r report) account(prefix, user string, password secret) {
 	switch {
 	case user != "":
-		r.secret(table+".password_file", password)
+		r.secret(prefix+"password_file", password)
 	case password != "":
-		r(table+".user", errors.New("is missing: there is a password_file for it"))
+		r(prefix+"user", errors.New("is missing: there is a password_file for it"))
 	}
 }
 
@@ -124,7 +123,7 @@ func (c *config) check(r report) {
 	c.MySQL.check(r)
 	r.oneOf("capture.source", c.Capture.Source, "binlog", "off")
 	r.oneOf("capture.mode", c.Capture.Mode, "auto", "gtid", "position")
-	r.account("capture", c.Capture.User, c.Capture.PasswordFile)
+	r.account("capture.", c.Capture.User, c.Capture.PasswordFile)
 	c.Certyo.check(r)
 	c.Fleet.check(r)
 	c.Status.check(r)
@@ -163,49 +162,10 @@ func (c *config) checkReaders(r report) {
 		if !slices.Contains([]int{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600}, rd.Baud) {
 			r(at+"baud", fmt.Errorf("%d is no standard rate, such as 9600 or 115200", rd.Baud))
 		}
+		r.oneOf(at+"kind", rd.Kind, "barcode", "rfid")
 		r.oneOf(at+"parity", rd.Parity, "none", "even", "odd")
 		r.between(at+"idle", rd.Idle, 10*time.Millisecond, 2*time.Second)
 	}
-}
-
-// check refuses command codes that could be taken for a package or an item: what a code means must never depend on luck.
-func (p *packingConfig) check(r report) {
-	var pattern *regexp.Regexp
-	if r.need("packing.package_pattern", p.PackagePattern) {
-		var err error
-		if pattern, err = p.pattern(); err != nil {
-			r("packing.package_pattern", err)
-		} else if item := p.itemLike(pattern); item != "" {
-			r("packing.package_pattern", fmt.Errorf("matches %s too, so that an item could be taken for a package", item))
-		}
-	}
-	for field, code := range map[string]string{"packing.close_code": p.CloseCode, "packing.undo_code": p.UndoCode} {
-		switch {
-		case !r.need(field, code):
-		case len(code) > 64 || len(code) < 4 || strings.ContainsAny(code, " \t\r\n"):
-			r(field, errors.New("must have 4 to 64 characters and no blanks"))
-		case pattern != nil && pattern.MatchString(code):
-			r(field, fmt.Errorf("%q matches package_pattern too: no label could be told from the command", code))
-		case len(code) == 32 || only(code, digits, 64):
-			r(field, fmt.Errorf("%q could be an item: use letters and another length than 32", code))
-		}
-	}
-	if p.CloseCode != "" && p.CloseCode == p.UndoCode {
-		r("packing.undo_code", errors.New("is the same as close_code"))
-	}
-}
-
-// itemLike tries the forms of item codes on the package pattern and names the first that it takes.
-func (p *packingConfig) itemLike(pattern *regexp.Regexp) string {
-	for _, probe := range [][2]string{
-		{"", "the empty code"}, {"12345670", "an EAN-8"}, {"012345678905", "a UPC-A"}, {"8590000000017", "an EAN-13"},
-		{"08590000000017", "a GTIN-14"}, {"3f0c9b7a51d24e8896ab0f17c2d4e6f8", "a hash of 32 characters"},
-	} {
-		if pattern.MatchString(probe[0]) {
-			return probe[1]
-		}
-	}
-	return ""
 }
 
 // isAddress tells whether s is HOST:PORT.
@@ -213,15 +173,6 @@ func isAddress(s string) bool {
 	host, port, err := net.SplitHostPort(s)
 	n, bad := strconv.ParseUint(port, 10, 16)
 	return err == nil && bad == nil && n > 0 && host != "" && !strings.ContainsAny(host, " @/\t")
-}
-
-// pattern compiles the package pattern so that it must match the whole code.
-func (p *packingConfig) pattern() (*regexp.Regexp, error) {
-	re, err := regexp.Compile(`^(?:` + p.PackagePattern + `)$`)
-	if err != nil {
-		return nil, fmt.Errorf("is no regular expression: %w", err)
-	}
-	return re, nil
 }
 
 func (m *mysqlConfig) check(r report) {
@@ -234,12 +185,28 @@ func (m *mysqlConfig) check(r report) {
 	if r.need("mysql.user", m.User) {
 		r.secret("mysql.password_file", m.PasswordFile)
 	}
+	r.account("mysql.next_", m.NextUser, m.NextPasswordFile)
+	if m.MapTable != "" && !isTable(m.MapTable) {
+		r("mysql.map_table", fmt.Errorf("%q is no SCHEMA.TABLE in letters, digits and _", m.MapTable))
+	}
 	r.between("mysql.refresh", m.Refresh, 200*time.Millisecond, time.Minute)
 	r.oneOf("mysql.tls", m.TLS, "verify", "verify-ca", "off")
 	if m.TLS == "verify-ca" && m.CAFile == "" {
 		r("mysql.ca_file", errors.New("is missing: tls = \"verify-ca\" needs the certificate authority to check against"))
 	}
 	r.authorities("mysql.ca_file", m.CAFile)
+	r.absolute("mysql.cert_file", m.CertFile)
+	r.absolute("mysql.cert_key_file", m.CertKeyFile)
+	if (m.CertFile == "") != (m.CertKeyFile == "") {
+		r("mysql.cert_file", errors.New("and cert_key_file belong together: name both or none"))
+	}
+}
+
+// isTable tells whether s is SCHEMA.TABLE.
+func isTable(s string) bool {
+	schema, table, ok := strings.Cut(s, ".")
+	plain := func(name string) bool { return only(strings.ToLower(name), small+digits+"_", 64) }
+	return ok && plain(schema) && plain(table)
 }
 
 func (c *certyoConfig) check(r report) {
@@ -291,7 +258,7 @@ func (f *fleetConfig) check(r report) {
 	} else if f.User != "" && (u.Scheme == "tcp" || u.Scheme == "ws") && !loopback(u.Hostname()) {
 		r("fleet.broker", errors.New("must begin with ssl:// or wss:// when there is a user: the password could be read on the way"))
 	}
-	r.account("fleet", f.User, f.PasswordFile)
+	r.account("fleet.", f.User, f.PasswordFile)
 	r.authorities("fleet.ca_file", f.CAFile)
 	r.between("fleet.interval", f.Interval, time.Second, time.Hour)
 }

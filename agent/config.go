@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"station-agent/station"
 )
 
 // config is the configuration file. sample.toml documents every field; a test holds the two together.
@@ -37,6 +39,7 @@ type storeConfig struct {
 
 type readerConfig struct {
 	Name   string   `toml:"name"`
+	Kind   string   `toml:"kind"`
 	Device string   `toml:"device"`
 	Baud   int      `toml:"baud"`
 	Parity string   `toml:"parity"`
@@ -45,20 +48,39 @@ type readerConfig struct {
 }
 
 type packingConfig struct {
-	PackagePattern string `toml:"package_pattern"`
-	CloseCode      string `toml:"close_code"`
-	UndoCode       string `toml:"undo_code"`
+	Way            string   `toml:"way"`
+	Commit         string   `toml:"commit"`
+	PackagePattern string   `toml:"package_pattern"`
+	ItemPattern    string   `toml:"item_pattern"`
+	BadgePattern   string   `toml:"badge_pattern"`
+	CommandPrefix  string   `toml:"command_prefix"`
+	CloseCode      string   `toml:"close_code"`
+	UndoCode       string   `toml:"undo_code"`
+	Naming         []string `toml:"naming"`
+	AllowElsewhere bool     `toml:"allow_elsewhere"`
+	Identical      string   `toml:"identical"`
+	ReuseLabels    bool     `toml:"reuse_labels"`
+	TimeOut        duration `toml:"time_out"`
+	Reopen         duration `toml:"reopen"`
+	CoolDown       duration `toml:"cool_down"`
+	RowsAge        duration `toml:"rows_age"`
+	GoneAfter      duration `toml:"gone_after"`
 }
 
 type mysqlConfig struct {
-	Address      string   `toml:"address"`
-	Schema       string   `toml:"schema"`
-	User         string   `toml:"user"`
-	PasswordFile secret   `toml:"password_file"`
-	Refresh      duration `toml:"refresh"`
-	TLS          string   `toml:"tls"`
-	CAFile       string   `toml:"ca_file"`
-	ServerName   string   `toml:"server_name"`
+	Address          string   `toml:"address"`
+	Schema           string   `toml:"schema"`
+	User             string   `toml:"user"`
+	PasswordFile     secret   `toml:"password_file"`
+	NextUser         string   `toml:"next_user"`
+	NextPasswordFile secret   `toml:"next_password_file"`
+	Refresh          duration `toml:"refresh"`
+	MapTable         string   `toml:"map_table"`
+	TLS              string   `toml:"tls"`
+	CAFile           string   `toml:"ca_file"`
+	ServerName       string   `toml:"server_name"`
+	CertFile         string   `toml:"cert_file"`
+	CertKeyFile      string   `toml:"cert_key_file"`
 }
 
 type captureConfig struct {
@@ -122,7 +144,11 @@ func (d duration) value() time.Duration {
 // defaults is the configuration before the file is read over it.
 func defaults() config {
 	return config{
-		Store:   storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 30, MaxMB: 896, ReserveMB: 8},
+		Store: storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 30, MaxMB: 896, ReserveMB: 8},
+		Packing: packingConfig{
+			Way: string(station.LabelFirst), Commit: "item", ItemPattern: "[0-9a-f]{32}", Naming: []string{"hash", "map", "gtin", "ean"},
+			Identical: "refuse", TimeOut: "10m", Reopen: "10m", CoolDown: "300ms", RowsAge: "10s", GoneAfter: "2s",
+		},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
 		Capture: captureConfig{Source: "binlog", Mode: "auto"},
 		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: "2s", VerifyRate: 10,
@@ -135,6 +161,9 @@ func defaults() config {
 
 // fill sets what follows from other fields.
 func (c *config) fill() {
+	if c.MySQL.NextUser == "" && c.MySQL.NextPasswordFile != "" {
+		c.MySQL.NextUser = c.MySQL.User
+	}
 	if c.Capture.User == "" && c.Capture.PasswordFile == "" {
 		c.Capture.User, c.Capture.PasswordFile = c.MySQL.User, c.MySQL.PasswordFile
 	}
@@ -149,6 +178,9 @@ func (c *config) fill() {
 	}
 	for i := range c.Readers {
 		r := &c.Readers[i]
+		if r.Kind == "" {
+			r.Kind = "barcode"
+		}
 		if r.Baud == 0 {
 			r.Baud = 9600
 		}

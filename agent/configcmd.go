@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
@@ -11,6 +13,9 @@ import (
 
 //go:embed sample.toml
 var sample string
+
+// samplePrefix is the site's prefix in sample.toml. What is printed has a random one.
+const samplePrefix = "STA-7Q4K-"
 
 func configCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -24,7 +29,7 @@ func configCommand() *cobra.Command {
 		Short: "Print a commented sample configuration",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprint(cmd.OutOrStdout(), sample)
+			_, err := fmt.Fprint(cmd.OutOrStdout(), strings.Replace(sample, samplePrefix, randomPrefix(), 1))
 			return err
 		},
 	})
@@ -44,7 +49,7 @@ func checkCommand() *cobra.Command {
 			bad.all = true
 			return bad
 		}
-		for _, w := range c.absentSecrets() {
+		for _, w := range slices.Concat(c.Packing.renamed(), c.absentSecrets()) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "station-agent: warning:", w)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: right (environment %s, station %s)\n", *file, c.Environment, c.Station.UUID)
@@ -60,7 +65,7 @@ func (c *config) absentSecrets() []string {
 		field string
 		secret
 	}{
-		{"mysql.password_file", c.MySQL.PasswordFile}, {"capture.password_file", c.Capture.PasswordFile},
+		{"mysql.password_file", c.MySQL.PasswordFile}, {"mysql.next_password_file", c.MySQL.NextPasswordFile}, {"capture.password_file", c.Capture.PasswordFile},
 		{"certyo.key_file", c.Certyo.KeyFile}, {"fleet.password_file", c.Fleet.PasswordFile},
 	} {
 		if s.secret == "" {

@@ -46,6 +46,7 @@ func (d desk) change(mux *http.ServeMux) {
 	mux.HandleFunc("POST /outbox/retry", answer(d.retry))
 	mux.HandleFunc("POST /outbox/drop", answer(d.drop))
 	mux.HandleFunc("POST /store/acknowledge", answer(d.acknowledge))
+	mux.HandleFunc("POST /map", answer(d.importMap))
 }
 
 // acknowledge ends the alarm of what was lost.

@@ -37,9 +37,13 @@ func (a agentAt) send(cmd *cobra.Command, method, path string, body any) (*http.
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	d := newDesk(st, c.Store.Folder)
-	d.look(mux)
-	d.change(mux)
+	for _, d := range []interface {
+		look(*http.ServeMux)
+		change(*http.ServeMux)
+	}{newDesk(st, c.Store.Folder), stoppedBench(st)} {
+		d.look(mux)
+		d.change(mux)
+	}
 	res = direct(mux, req, st)
 	return res, refused(res, c.Store.Folder)
 }

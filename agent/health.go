@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -38,11 +39,22 @@ func (f *facts) health() fleet.Health {
 	for _, n := range j.Verdicts {
 		h.Scans += n
 	}
+	h.RowsAgeS = f.rowsAge()
 	if lag, ok := f.lag(); ok {
 		s := round(lag)
 		h.CaptureLagS = &s
 	}
 	return h
+}
+
+// rowsAge is how old the rows of the station are; nil if they were never read.
+func (f *facts) rowsAge() *float64 {
+	age := f.rows.Age(time.Now())
+	if age == math.MaxInt64 {
+		return nil
+	}
+	s := round(age)
+	return &s
 }
 
 // status is what the command of that name shows.
@@ -52,7 +64,7 @@ func (f *facts) status() status {
 	s := status{
 		Health: h, State: fleet.Ready, Environment: f.cfg.Environment, Station: f.cfg.Station.UUID, Name: f.cfg.Station.Name,
 		StoreID: f.store.ID(), Capture: f.cfg.Capture.Source, OpenPackage: j.Session.Package, OpenItems: len(j.Session.Items),
-		ItemsHere: len(f.rows.Rows()), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: q.Anchored,
+		ItemsHere: f.rows.Count(), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: q.Anchored,
 		Session: f.store.Session(), CapturePaused: q.Paused,
 		RecordBytes: q.RecordBytes, EvidenceBytes: q.EvidenceBytes, JournalBytes: usage(f.cfg.Store.Folder)["journal"],
 		Losses: f.store.Losses(),

@@ -1,69 +1,90 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 
 	"github.com/spf13/cobra"
-
-	"station-agent/store/record"
 )
 
 func intentsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "intents",
-		Short: "List the assignments that need a person",
+		Short: "List the assignments that wait for the database or need a person; send them again, drop them",
 		Args:  noArgs,
 	}
 	a := agentFlags(cmd)
+	asJSON := cmd.Flags().Bool("json", false, "print a JSON object a line")
+	parked := cmd.Flags().Bool("parked", false, "only those that need a person")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s, _, err := a.status(cmd.Context())
-		if err != nil {
+		return list(a, cmd, intentsPath(*parked), func(i intentLine) error {
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), i)
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), i)
 			return err
-		}
-		for _, p := range s.Parked {
-			fmt.Fprintf(cmd.OutOrStdout(), "%d: item %s for package %s: %s: %s\n", p.ID, p.Hash, show(p.Package), p.Outcome.Result, p.Outcome.Text)
-		}
-		return nil
+		})
 	}
-	cmd.AddCommand(dropCommand())
+	cmd.AddCommand(intentsAct("drop", "Take assignments off the list, after somebody looked at the items; their rows stay as they are"),
+		intentsAct("retry", "Try assignments again that need a person, as a grant was given or a row mended; those of one package that belong together go together"))
 	return cmd
 }
 
-func dropCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "drop ID",
-		Short: "Take an assignment off the list, after somebody looked at the item; its row stays as it is",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{fmt.Errorf("name one ID: station-agent intents lists them")}
-			}
-			return nil
-		},
+func intentsPath(parked bool) string {
+	if parked {
+		return "/intents?parked=1"
 	}
+	return "/intents"
+}
+
+// String is an assignment in one line.
+func (i intentLine) String() string {
+	text := fmt.Sprintf("%d: item %s for package %s: ", i.ID, i.Hash, show(i.Package))
+	if i.State == "waiting" {
+		return oneLine(text + "waits for the database")
+	}
+	text += fmt.Sprintf("%s: %s", i.Outcome.Result, i.Outcome.Text)
+	if i.Seen {
+		text += " (seen at the bench)"
+	}
+	return oneLine(text)
+}
+
+// intentsAct is a command that does verb to parked assignments.
+func intentsAct(verb, short string) *cobra.Command {
+	cmd := &cobra.Command{Use: verb + " ID...", Short: short}
 	a := agentFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		id, err := strconv.ParseUint(args[0], 10, 64)
-		if err != nil {
-			return usageError{fmt.Errorf("%q is no ID: station-agent intents lists them", args[0])}
+	all := cmd.Flags().Bool("all", false, "all that need a person")
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if (len(args) > 0) == *all {
+			return usageError{errors.New("name IDs or --all: station-agent intents --parked lists them")}
 		}
-		_, err = a.ask(cmd.Context(), http.MethodPost, "/intents/"+strconv.FormatUint(id, 10)+"/drop", nil)
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ids, err := numbers(args)
+		if err != nil {
+			return err
+		}
+		var done struct{ Count int }
+		if err := a.sendFor(cmd, http.MethodPost, "/intents/"+verb, choice{Seqs: ids, All: *all}, &done); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d\n", verb, done.Count)
 		return err
 	}
 	return cmd
 }
 
-// drop ends a parked intent on a person's word.
-func (f *facts) drop(_ http.ResponseWriter, r *http.Request) error {
-	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
-	if err != nil {
-		return fmt.Errorf("drop assignment: %q is no ID", r.PathValue("id"))
-	}
-	for _, p := range f.store.Journal.State().Parked {
-		if p.ID == id {
-			return f.store.Journal.Settle(record.Outcome{Intent: id, Result: record.Dismissed})
+func numbers(args []string) (ids []uint64, err error) {
+	for _, arg := range args {
+		id, err := strconv.ParseUint(arg, 10, 64)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("%q is no ID: station-agent intents lists them", arg)}
 		}
+		ids = append(ids, id)
 	}
-	return fmt.Errorf("no assignment %d needs a person: station-agent intents lists those that do", id)
+	return ids, nil
 }

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"station-agent/station"
@@ -16,13 +15,13 @@ import (
 // keeper takes the rows that were read to the Picture, and to the card for a start without a network: soon after they
 // changed, but at most every keepEvery, as each time writes them all.
 type keeper struct {
-	picture *station.Picture
-	db      *store.DB
-	cond    *condition
+	picture   *station.Picture
+	store     *store.Store
+	tags      tags
+	inquiries *inquiries
+	cond      *condition
 
-	mu    sync.Mutex
-	rows  []record.Row // as last read
-	at    time.Time
+	read  atomic.Bool // something was
 	saved []record.Row
 	kept  time.Time // when they were saved
 }
@@ -35,27 +34,25 @@ const (
 // load puts the rows that were kept on disk into the Picture; they are no read, so that the Picture stays offline. If they
 // can't be read, the bench starts without them.
 func (k *keeper) load() error {
-	rows, _, err := k.db.LoadPicture()
+	rows, _, err := k.store.DB.LoadPicture()
 	switch {
 	case record.ClassOf(err) == record.StopHere:
 		return err
 	case err != nil:
 		k.cond.Lost(fmt.Errorf("%w: until MySQL answers, no item is known here", err))
 	case len(rows) > 0:
-		k.picture.Replace(rows, time.Time{})
+		k.picture.Load(rows)
 		k.saved = rows
 	}
 	return nil
 }
 
 // seen takes one read of the rows.
-func (k *keeper) seen(rows []record.Row, began time.Time) {
-	k.picture.Replace(rows, began)
-	kept := slices.Clone(rows)
-	slices.SortFunc(kept, func(a, b record.Row) int { return cmp.Compare(a.Hash, b.Hash) })
-	k.mu.Lock()
-	k.rows, k.at = kept, began
-	k.mu.Unlock()
+func (k *keeper) seen(r record.Reading) {
+	k.tags.add(r.Here)
+	k.picture.Replace(r)
+	k.inquiries.answer(r)
+	k.read.Store(true)
 }
 
 // Run saves until ctx ends, and once more then.
@@ -79,13 +76,14 @@ func (k *keeper) Run(ctx context.Context) error {
 
 // save keeps the rows if they changed. Only a broken store is worth an error: the Picture on the card is a convenience.
 func (k *keeper) save() error {
-	k.mu.Lock()
-	rows, at := k.rows, k.at
-	k.mu.Unlock()
-	if at.IsZero() || slices.EqualFunc(rows, k.saved, sameRow) {
+	if !k.read.Load() {
 		return nil
 	}
-	err := k.db.SavePicture(rows, at)
+	rows, at := k.picture.Kept(), time.Now().Add(-k.picture.Age(time.Now()))
+	if slices.EqualFunc(rows, k.saved, sameRow) {
+		return nil
+	}
+	err := k.store.DB.SavePicture(rows, at)
 	if record.ClassOf(err) == record.StopHere {
 		return err
 	}
@@ -99,7 +97,43 @@ func (k *keeper) save() error {
 }
 
 func sameRow(a, b record.Row) bool {
-	return a.Hash == b.Hash && a.EAN == b.EAN && a.Name == b.Name && record.Same(a.Package, b.Package)
+	return a.Hash == b.Hash && a.Product == b.Product && a.EAN == b.EAN && a.Name == b.Name && record.Same(a.Package, b.Package) &&
+		a.Created.Equal(b.Created) && slices.Equal(a.EPCs, b.EPCs) && record.Same(a.Station, b.Station) && a.Away == b.Away
+}
+
+// tags adds to the rows of this station the tags that an imported map names for them. What a row was given once is
+// remembered, as the rows are read each second.
+type tags struct {
+	of   func(hash string) []string // looks into the map
+	made func() time.Time           // when the map was imported, zero if there is none
+
+	at    time.Time
+	known map[string][]string // by hash
+}
+
+func (t *tags) add(rows []record.Row) {
+	made := t.made()
+	if !made.Equal(t.at) {
+		t.at, t.known = made, nil
+	}
+	if made.IsZero() {
+		return
+	}
+	known := make(map[string][]string, len(rows))
+	for n := range rows {
+		r := &rows[n]
+		list, there := t.known[r.Hash]
+		if !there {
+			list = t.of(r.Hash)
+		}
+		known[r.Hash] = list
+		for _, epc := range list {
+			if !slices.Contains(r.EPCs, epc) {
+				r.EPCs = append(slices.Clip(r.EPCs), epc)
+			}
+		}
+	}
+	t.known = known
 }
 
 // scanJournal is the journal as the bench writes it: a scan that could not be saved shows in status and health.
@@ -117,4 +151,23 @@ func (s scanJournal) Append(e record.Entry) (record.Entry, error) {
 		s.cond.Back()
 	}
 	return e, err
+}
+
+// labels is what the store knows of package labels, for the bench.
+type labels struct{ *store.Store }
+
+// Standing implements station.Labels.
+func (l labels) Standing(label string) (waiting, parked int) {
+	s := l.Journal.State()
+	for _, i := range s.Open {
+		if i.Package != nil && *i.Package == label {
+			waiting++
+		}
+	}
+	for _, p := range s.Parked {
+		if p.Package != nil && *p.Package == label {
+			parked++
+		}
+	}
+	return waiting, parked
 }

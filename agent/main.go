@@ -80,7 +80,8 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(runCommand(), statusCommand(), intentsCommand(), outboxCommand(), storeCommand(), configCommand(), versionCommand())
+	root.AddCommand(runCommand(), statusCommand(), itemsCommand(), scansCommand(), intentsCommand(), commandsCommand(), mapCommand(),
+		workspaceCommand(), outboxCommand(), storeCommand(), configCommand(), versionCommand())
 	return root
 }
 

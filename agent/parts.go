@@ -27,17 +27,18 @@ func (f runFunc) Run(ctx context.Context) error { return f(ctx) }
 
 // parts is the agent, put together.
 type parts struct {
-	cfg     *config
-	log     *slog.Logger
-	clock   *clock
-	board   *board
-	store   *store.Store
-	picture *station.Picture
-	bench   *station.Bench
-	lag     func() (time.Duration, bool)
-	dbs     []*sql.DB
-	moving  *moving
-	running []runner
+	cfg       *config
+	log       *slog.Logger
+	clock     *clock
+	board     *board
+	store     *store.Store
+	picture   *station.Picture
+	bench     *station.Bench
+	inquiries *inquiries
+	lag       func() (time.Duration, bool)
+	dbs       []*sql.DB
+	moving    *moving
+	running   []runner
 }
 
 func (p *parts) add(r runner) { p.running = append(p.running, r) }

@@ -30,6 +30,9 @@ const (
 	answerTime  = 5 * time.Second // for an answer, and for each piece of a long one
 )
 
+// noTime takes a time limit away.
+var noTime time.Time
+
 // socketServer answers on one unix socket.
 type socketServer struct {
 	path    string
@@ -166,7 +169,11 @@ func (a agentAt) request(ctx context.Context, method, path string, body any) (*h
 	return res, refused(res, socket)
 }
 
+// newRequest makes a request with body as JSON, or as it is if it is a file, which stays open.
 func newRequest(ctx context.Context, method, path string, body any) (*http.Request, error) {
+	if f, ok := body.(*os.File); ok {
+		return http.NewRequestWithContext(ctx, method, "http://agent"+path, io.NopCloser(f))
+	}
 	var b bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&b).Encode(body); err != nil {

@@ -84,11 +84,7 @@ func (s *status) print(out io.Writer) error {
 	for _, p := range s.Parked {
 		line("parked", "item %s for package %s: %s %s", p.Hash, show(p.Package), p.Outcome.Result, p.Outcome.Text)
 	}
-	open := "no package is open"
-	if s.OpenPackage != "" {
-		open = fmt.Sprintf("package %s is open with %d items", s.OpenPackage, s.OpenItems)
-	}
-	line("bench", "%s; %d items are here%s; last scan %s", open, s.ItemsHere, map[bool]string{false: " as far as known: MySQL is away"}[s.Online], maybeAgo(s.LastScanS))
+	line("bench", "%s; %d items are here%s; last scan %s", s.packing(), s.ItemsHere, s.rowsAge(), maybeAgo(s.LastScanS))
 	line("database", "%d assignments waiting, %d need a person; last one settled %s", s.IntentsOpen, s.IntentsParked, maybeAgo(s.LastSettledS))
 	line("capture", "%s%s", s.Capture, behind(s.CaptureLagS))
 	if s.CapturePaused {
@@ -102,6 +98,30 @@ func (s *status) print(out io.Writer) error {
 	}
 	line("clock", "%s", map[bool]string{true: "synchronised", false: "not synchronised: check the time service"}[s.ClockTrusted])
 	return w.Flush()
+}
+
+// packing is what is open at the bench.
+func (s *status) packing() string {
+	switch {
+	case s.OpenPackage != "":
+		return fmt.Sprintf("package %s is open with %d items", s.OpenPackage, s.OpenItems)
+	case s.OpenItems > 0:
+		return fmt.Sprintf("%d items are gathered", s.OpenItems)
+	default:
+		return "no package is open"
+	}
+}
+
+// rowsAge says how well the items here are known, if that isn't well.
+func (s *status) rowsAge() string {
+	switch {
+	case s.Online:
+		return ""
+	case s.RowsAgeS == nil:
+		return " as kept on disk: MySQL was not reached yet"
+	default:
+		return " as read " + seconds(*s.RowsAgeS) + " ago: MySQL is away"
+	}
 }
 
 func behind(lag *float64) string {

@@ -22,6 +22,10 @@ import (
 	"station-agent/uplink/mysql"
 )
 
+// askedRarely ends the connection for capture's questions soon after one: a station that idles has three, for the rows, for
+// assignments and for the binary log.
+const askedRarely = 2 * time.Second
+
 // wire is the list of parts. Deleting one line of it disables exactly one thing.
 func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 	clk, err := newClock()
@@ -80,15 +84,17 @@ func packageOf(r record.Record) (pkg record.Value, ok bool) {
 
 // addBench adds what the operator works with: it needs the store and nothing else.
 func (p *parts) addBench() error {
-	pattern, err := p.cfg.Packing.pattern()
+	rules, err := p.cfg.Packing.rules()
 	if err != nil {
 		return err
+	}
+	for _, w := range p.cfg.Packing.renamed() {
+		p.log.Warn("old field", "text", w)
 	}
 	refresh := p.cfg.MySQL.Refresh.value()
 	p.picture = station.NewPicture(max(3*refresh, 3*time.Second))
 	p.bench = station.NewBench(station.Config{
-		Rules: station.Rules{Package: pattern, Close: p.cfg.Packing.CloseCode, Undo: p.cfg.Packing.UndoCode},
-		Start: p.store.Journal.State(), Stamp: p.clock.now,
+		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Gone: p.cfg.Packing.GoneAfter.value(),
 	}, scanJournal{p.store.Journal, p.board.condition("journal")}, p.picture, station.LogPanel{Log: p.log})
 	p.add(p.bench)
 	p.add(p.store)
@@ -98,7 +104,7 @@ func (p *parts) addBench() error {
 func (p *parts) addReaders() error {
 	for _, r := range p.cfg.Readers {
 		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
-		reader := station.Reader{Port: port, Prefix: r.Prefix}
+		reader := station.Reader{Port: port, Prefix: r.Prefix, Radio: r.Kind == "rfid"}
 		cond := p.board.condition("reader " + r.Name)
 		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
 	}
@@ -112,14 +118,17 @@ func (p *parts) addDatabase() error {
 	if err != nil {
 		return err
 	}
-	k := &keeper{picture: p.picture, db: p.store.DB, cond: p.board.condition("picture")}
+	p.inquiries = newInquiries(p.picture.Hurry)
+	k := &keeper{picture: p.picture, store: p.store, inquiries: p.inquiries, cond: p.board.condition("picture"),
+		tags: tags{of: p.store.EPCsOf, made: p.mapMade}}
 	if err := k.load(); err != nil {
 		return err
 	}
 	p.add(k)
 	watcher, err := assign.NewWatcher(assign.WatcherConfig{
 		DB: db, Explain: mysql.Explain, Table: table, Station: p.cfg.Station.UUID, Condition: p.board.condition("mysql"),
-		Every: p.cfg.MySQL.Refresh.value(), Kick: p.picture.Kick(), Seen: k.seen,
+		Every: p.cfg.MySQL.Refresh.value(), Kick: p.picture.Kick(), Seen: k.seen, Asked: p.inquiries.with(p.picture.Asked),
+		MapTable: p.cfg.MySQL.MapTable, MapCondition: p.board.condition("map of tags"),
 	})
 	if err != nil {
 		return err
@@ -143,12 +152,12 @@ func (p *parts) addDatabase() error {
 // open makes a pool of connections to MySQL.
 func (p *parts) open(user string, password secret, conns int) (*sql.DB, error) {
 	m := p.cfg.MySQL
-	tlsConfig, err := mysql.TLSConfig(m.CAFile, m.ServerName, m.TLS)
+	tlsConfig, err := mysql.NewTLS(m.tlsOptions())
 	if err != nil {
 		return nil, err
 	}
 	db, err := mysql.Open(mysql.Config{
-		Address: m.Address, Schema: m.Schema, User: user, Password: password.read, TLS: tlsConfig,
+		Address: m.Address, Schema: m.Schema, User: user, Password: password.read, Next: m.next(user, password), TLS: tlsConfig,
 		Program: "station-agent", Version: version, Station: p.cfg.Station.UUID, MaxConns: conns,
 	})
 	if err != nil {
@@ -156,6 +165,25 @@ func (p *parts) open(user string, password secret, conns int) (*sql.DB, error) {
 	}
 	p.dbs = append(p.dbs, db)
 	return db, nil
+}
+
+// mapMade is when the map of tags was imported.
+func (p *parts) mapMade() time.Time {
+	_, at := p.store.Map()
+	return at
+}
+
+// tlsOptions are the configuration in the words of package mysql.
+func (m *mysqlConfig) tlsOptions() mysql.TLSOptions {
+	return mysql.TLSOptions{Mode: m.TLS, CAFile: m.CAFile, ServerName: m.ServerName, CertFile: m.CertFile, KeyFile: m.CertKeyFile}
+}
+
+// next is the credential after a rotation of the account of [mysql]; nil for another account.
+func (m *mysqlConfig) next(user string, password secret) *mysql.Credential {
+	if m.NextPasswordFile == "" || user != m.User || password != m.PasswordFile {
+		return nil
+	}
+	return &mysql.Credential{User: m.NextUser, Password: m.NextPasswordFile.read}
 }
 
 // addCapture adds the way from row changes into the outbox and gives the settler's gate, nil if nothing is captured.
@@ -168,7 +196,8 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	if err != nil {
 		return nil, err
 	}
-	tlsConfig, err := mysql.TLSConfig(m.CAFile, m.ServerName, m.TLS)
+	db.SetConnMaxIdleTime(askedRarely)
+	tlsConfig, err := mysql.NewTLS(m.tlsOptions())
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +205,9 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	own := binlog.Config{
 		Address: m.Address, User: c.User, Password: c.PasswordFile.read, TLS: tlsConfig, DB: db, Explain: mysql.Explain,
 		Tables: []capture.Spec{spec}, Mode: binlog.Mode(c.Mode), Station: p.cfg.Station.UUID, Version: version,
+	}
+	if next := m.next(c.User, c.PasswordFile); next != nil {
+		own.Next = &binlog.Credential{User: next.User, Password: next.Password}
 	}
 	if c.ServerID != 0 {
 		own.ServerIDs, own.ServerIDSpan = c.ServerID, 1
@@ -252,12 +284,14 @@ func (p *parts) addFleet() error {
 // addStatus adds the two sockets: one to look, one to change something.
 func (p *parts) addStatus() error {
 	f, d := p.facts(), newDesk(p.store, p.cfg.Store.Folder)
+	b := benchDesk{p.store, p.picture, p.bench.Retry, p.inquiries.ask}
 	look, control := http.NewServeMux(), http.NewServeMux()
 	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, f.status()) }))
 	d.look(look)
-	control.HandleFunc("POST /intents/{id}/drop", answer(f.drop))
+	b.look(look)
 	control.HandleFunc("POST /store/export", answer(p.moving.export))
 	d.change(control)
+	b.change(control)
 	p.add(&socketServer{p.cfg.Status.Socket, lookMode, look, "status.socket", p.board.condition("status socket")})
 	p.add(&socketServer{p.cfg.Status.ControlSocket, controlMode, control, "status.control_socket", p.board.condition("control socket")})
 	return nil

@@ -2,6 +2,7 @@ package station
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -14,13 +15,16 @@ type Journal interface {
 	// Append writes e whole or not at all and returns after the flush, with the sequence and the intents' ids filled in.
 	// After an error e did not happen; one of class StopHere says that no later entry can be taken either.
 	Append(e record.Entry) (record.Entry, error)
+	// Retry makes the parked intent id a new, open one, with all that have to be settled together with it, and returns after
+	// the flush.
+	Retry(id uint64) ([]record.Intent, error)
 }
 
 // Panel tells the operator. It is called from one goroutine and must not wait for anything.
 type Panel interface {
 	Show(s record.Scan, took time.Duration) // the verdict, and how long after the tag was decoded
-	Resume(s record.Session)                // a package was open when the agent was stopped, and still is
-	CallBack(p record.Parked)               // what was green went wrong afterwards: a person must look at the item
+	Resume(s record.Session)                // something was open when the agent was stopped: its label is asked for
+	CallBack(p record.Parked)               // what was green went wrong afterwards: a person must look at the item; until acknowledged
 }
 
 // Read is a tag and the moment when it was decoded.
@@ -31,13 +35,19 @@ type Read struct {
 
 // Config is what a Bench needs to know.
 type Config struct {
-	Rules Rules
-	Start record.State        // what the journal adds up to
-	Stamp func() record.Stamp // the stamp of this moment
-	Queue int                 // reads that may wait for their verdict, 0 means 64; then the readers wait
+	Rules  Rules
+	Start  record.State        // what the journal adds up to
+	Stamp  func() record.Stamp // the stamp of this moment
+	Labels Labels
+	Gone   time.Duration // without a read, then a tag has left the antenna; 0 means 2 s
+	Queue  int           // reads that may wait for their verdict, 0 means 64; then the readers wait
 }
 
-const defaultQueue = 64
+const (
+	defaultQueue = 64
+	defaultGone  = 2 * time.Second
+	tickAgain    = time.Second
+)
 
 // Bench turns reads into verdicts, one after the other.
 type Bench struct {
@@ -45,10 +55,14 @@ type Bench struct {
 	stamp   func() record.Stamp
 	journal Journal
 	picture *Picture
+	labels  Labels
 	panel   Panel
-	session record.Session
+	state   State
+	field   Field
+	pause   time.Duration   // since boot, until which time doesn't go on: the journal could not take what came of it
 	parked  []record.Parked // at the start
 	reads   chan Read
+	retries chan retry
 
 	told  chan struct{} // something is in ended
 	mu    sync.Mutex
@@ -60,17 +74,27 @@ type ending struct {
 	at time.Time
 }
 
+// retry is a person's wish.
+type retry struct {
+	id   uint64
+	done chan<- error
+}
+
 // NewBench makes a bench that goes on where the journal ended, and lays its open intents over the picture.
 func NewBench(c Config, journal Journal, picture *Picture, panel Panel) *Bench {
 	if c.Queue == 0 {
 		c.Queue = defaultQueue
 	}
+	if c.Gone == 0 {
+		c.Gone = defaultGone
+	}
 	for _, i := range c.Start.Open {
 		picture.Intended(i)
 	}
 	return &Bench{
-		rules: c.Rules, stamp: c.Stamp, journal: journal, picture: picture, panel: panel,
-		session: c.Start.Session.Clone(), parked: c.Start.Parked, reads: make(chan Read, c.Queue), told: make(chan struct{}, 1),
+		rules: c.Rules.filled(), stamp: c.Stamp, journal: journal, picture: picture, labels: c.Labels, panel: panel,
+		state: Resume(c.Start.Session, c.Stamp()), field: Field{Gone: c.Gone}, parked: c.Start.Parked,
+		reads: make(chan Read, c.Queue), retries: make(chan retry), told: make(chan struct{}, 1),
 	}
 }
 
@@ -82,61 +106,141 @@ func (b *Bench) Ended(o record.Outcome, i record.Intent) {
 	b.mu.Lock()
 	b.ended = append(b.ended, ending{record.Parked{Intent: i, Outcome: o}, time.Now()})
 	b.mu.Unlock()
+	signal(b.told)
+}
+
+// Retry makes a parked intent open again, on a person's word. It may be called from any goroutine.
+func (b *Bench) Retry(ctx context.Context, id uint64) error {
+	done := make(chan error, 1)
 	select {
-	case b.told <- struct{}{}:
-	default:
+	case b.retries <- retry{id, done}:
+		return <-done
+	case <-ctx.Done():
+		return fmt.Errorf("retry assignment %d: %w", id, ctx.Err())
 	}
 }
 
 // Run answers reads until ctx ends. It returns an error, of class StopHere, only if the journal can take no scan any more. A
 // scan that it could not take this once (a full card) is answered with Fault, and the bench goes on.
 func (b *Bench) Run(ctx context.Context) error {
-	if b.session.Package != "" {
-		b.panel.Resume(b.session.Clone())
+	if b.state.Ask != Nothing {
+		b.panel.Resume(b.state.Session.Clone())
 	}
 	for _, p := range b.parked { // the lamp may have gone out before anybody looked
-		b.panel.CallBack(p)
+		if !p.Seen {
+			b.panel.CallBack(p)
+		}
 	}
+	alarm := time.NewTimer(time.Hour)
+	defer alarm.Stop()
 	for {
+		b.setAlarm(alarm)
+		var err error
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-b.told:
 			b.learn()
+		case r := <-b.retries:
+			b.learn()
+			r.done <- b.again(r.id)
 		case r := <-b.reads:
 			b.learn()
-			if err := b.judge(r); record.ClassOf(err) == record.StopHere {
-				return err
-			}
+			err = b.judge(r)
+		case <-b.picture.changed:
+		case <-alarm.C:
+		}
+		if err = errors.Join(err, b.tick()); record.ClassOf(err) == record.StopHere {
+			return err
 		}
 	}
 }
 
-// judge gives one read its verdict. Nothing is adopted or shown before the journal has it.
+// setAlarm wakes Run when the state has something to do though nothing happens.
+func (b *Bench) setAlarm(t *time.Timer) {
+	if at, ok := b.state.Deadline(b.rules); ok {
+		t.Reset(max(time.Millisecond, max(at, b.pause)-b.stamp().Mono+time.Millisecond))
+	}
+}
+
+// world is what there is outside the session at this moment.
+func (b *Bench) world() World {
+	now, at := time.Now(), b.stamp()
+	return World{Now: at, Rows: b.picture, Labels: b.labels, Online: b.picture.Online(now), Age: b.picture.Age(now), Field: b.field.Tags(at.Mono)}
+}
+
+// judge gives one read its verdict.
 func (b *Bench) judge(r Read) error {
-	d := Decide(b.session, b.rules, r.Tag, b.picture, b.picture.Online(time.Now()))
-	e, err := b.journal.Append(record.Entry{At: b.stamp(), Scan: &d.Scan, Session: d.Session, Intents: d.Intents})
-	if err != nil {
-		b.panel.Show(fault(r.Tag, len(b.session.Items)), time.Since(r.At))
-		return fmt.Errorf("append scan to the journal: %w", err)
+	if r.Radio && r.Bad == "" && !b.field.Saw(r.Code, b.stamp().Mono) {
+		return nil
 	}
-	if d.Session != nil {
-		b.session = *d.Session
-	}
-	for _, i := range e.Intents {
-		b.picture.Intended(i)
-	}
-	b.panel.Show(d.Scan, time.Since(r.At))
-	if d.Scan.Verdict == record.Unknown {
-		b.picture.ask()
+	return b.adopt(Decide(b.state, b.rules, r.Tag, b.world()), r.Tag, r.At)
+}
+
+// tick lets time go on, until nothing comes of it.
+func (b *Bench) tick() error {
+	for b.stamp().Mono >= b.pause {
+		d, more := Tick(b.state, b.rules, b.world())
+		if !more {
+			break
+		}
+		if err := b.adopt(d, d.tag(), time.Now()); err != nil {
+			b.pause = b.stamp().Mono + tickAgain
+			return err
+		}
 	}
 	return nil
+}
+
+// adopt makes a decision true. Nothing is adopted or shown before the journal has it.
+func (b *Bench) adopt(d Decision, tag record.Tag, at time.Time) error {
+	if d.Scan != nil {
+		e, err := b.journal.Append(record.Entry{At: b.stamp(), Scan: d.Scan, Session: d.Session, Intents: d.Intents})
+		if err != nil {
+			b.panel.Show(fault(tag, len(b.state.Items)), time.Since(at))
+			return fmt.Errorf("append scan to the journal: %w", err)
+		}
+		for n := range d.Next.Waiting {
+			if w := &d.Next.Waiting[n]; w.Seq == 0 {
+				w.Seq = e.Seq
+			}
+		}
+		for _, i := range e.Intents {
+			b.picture.Intended(i)
+		}
+	}
+	looking := len(d.Next.Waiting) > len(b.state.Waiting)
+	b.state = d.Next
+	if d.Scan != nil {
+		b.panel.Show(*d.Scan, time.Since(at))
+	}
+	b.picture.ask(hashesOf(b.state.Waiting), looking)
+	return nil
+}
+
+// hashesOf gives the codes that may be hashes.
+func hashesOf(waiting []Wait) (hashes []string) {
+	for _, w := range waiting {
+		if len(w.Tag.Code) == hashLen {
+			hashes = append(hashes, w.Tag.Code)
+		}
+	}
+	return hashes
 }
 
 // fault is the verdict on a tag that could not be saved.
 func fault(tag record.Tag, count int) record.Scan {
 	return record.Scan{Tag: tag, Verdict: record.Fault, Count: count,
 		Text: "the scan could not be saved and does not count: call service, then scan it again"}
+}
+
+// again makes a parked intent open again.
+func (b *Bench) again(id uint64) error {
+	intents, err := b.journal.Retry(id)
+	for _, i := range intents {
+		b.picture.Intended(i)
+	}
+	return err
 }
 
 // learn takes in how intents ended. The bench does it itself, so that an intent is never taken off the picture before it

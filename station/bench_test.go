@@ -41,6 +41,17 @@ func (m *memory) Append(e record.Entry) (record.Entry, error) {
 	return e, nil
 }
 
+func (m *memory) Retry(id uint64) ([]record.Intent, error) {
+	for _, p := range m.state.Parked {
+		if p.ID == id {
+			p.Intent.ID = 0
+			e, err := m.Append(record.Entry{Intents: []record.Intent{p.Intent}})
+			return e.Intents, err
+		}
+	}
+	return nil, errors.New("not parked")
+}
+
 // witness is a Panel.
 type witness struct {
 	shown   []record.Scan
@@ -74,16 +85,20 @@ type rig struct {
 	memory
 	witness
 	cancel context.CancelFunc
+	reader int
 	err    error         // of Run
 	done   chan struct{} // Run has returned
 }
 
 func newRig(t *testing.T, start record.State) *rig {
 	r := &rig{done: make(chan struct{})}
-	r.state = start.Clone()
+	r.memory.state = start.Clone()
 	p := NewPicture(3 * time.Second)
-	p.Replace([]record.Row{rowOf(hash("a"), "400", "-"), rowOf(hash("b"), "401", "-")}, time.Now())
-	r.Bench = NewBench(Config{Rules: rules, Start: start, Stamp: func() record.Stamp { return record.Stamp{Boot: "boot"} }}, &r.memory, p, &r.witness)
+	p.Replace(record.Reading{Here: []record.Row{rowOf(hash("a"), "400", "-"), rowOf(hash("b"), "401", "-")}, Began: time.Now()})
+	booted := time.Now().Add(-time.Hour)
+	c := Config{Rules: rules, Start: start, Labels: labels{used: map[string]record.Use{}},
+		Stamp: func() record.Stamp { return record.Stamp{Boot: "boot", Mono: time.Since(booted)} }}
+	r.Bench = NewBench(c, &r.memory, p, &r.witness)
 	return r
 }
 
@@ -101,7 +116,8 @@ func (r *rig) stop() { r.cancel(); <-r.done }
 
 func (r *rig) scan(codes ...string) {
 	for _, c := range codes {
-		r.Reads() <- Read{record.Tag{Reader: "r", Code: c}, time.Now()}
+		r.reader++ // another one each time: nothing bounces
+		r.Reads() <- Read{record.Tag{Reader: fmt.Sprint(r.reader), Code: c}, time.Now()}
 	}
 	synctest.Wait()
 }
@@ -117,8 +133,8 @@ func TestBench(t *testing.T) {
 		if len(r.entries) != 5 || r.entries[2].Session != nil || r.entries[1].At.Boot != "boot" || r.entries[3].Intents[0].ID != 2 {
 			t.Fatalf("%+v", r.entries)
 		}
-		if show(r.state.Session) != "|P-1:ab" || show(r.session) != "|P-1:ab" {
-			t.Fatal(show(r.session))
+		if show(r.memory.state.Session) != "" || show(r.Bench.state.Session) != "" {
+			t.Fatal(show(r.Bench.state.Session))
 		}
 		r.stop()
 		if r.err != nil {
@@ -141,7 +157,7 @@ func TestGreenMeansOnDisk(t *testing.T) {
 		r.start(t)
 		r.scan("P-1", "400")
 		time.Sleep(time.Second)
-		if len(r.shown) > 0 || show(r.session) != "" {
+		if len(r.shown) > 0 || show(r.Bench.state.Session) != "" {
 			t.Fatalf("shown while the journal was busy: %s", r.verdicts())
 		}
 		for range 2 {
@@ -171,8 +187,8 @@ func TestGreenMeansOnDisk(t *testing.T) {
 			t.Error(got)
 		}
 		row, _ := r.picture.Lookup(hash("a"))
-		if show(r.session) != "P-1" || row.Package != nil || r.shown[1].Step != "" || r.shown[1].Count != 0 {
-			t.Errorf("session %s, row %+v, shown %+v", show(r.session), row, r.shown[1])
+		if show(r.Bench.state.Session) != "P-1" || row.Package != nil || r.shown[1].Step != "" || r.shown[1].Count != 0 {
+			t.Errorf("session %s, row %+v, shown %+v", show(r.Bench.state.Session), row, r.shown[1])
 		}
 	})
 }
@@ -186,10 +202,10 @@ func TestTheNetworkNeverDelaysTheBench(t *testing.T) {
 		began := time.Now()
 		r.start(t)
 		for n := range 100 {
-			r.scan(fmt.Sprintf("P-%d", n), "400", "unknown", "UNDO")
+			r.scan(fmt.Sprintf("P-%d", n), "400", "408", "UNDO")
 		}
-		if took := time.Since(began); took != 0 || len(r.shown) != 400 || len(r.state.Open) != 200 {
-			t.Fatalf("%d verdicts, %d open intents after %v", len(r.shown), len(r.state.Open), took)
+		if took := time.Since(began); took != 0 || len(r.shown) != 400 || len(r.memory.state.Open) != 200 {
+			t.Fatalf("%d verdicts, %d open intents after %v", len(r.shown), len(r.memory.state.Open), took)
 		}
 		for n, s := range r.shown {
 			if s.Verdict != record.AcceptedOffline && s.Verdict != record.Unknown || r.took[n] != 0 {
@@ -210,7 +226,7 @@ func TestTheBenchNeverDelaysTheSettler(t *testing.T) {
 		r.before = func() error { <-flushed; return nil }
 		r.scan("CLOSE")
 		began := time.Now()
-		for _, i := range r.state.Open {
+		for _, i := range r.memory.state.Open {
 			r.Ended(record.Outcome{Intent: i.ID, Result: record.OtherValue, Found: val("Z"), Text: "look"}, i)
 		}
 		if time.Since(began) != 0 {
@@ -250,7 +266,7 @@ func TestBenchAfterARestart(t *testing.T) {
 		first.start(t)
 		first.scan("P-1", "400")
 		first.stop()
-		r := newRig(t, first.state)
+		r := newRig(t, first.memory.state)
 		r.start(t)
 		if len(r.resumed) != 1 || show(r.resumed[0]) != "P-1:a" {
 			t.Fatalf("resumed %v", r.resumed)
@@ -258,20 +274,30 @@ func TestBenchAfterARestart(t *testing.T) {
 		if row, _ := r.picture.Lookup(hash("a")); vals(row.May) != "- P-1" {
 			t.Errorf("the open intent was not laid over the picture: %s", vals(row.May))
 		}
-		r.scan("400", "UNDO", "401")
-		if got := r.verdicts(); got != "duplicate, accepted, accepted" || show(r.session) != "P-1:b" {
-			t.Fatal(got, show(r.session))
+		r.scan("400", "P-1", "400", "UNDO", "401")
+		if got := r.verdicts(); got != "question, accepted, duplicate, accepted, accepted" || show(r.Bench.state.Session) != "P-1:b" {
+			t.Fatal(got, show(r.Bench.state.Session))
 		}
-		if got := showIntents(r.state.Open); got != "a→P-1 for -, a→- for - P-1, b→P-1 for -" {
+		if got := showIntents(r.memory.state.Open); got != "a→P-1 for -, a→- for - P-1, b→P-1 for -" {
 			t.Error(got)
 		}
 		r.stop()
 	})
 }
 
-func TestAnUnknownCodeAsksForARead(t *testing.T) {
+// TestAnUnknownCodeIsLookedFor: it asks for a read at once, is answered as soon as that knows it, and after three seconds
+// for good.
+func TestAnUnknownCodeIsLookedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, record.State{})
+		read := func(rows ...string) {
+			reading := record.Reading{Began: time.Now()}
+			for _, h := range rows {
+				reading.Here = append(reading.Here, rowOf(hash(h), "", "-"))
+			}
+			r.picture.Replace(reading)
+			synctest.Wait()
+		}
 		r.start(t)
 		r.scan("P-1", "400")
 		select {
@@ -279,8 +305,101 @@ func TestAnUnknownCodeAsksForARead(t *testing.T) {
 			t.Fatal("asked without need")
 		default:
 		}
-		r.scan("402")
+		r.scan(hash("y"), hash("z"))
 		<-r.picture.Kick()
+		if got := r.picture.Asked(); len(got) != 2 || got[0] != hash("y") {
+			t.Error(got)
+		}
+		time.Sleep(2 * time.Second)
+		read("a", "b", "y")
+		if got := r.verdicts(); got != "accepted, accepted, waiting, waiting, accepted" || len(r.picture.Asked()) != 1 {
+			t.Error(got)
+		}
+		time.Sleep(900 * time.Millisecond)
+		read("a", "b", "y")
+		if len(r.shown) != 5 {
+			t.Error("answered too early")
+		}
+		time.Sleep(102 * time.Millisecond)
+		if got := r.verdicts(); got != "accepted, accepted, waiting, waiting, accepted, unknown" || len(r.picture.Asked()) != 0 {
+			t.Error(got)
+		}
+		if last := r.shown[5]; last.Judges != 4 || last.Code != hash("z") {
+			t.Errorf("%+v", last)
+		}
+		r.stop()
+	})
+}
+
+// TestTimeGoesOnAtTheBench: what waits ends by itself.
+func TestTimeGoesOnAtTheBench(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		r.rules.TimeOut = time.Minute
+		r.start(t)
+		r.scan("P-1", "REMOVE")
+		time.Sleep(11 * time.Second)
+		if got := r.verdicts(); got != "accepted, accepted, timed out" {
+			t.Error(got)
+		}
+		full := errors.New("no space left on device")
+		r.before = func() error { return full }
+		time.Sleep(time.Minute)
+		if n := len(r.shown) - 3; n < 8 || n > 13 { // once a second
+			t.Errorf("a package that could not be closed was tried %d times", n)
+		}
+		r.before = nil
+		time.Sleep(2 * time.Second)
+		if last := r.shown[len(r.shown)-1]; last.Step != record.Closed || r.memory.state.Session.Package != "" {
+			t.Errorf("%+v", last)
+		}
+		r.stop()
+	})
+}
+
+// TestTagsOnTheAntenna: a tag is one event, however often it is read, and what lies there when a package opens doesn't count.
+func TestTagsOnTheAntenna(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		r.start(t)
+		lie := func(code string) {
+			for range 50 {
+				r.Reads() <- Read{record.Tag{Reader: "antenna", Code: code, Radio: true}, time.Now()}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		lie(hash("a"))
+		r.scan("P-1")
+		lie(hash("a"))
+		lie(hash("b"))
+		lie(hash("a"))
+		if got := r.verdicts(); got != "accepted, accepted" || show(r.Bench.state.Session) != "P-1:b" || r.shown[0].NotEmpty != 1 {
+			t.Error(got, show(r.Bench.state.Session), r.shown[0].NotEmpty)
+		}
+		time.Sleep(3 * time.Second)
+		lie(hash("a"))
+		if show(r.Bench.state.Session) != "P-1:ba" {
+			t.Error("it left and came back:", show(r.Bench.state.Session))
+		}
+		r.stop()
+	})
+}
+
+// TestRetry: a person makes a parked intent open again.
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parked := record.Parked{Intent: intentOf(1, hash("a"), "P-1", "-"), Outcome: record.Outcome{Intent: 1, Result: record.Refused}}
+		r := newRig(t, record.State{Intent: 1, Parked: []record.Parked{parked}})
+		r.start(t)
+		if err := r.Bench.Retry(t.Context(), 7); err == nil {
+			t.Error("7 is not parked")
+		}
+		if err := r.Bench.Retry(t.Context(), 1); err != nil {
+			t.Error(err)
+		}
+		if row, _ := r.picture.Lookup(hash("a")); vals(row.May) != "- P-1" || len(r.memory.state.Parked) > 0 {
+			t.Errorf("%+v %+v", row, r.memory.state)
+		}
 		r.stop()
 	})
 }
@@ -294,8 +413,8 @@ func TestLogPanel(t *testing.T) {
 	p.CallBack(record.Parked{Intent: intentOf(1, "h", "P-1", "-"), Outcome: record.Outcome{Result: record.OtherValue, Text: "look"}})
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	want := []map[string]any{
-		{"level": "INFO", "msg": "verdict", "reader": "r", "code": hostile, "verdict": "accepted", "step": "added", "package": "P-1", "hash": "h", "count": 2.0, "text": "t", "took_ms": 1.5},
-		{"level": "INFO", "msg": "package still open", "package": "P-1", "count": 2.0},
+		{"level": "INFO", "msg": "verdict", "reader": "r", "code": hostile, "verdict": "accepted", "step": "added", "package": "P-1", "hash": "h", "count": 2.0, "not_empty": 0.0, "text": "t", "took_ms": 1.5},
+		{"level": "INFO", "msg": "still open", "package": "P-1", "count": 2.0, "text": `package "P-1" is open with 2 items: scan the label to go on`},
 		{"level": "WARN", "msg": "call back", "hash": "h", "package": "P-1", "result": "conflict", "found": "NULL", "text": "look"},
 	}
 	if len(lines) != len(want) {
@@ -317,7 +436,9 @@ func TestLogPanel(t *testing.T) {
 func TestBenchCallsBackAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parked := record.Parked{Intent: intentOf(1, "a", "P-1", "-"), Outcome: record.Outcome{Intent: 1, Result: record.OtherValue}}
-		r := newRig(t, record.State{Parked: []record.Parked{parked}})
+		seen := parked
+		seen.Seen = true
+		r := newRig(t, record.State{Parked: []record.Parked{seen, parked}})
 		r.start(t)
 		if len(r.called) != 1 || r.called[0].ID != 1 {
 			t.Errorf("called back: %v", r.called)

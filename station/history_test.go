@@ -6,132 +6,196 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"station-agent/store/record"
 )
 
-// world is a random shift at one station: an operator, the rows in the database, and a settler that is slow, dies between
-// the row and the outcome, and skips intents that a newer one replaced. Reads of the rows arrive late.
-type world struct {
-	t       *testing.T
+// shift is a random shift at one station: an operator, the rows in the database, and a settler that is slow, dies between
+// the row and the outcome, and skips intents that a newer one replaced. Reads of the rows arrive late, tags lie on an
+// antenna, time goes on.
+type shift struct {
+	*scenario
 	r       *rand.Rand
-	now     int
-	rows    map[string]record.Value    // the truth in the database
+	clock   int
+	table   map[string]record.Value    // the truth in the database
 	eans    map[string]string          // by hash
 	foreign bool                       // somebody else writes too
-	session record.Session             // the operator's
-	picture *Picture                   //
 	open    map[string][]record.Intent // unsettled, as the journal has them
-	ids     uint64
-	told    map[string]record.Value // what the green verdicts add up to
-	read    []record.Row            // a read on its way
-	began   int
+	scans   uint64
+	wanted  map[string]record.Value // what the intents add up to
+	read    *record.Reading         // on its way
+
+	log      []Decision
+	overrode map[string]bool // by hash: the operator took the item out of a package of somebody else
 }
 
-func newWorld(t *testing.T, seed uint64, foreign bool) *world {
-	w := &world{t: t, r: rand.New(rand.NewPCG(seed, 1)), foreign: foreign, rows: map[string]record.Value{}, eans: map[string]string{},
-		picture: NewPicture(1 << 40), open: map[string][]record.Intent{}, told: map[string]record.Value{}}
+func newShift(t *testing.T, seed uint64, foreign bool) *shift {
+	r := rand.New(rand.NewPCG(seed, 1))
+	change := func(rules *Rules) {
+		rules.Way = []Way{LabelFirst, LabelFirst, ItemsFirst, Sweep}[r.IntN(4)]
+		rules.Together, rules.AnyUnit, rules.AllowElsewhere = r.IntN(3) == 0, r.IntN(2) == 0, r.IntN(4) == 0
+		rules.TimeOut = []time.Duration{0, 20 * time.Second}[r.IntN(2)]
+		rules.ReopenTime = 40 * time.Second
+		rules.ReuseLabels = r.IntN(2) == 0
+	}
+	w := &shift{scenario: newScenario(t, change, NewPicture(1<<40)), r: r, foreign: foreign, table: map[string]record.Value{},
+		eans: map[string]string{}, open: map[string][]record.Intent{}, wanted: map[string]record.Value{}, overrode: map[string]bool{}}
 	for n := range 8 {
 		h := hash(string(rune('a' + n)))
-		w.rows[h], w.eans[h] = nil, fmt.Sprint(400+n/2)
+		w.table[h], w.eans[h] = nil, fmt.Sprint(400+n/2)
 	}
 	w.snapshot()
 	w.arrive()
 	return w
 }
 
-func (w *world) snapshot() {
-	w.read, w.began = nil, w.now
-	for _, h := range w.hashes() {
-		w.read = append(w.read, record.Row{Hash: h, EAN: w.eans[h], Package: w.rows[h]})
+// snapshot begins a read; now and then rows have left the station.
+func (w *shift) snapshot() {
+	w.read = &record.Reading{Began: at(w.clock)}
+	gone := w.r.IntN(16)
+	for n, h := range w.hashes() {
+		if n != gone {
+			w.read.Here = append(w.read.Here, record.Row{Hash: h, EAN: w.eans[h], Product: w.eans[h], Package: w.table[h]})
+		}
 	}
 }
 
-func (w *world) arrive() {
+func (w *shift) arrive() {
 	if w.read != nil {
-		w.picture.Replace(w.read, at(w.began))
+		w.rows.Replace(*w.read)
 		w.read = nil
 	}
 }
 
+// fatalf ends the test, with the story that led there.
+func (w *shift) fatalf(format string, args ...any) {
+	w.t.Helper()
+	for _, d := range w.log {
+		w.t.Logf("%q %s %q, session %q, intents %q: %s", d.Scan.Code, d.Scan.Verdict, d.Scan.Step, show(d.Next.Session), showIntents(d.Intents), d.Scan.Text)
+	}
+	w.t.Fatalf("%s, together %v: %s", w.rules.Way, w.rules.Together, fmt.Sprintf(format, args...))
+}
+
 // hashes in a fixed order, so that a seed is a history.
-func (w *world) hashes() []string { return slices.Sorted(maps.Keys(w.rows)) }
+func (w *shift) hashes() []string { return slices.Sorted(maps.Keys(w.table)) }
 
-func (w *world) row() string { return hash(string(rune('a' + w.r.IntN(8)))) }
+func (w *shift) row() string { return hash(string(rune('a' + w.r.IntN(8)))) }
 
-// step lets one thing happen.
-func (w *world) step() {
-	w.now++
-	switch n := w.r.IntN(20); {
+func (w *shift) label() string { return fmt.Sprintf("P-%d", w.r.IntN(5)) }
+
+// code is something that an operator may scan.
+func (w *shift) code() string {
+	commands := []string{"CLOSE", "UNDO", "UNDO", "REMOVE", "CLEAR", "CANCEL", "OVERRIDE", "LAST", "STATUS", "B-1", "B-2"}
+	switch n := w.r.IntN(16); {
 	case n < 5:
-		w.scan(w.row())
-	case n == 5:
-		w.scan(w.eans[w.row()])
-	case n < 8:
-		w.scan(fmt.Sprintf("P-%d", w.r.IntN(4)))
-	case n == 8:
-		w.scan("CLOSE")
-	case n < 12:
-		w.scan("UNDO")
-	case n < 15:
-		w.settle(w.row())
-	case n < 17:
-		w.snapshot()
-	case n < 19:
-		w.arrive()
-	case w.foreign:
-		w.rows[w.row()] = []record.Value{nil, val("F"), val("")}[w.r.IntN(3)]
+		return w.row()
+	case n < 7:
+		return w.eans[w.row()]
+	case n < 10:
+		return w.label()
+	case n == 10:
+		return "~" + w.row()
+	case n == 11:
+		return hash("z") // there is no such row
+	default:
+		return commands[w.r.IntN(len(commands))]
 	}
 }
 
-func (w *world) scan(code string) record.Scan {
-	was := w.session.Clone()
-	d := Decide(w.session, rules, record.Tag{Code: code}, w.picture, true)
-	if (d.Session != nil) != d.Scan.Verdict.Green() || (d.Scan.Step != "") != d.Scan.Verdict.Green() {
-		w.t.Fatalf("half a decision: %+v", d)
+// step lets one thing happen.
+func (w *shift) step() {
+	w.clock++
+	w.now += w.r.Float64() * 4
+	w.online = w.r.IntN(8) > 0
+	switch n := w.r.IntN(20); {
+	case n < 11:
+		w.scan(w.code())
+	case n < 14:
+		w.settle(w.row())
+	case n < 16:
+		w.snapshot()
+	case n < 18:
+		w.arrive()
+	case n == 18 && w.foreign:
+		w.table[w.row()] = []record.Value{nil, val("F"), val("")}[w.r.IntN(3)]
+	case n == 18:
+		w.state = Resume(w.state.Session, stamp(w.now)) // a restart
+	default:
+		w.scan("")
 	}
-	if show(was) != show(w.session) {
-		w.t.Fatalf("%q changed the session in place", code)
+}
+
+func (w *shift) scan(code string) Decision {
+	was := show(w.state.Session)
+	before := w.state
+	d := w.event(code)
+	if show(before.Session) != was {
+		w.fatalf("%q changed the session in place", code)
 	}
-	if d.Session != nil {
-		w.session = *d.Session
+	w.take(d)
+	for code != "" { // what waits is answered as soon as it can be
+		if d = w.event(""); d.Scan == nil {
+			break
+		}
+		w.take(d)
 	}
-	for _, i := range d.Intents {
-		w.ids++
-		i.ID = w.ids
+	return w.last
+}
+
+// take notes what a decision wants of rows.
+func (w *shift) take(d Decision) {
+	w.scans++
+	if d.Scan != nil {
+		w.log = append(w.log, d)
+	}
+	if d.Scan != nil && d.Scan.Code == "OVERRIDE" {
+		w.overrode[d.Scan.Hash] = true
+	}
+	for n, i := range d.Intents {
+		i.ID, i.Scan = w.ids-uint64(len(d.Intents)-1-n), w.scans
 		w.open[i.Hash] = append(w.open[i.Hash], i)
-		w.picture.Intended(i)
-		w.told[i.Hash] = i.Package
+		w.wanted[i.Hash] = i.Package
 		w.bounded(i)
 	}
 	w.once()
-	return d.Scan
-}
-
-// bounded: an intent may replace NULL and labels of this station, never what somebody else wrote.
-func (w *world) bounded(i record.Intent) {
-	if i.May(val("F")) || i.May(val("")) {
-		w.t.Fatalf("intent %+v may replace what somebody else wrote: %s", i, vals(i.Replaces))
+	if d.Scan != nil && d.Scan.Step == record.Added && w.state.Package == "" && w.rules.Way != ItemsFirst {
+		w.fatalf("%q joined nothing: %+v", d.Scan.Code, d.Scan)
 	}
 }
 
-// once: no item is in a package twice, and while only this station writes, not in two.
-func (w *world) once() {
+// bounded: an intent may replace NULL and labels of this station; what somebody else wrote only after an override, or to
+// put that back.
+func (w *shift) bounded(i record.Intent) {
+	for _, theirs := range []record.Value{val("F"), val("")} {
+		if i.May(theirs) && !w.overrode[i.Hash] {
+			w.fatalf("intent %+v may replace what somebody else wrote: %s", i, vals(i.Replaces))
+		}
+	}
+}
+
+// once: no item is in a package twice, and in the labels' view in no two.
+func (w *shift) once() {
 	seen := map[string]bool{}
-	list := w.session.Items
-	if w.session.Before != nil && !w.foreign {
-		list = append(w.session.Clone().Items, w.session.Before.Items...)
-	}
-	for _, i := range list {
+	for _, i := range w.state.Items {
 		if seen[i.Hash] {
-			w.t.Fatalf("%s is packed twice: %s", i.Hash[:1], show(w.session))
+			w.fatalf("%s is packed twice: %s", letter(i.Hash), show(w.state.Session))
 		}
 		seen[i.Hash] = true
 	}
+	in := map[string]string{}
+	for label, u := range w.labels.used {
+		for _, i := range u.Items {
+			if other, twice := in[i.Hash]; twice && !w.foreign {
+				w.fatalf("%s is in %s and in %s", letter(i.Hash), label, other)
+			}
+			in[i.Hash] = label
+		}
+	}
 }
 
-// settle handles the oldest intent of a row, as a settler may.
-func (w *world) settle(h string) {
+// settle handles the oldest intent of a row, as a settler may; those that belong together in one go.
+func (w *shift) settle(h string) {
 	if len(w.open[h]) == 0 {
 		return
 	}
@@ -141,29 +205,29 @@ func (w *world) settle(h string) {
 		return
 	}
 	result := record.OtherValue
-	switch v := w.rows[h]; {
+	switch v := w.table[h]; {
 	case record.Same(v, i.Package):
 		result = record.SameValue
 	case i.May(v):
-		w.rows[h], result = i.Package, record.Settled
+		w.table[h], result = i.Package, record.Settled
 	}
 	if result == record.OtherValue && !w.foreign {
-		w.t.Fatalf("intent %s on %s in %s can't be settled", showIntents([]record.Intent{i}), h[:1], vals([]record.Value{w.rows[h]}))
+		w.fatalf("intent %s on %s in %s can't be settled", showIntents([]record.Intent{i}), letter(h), vals([]record.Value{w.table[h]}))
 	}
 	if w.r.IntN(3) > 0 { // else the answer was lost and it is tried again
 		w.end(i, result)
 	}
 }
 
-func (w *world) end(i record.Intent, result record.Result) {
+func (w *shift) end(i record.Intent, result record.Result) {
 	w.open[i.Hash] = w.open[i.Hash][1:]
-	w.now++
-	w.picture.Ended(i.Hash, record.Outcome{Intent: i.ID, Result: result, Found: w.rows[i.Hash]}, at(w.now))
-	w.now++
+	w.clock++
+	w.rows.Ended(i.Hash, record.Outcome{Intent: i.ID, Result: result, Found: w.table[i.Hash]}, at(w.clock))
+	w.clock++
 }
 
 // drain settles everything.
-func (w *world) drain() {
+func (w *shift) drain() {
 	for _, h := range w.hashes() {
 		for len(w.open[h]) > 0 {
 			w.settle(h)
@@ -171,63 +235,107 @@ func (w *world) drain() {
 	}
 }
 
-func TestRandomHistories(t *testing.T) {
-	for seed := range uint64(200) {
-		w := newWorld(t, seed, false)
-		for range 300 {
-			w.step()
+// holds compares the table with what the operator was told.
+func (w *shift) holds(seed uint64) {
+	w.t.Helper()
+	w.drain()
+	for h, v := range w.table {
+		if !record.Same(v, w.wanted[h]) {
+			w.fatalf("seed %d: row %s holds %s, the verdicts say %s", seed, letter(h), vals([]record.Value{v}), vals([]record.Value{w.wanted[h]}))
 		}
-		w.drain()
-		for h, v := range w.rows {
-			if !record.Same(v, w.told[h]) {
-				t.Fatalf("seed %d: row %s holds %s, the verdicts say %s", seed, h[:1], vals([]record.Value{v}), vals([]record.Value{w.told[h]}))
-			}
-		}
-		for _, i := range w.session.Items {
-			if !record.Same(w.rows[i.Hash], &w.session.Package) {
-				t.Fatalf("seed %d: %s is not in the open package", seed, i.Hash[:1])
-			}
+	}
+	if w.rules.Together {
+		return
+	}
+	for _, i := range w.state.Items {
+		if v, there := w.table[i.Hash]; there && w.state.Package != "" && !record.Same(v, &w.state.Package) {
+			w.fatalf("seed %d: %s is not in the open package", seed, letter(i.Hash))
 		}
 	}
 }
 
+func TestRandomHistories(t *testing.T) {
+	for seed := range uint64(400) {
+		w := newShift(t, seed, false)
+		for range 300 {
+			w.step()
+		}
+		if w.state.Package != "" && w.rules.Together {
+			w.state.Ask = Nothing
+			w.now++
+			w.scan("CLOSE")
+		}
+		w.holds(seed)
+	}
+}
+
 func TestRandomHistoriesWithASecondWriter(t *testing.T) {
-	for seed := range uint64(200) {
-		w := newWorld(t, seed, true)
+	for seed := range uint64(400) {
+		w := newShift(t, seed, true)
 		for range 300 {
 			w.step()
 		}
 		w.drain()
+	}
+}
+
+// second is a scan that what is armed may be waiting for.
+func (w *shift) second() string {
+	switch w.state.Armed.By {
+	case Override:
+		return "OVERRIDE"
+	case Remove:
+		if n := len(w.state.Items); n > 0 {
+			return w.state.Items[w.r.IntN(n)].Hash
+		}
+		return w.row()
+	case Clear, Status:
+		return w.label()
+	default:
+		return w.state.Armed.Package
 	}
 }
 
 // TestEveryEffectIsUndoneByUndo goes one step from any state that a shift can reach, and back.
 func TestEveryEffectIsUndoneByUndo(t *testing.T) {
-	open := func(s record.Session) string { s.Before = nil; return show(s) }
-	for seed := range uint64(300) {
-		w := newWorld(t, seed, false)
+	undone := map[record.Step]int{}
+	for seed := range uint64(6000) {
+		w := newShift(t, seed, false)
 		for range w.r.IntN(60) {
 			w.step()
 		}
-		was := w.session
-		told := maps.Clone(w.told)
-		code := []string{w.row(), w.eans[w.row()], "P-7", "CLOSE"}[w.r.IntN(4)]
-		scan := w.scan(code)
-		if !scan.Verdict.Green() {
+		w.now += 20 // nothing is armed any more
+		w.rules.TimeOut = 0
+		for w.event("").Scan != nil {
+		}
+		was := w.state
+		wanted := maps.Clone(w.wanted)
+		w.online = true
+		w.scan([]string{w.code(), w.code(), "REMOVE", "CLEAR"}[w.r.IntN(4)])
+		if w.state.Armed != nil { // it takes two
+			w.now++
+			w.scan(w.second())
+		}
+		d := w.last
+		if d.Session == nil || d.Scan.Step == record.Undone || d.Scan.Step == record.Resumed || w.state.Ask != Nothing || len(w.state.Waiting) > 0 {
 			continue
 		}
+		w.now++
 		w.scan("UNDO")
-		if scan.Step == record.Opened && was.Package != "" {
-			w.scan("UNDO") // the label did two things: it closed a package and opened one
-		}
-		if open(w.session) != open(was) {
-			t.Fatalf("seed %d: %q made %q of %q", seed, code, show(w.session), show(was))
+		undone[d.Scan.Step]++
+		if show(w.state.Session) != show(was.Session) {
+			w.fatalf("seed %d: %q %q, undone, made %q of %q", seed, d.Scan.Code, d.Scan.Step, show(w.state.Session), show(was.Session))
 		}
 		w.drain()
-		for h, v := range w.rows {
-			if !record.Same(v, told[h]) {
-				t.Fatalf("seed %d: row %s was not put back", seed, h[:1])
+		for h, v := range w.table {
+			if !record.Same(v, wanted[h]) {
+				w.fatalf("seed %d: %q: row %s was not put back", seed, d.Scan.Step, letter(h))
 			}
+		}
+	}
+	for _, s := range []record.Step{record.Opened, record.Reopened, record.Added, record.Removed, record.Closed, record.Assigned, record.Cleared, record.Cancelled, record.SignedOn, record.SignedOff} {
+		if undone[s] < 5 {
+			t.Errorf("%q was undone %d times", s, undone[s])
 		}
 	}
 }

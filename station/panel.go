@@ -18,12 +18,12 @@ func (p LogPanel) Show(s record.Scan, took time.Duration) {
 		level = slog.LevelError
 	}
 	p.Log.Log(context.Background(), level, "verdict", "reader", s.Reader, "code", s.Code, "verdict", string(s.Verdict), "step", string(s.Step),
-		"package", s.Package, "hash", s.Hash, "count", s.Count, "text", s.Text, "took_ms", milliseconds(took))
+		"package", s.Package, "hash", s.Hash, "count", s.Count, "not_empty", s.NotEmpty, "text", s.Text, "took_ms", milliseconds(took))
 }
 
-// Resume logs that a package is still open.
+// Resume logs that something is still open and that its label is asked for.
 func (p LogPanel) Resume(s record.Session) {
-	p.Log.Info("package still open", "package", s.Package, "count", len(s.Items))
+	p.Log.Info("still open", "package", s.Package, "count", len(s.Items), "text", standing(s)+": scan the label to go on")
 }
 
 // CallBack logs that an item needs a person.

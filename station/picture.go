@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"station-agent/station/gs1"
 	"station-agent/store/record"
 )
 
@@ -19,13 +20,19 @@ import (
 //	intended   what the newest unsettled intent wants, as long as the layers below show a value that it may replace
 //
 // If they show another value, somebody else wrote it and the intents will fail: that value is what the row holds.
+//
+// It also remembers rows that are not here: those that left, and those that were asked for and found elsewhere.
 type Picture struct {
-	stale time.Duration
-	kick  chan struct{}
+	stale   time.Duration
+	kick    chan struct{}
+	changed chan struct{}
 
 	mu      sync.Mutex
 	rows    map[string]*entry     // by hash
-	byEAN   map[string]*entry     // the first of each EAN; the others by next
+	byEAN   map[string]*entry     // the first of each product code; the others by next
+	byEPC   map[string][]*entry   // by canonical tag
+	away    map[string]absence    // by hash
+	wanted  []string              // hashes that the bench asks for
 	own     map[string]*wishes    // by hash; also for rows that are not here
 	settled map[string]settlement // by hash, since the last read began
 	read    time.Time             // when the last read began; zero before the first
@@ -34,7 +41,7 @@ type Picture struct {
 type entry struct {
 	base  record.Row // read and settled
 	shown PictureRow // and intended
-	next  *entry     // with the same EAN
+	next  *entry     // with the same product code
 }
 
 // wishes are the unsettled intents on one row.
@@ -61,33 +68,82 @@ type PictureRow struct {
 // NewPicture makes an empty Picture, which is offline once the last read is older than stale.
 func NewPicture(stale time.Duration) *Picture {
 	return &Picture{
-		stale: stale, kick: make(chan struct{}, 1),
-		rows: map[string]*entry{}, byEAN: map[string]*entry{}, own: map[string]*wishes{}, settled: map[string]settlement{},
+		stale: stale, kick: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		rows: map[string]*entry{}, byEAN: map[string]*entry{}, byEPC: map[string][]*entry{},
+		away: map[string]absence{}, own: map[string]*wishes{}, settled: map[string]settlement{},
 	}
 }
 
-// Replace takes in all rows of this station, from a read that began at began. A row whose own write ended after that keeps
-// the value it ended with. A read that began before the last one taken is too late and is ignored. For rows that were kept
-// on disk began is the zero time: they are no read, and the Picture stays offline.
-func (p *Picture) Replace(rows []record.Row, began time.Time) {
-	entries := make([]entry, len(rows))
-	byHash := make(map[string]*entry, len(rows))
-	byEAN := make(map[string]*entry, len(rows))
-	for i, r := range rows {
-		e := &entries[i]
-		e.base = r
-		e.lay(nil)
-		byHash[r.Hash] = e
-		if r.EAN != "" {
-			e.next, byEAN[r.EAN] = byEAN[r.EAN], e
-		}
-	}
+// Replace takes in a read of the database. A row whose own write ended after the read began keeps the value it ended with. A
+// read that began before the last one taken is too late and is ignored.
+func (p *Picture) Replace(r record.Reading) {
+	entries, byHash := entriesOf(r.Here)
+	byEAN, byEPC := indexed(entries)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if began.Before(p.read) {
+	if r.Began.Before(p.read) {
 		return
 	}
-	p.rows, p.byEAN, p.read = byHash, byEAN, began
+	for hash, e := range p.rows {
+		if byHash[hash] == nil {
+			p.leaves(e.base, r.Began)
+		}
+	}
+	p.rows, p.byEAN, p.byEPC, p.read = byHash, byEAN, byEPC, r.Began
+	for _, row := range r.Away {
+		p.away[row.Hash] = absence{row, r.Began}
+	}
+	for _, hash := range r.None {
+		delete(p.away, hash)
+	}
+	p.forgetAway()
+	p.overlay(r.Began)
+	signal(p.changed)
+}
+
+// Load takes in the rows that were kept on disk: no read, so that the Picture stays offline.
+func (p *Picture) Load(rows []record.Row) {
+	away := slices.DeleteFunc(slices.Clone(rows), func(r record.Row) bool { return !r.Away })
+	p.Replace(record.Reading{Here: slices.DeleteFunc(slices.Clone(rows), func(r record.Row) bool { return r.Away }), Away: away})
+}
+
+func entriesOf(rows []record.Row) ([]entry, map[string]*entry) {
+	entries := make([]entry, len(rows))
+	byHash := make(map[string]*entry, len(rows))
+	for i, r := range rows {
+		entries[i].base = r
+		entries[i].lay(nil)
+		byHash[r.Hash] = &entries[i]
+	}
+	return entries, byHash
+}
+
+// indexed makes the ways from a code to a row.
+func indexed(entries []entry) (byEAN map[string]*entry, byEPC map[string][]*entry) {
+	byEAN, byEPC = make(map[string]*entry, len(entries)), map[string][]*entry{}
+	for i := range entries {
+		e := &entries[i]
+		if ean := product(e.base.EAN); ean != "" {
+			e.next, byEAN[ean] = byEAN[ean], e
+		}
+		for _, epc := range e.base.EPCs {
+			epc = gs1.CanonicalEPC(epc)
+			byEPC[epc] = append(byEPC[epc], e)
+		}
+	}
+	return byEAN, byEPC
+}
+
+// product is the same for all spellings of one GTIN (UPC-A, EAN-13, GTIN-14), and the code itself for what is none.
+func product(ean string) string {
+	if gtin, ok := gs1.GTIN14(ean); ok {
+		return gtin
+	}
+	return ean
+}
+
+// overlay brings the newest read up to what is known beyond it.
+func (p *Picture) overlay(began time.Time) {
 	for hash, s := range p.settled {
 		if s.at.Before(began) {
 			delete(p.settled, hash)
@@ -129,6 +185,8 @@ func (p *Picture) Ended(hash string, o record.Outcome, at time.Time) {
 		p.holds(hash, i.Package, at)
 	case record.OtherValue:
 		p.holds(hash, o.Found, at)
+	case record.NoSuchRow:
+		delete(p.away, hash)
 	}
 	p.lay(hash)
 }
@@ -154,7 +212,11 @@ func (p *Picture) holds(hash string, v record.Value, at time.Time) {
 	p.settled[hash] = settlement{v, at}
 	if e := p.rows[hash]; e != nil {
 		e.base.Package = v
+		return
 	}
+	a := p.away[hash]
+	a.row.Hash, a.row.Package, a.row.Away, a.seen = hash, v, true, at
+	p.away[hash] = a
 }
 
 func (p *Picture) lay(hash string) {
@@ -192,45 +254,37 @@ func contains(list []record.Value, v record.Value) bool {
 	return slices.ContainsFunc(list, func(w record.Value) bool { return record.Same(v, w) })
 }
 
-// Lookup gives the row hash and whether it is on this station. For one that isn't, Package and May tell what unsettled
-// intents make of it, if there are any.
-func (p *Picture) Lookup(hash string) (PictureRow, bool) {
+// Age tells how long ago the last read began; of rows that were never read, for ever.
+func (p *Picture) Age(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if e := p.rows[hash]; e != nil {
-		return e.shown, true
+	if p.read.IsZero() {
+		return 1<<63 - 1
 	}
-	row := record.Row{Hash: hash}
-	if w := p.own[hash]; w != nil {
-		return w.over(row), false
-	}
-	return PictureRow{Row: row}, false
+	return now.Sub(p.read)
 }
 
-// ByEAN gives all rows with that EAN, those in a package too, in no order.
-func (p *Picture) ByEAN(ean string) []PictureRow {
+// Count tells how many rows are here.
+func (p *Picture) Count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var rows []PictureRow
-	for e := p.byEAN[ean]; e != nil; e = e.next {
-		rows = append(rows, e.shown)
-	}
-	return rows
+	return len(p.rows)
 }
 
 // Online tells whether the rows were read lately.
-func (p *Picture) Online(now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.read.IsZero() && now.Sub(p.read) < p.stale
-}
+func (p *Picture) Online(now time.Time) bool { return p.Age(now) < p.stale }
 
-// Rows gives the rows without unsettled intents, ordered by hash, to be kept on disk.
-func (p *Picture) Rows() []record.Row {
+// Kept gives the rows to be kept on disk, without unsettled intents, ordered by hash: those here, and those remembered
+// that are not.
+func (p *Picture) Kept() []record.Row {
 	p.mu.Lock()
-	rows := make([]record.Row, 0, len(p.rows))
+	rows := make([]record.Row, 0, len(p.rows)+len(p.away))
 	for _, e := range p.rows {
 		rows = append(rows, e.base)
+	}
+	for _, a := range p.away {
+		a.row.Away = true
+		rows = append(rows, a.row)
 	}
 	p.mu.Unlock()
 	slices.SortFunc(rows, func(a, b record.Row) int { return strings.Compare(a.Hash, b.Hash) })
@@ -240,9 +294,30 @@ func (p *Picture) Rows() []record.Row {
 // Kick asks for a read at once: a code was scanned that isn't here.
 func (p *Picture) Kick() <-chan struct{} { return p.kick }
 
-func (p *Picture) ask() {
+// Hurry asks for a read at once.
+func (p *Picture) Hurry() { signal(p.kick) }
+
+// Asked gives the hashes that the bench wants to know of, though they may not be here.
+func (p *Picture) Asked() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wanted
+}
+
+// ask wants to know of hashes, and for a read at once if there is any reason for one.
+func (p *Picture) ask(hashes []string, now bool) {
+	p.mu.Lock()
+	p.wanted = hashes
+	p.mu.Unlock()
+	if now {
+		signal(p.kick)
+	}
+}
+
+// signal leaves a note in a channel of one place.
+func signal(c chan struct{}) {
 	select {
-	case p.kick <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

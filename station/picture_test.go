@@ -42,6 +42,11 @@ func rowOf(hash, ean, pkg string) record.Row {
 	return record.Row{Hash: hash, EAN: ean, Package: val(pkg)}
 }
 
+// here is a read of these rows.
+func here(began int, rows ...record.Row) record.Reading {
+	return record.Reading{Here: rows, Began: at(began)}
+}
+
 func intentOf(id uint64, hash, want string, replaces ...string) record.Intent {
 	i := record.Intent{ID: id, Hash: hash, Package: val(want)}
 	for _, r := range replaces {
@@ -52,7 +57,7 @@ func intentOf(id uint64, hash, want string, replaces ...string) record.Intent {
 
 func TestPictureLayers(t *testing.T) {
 	read := func(pkg string, began int) func(*Picture) {
-		return func(p *Picture) { p.Replace([]record.Row{rowOf("h", "e", pkg)}, at(began)) }
+		return func(p *Picture) { p.Replace(here(began, rowOf("h", "e", pkg))) }
 	}
 	wish := func(id uint64, want string, replaces ...string) func(*Picture) {
 		return func(p *Picture) { p.Intended(intentOf(id, "h", want, replaces...)) }
@@ -102,42 +107,110 @@ func TestPictureLayers(t *testing.T) {
 
 func TestPictureOfRowsThatLeft(t *testing.T) {
 	p := NewPicture(time.Second)
-	p.Replace([]record.Row{rowOf("h", "e", "-"), rowOf("i", "", "-")}, at(1))
+	p.Replace(here(1, rowOf("h", "e", "-"), rowOf("i", "", "-")))
 	p.Intended(intentOf(1, "h", "A", "-"))
-	p.Replace(nil, at(2))
+	p.Replace(here(2))
 	if row, ok := p.Lookup("h"); ok || row.Hash != "h" || vals(row.May) != "- A" || *row.Package != "A" {
 		t.Errorf("%v %v", row, ok)
 	}
-	if row, ok := p.Lookup("i"); ok || row.May != nil {
+	if row, ok := p.Lookup("i"); ok || vals(row.May) != "-" {
 		t.Errorf("%v %v", row, ok)
 	}
-	if len(p.ByEAN("e")) != 0 || len(p.ByEAN("")) != 0 || len(p.Rows()) != 0 {
+	if len(p.ByEAN("e")) != 0 || len(p.ByEAN("")) != 0 || len(p.All()) != 0 || len(p.In(nil)) != 0 {
 		t.Error("rows that left are still here")
+	}
+	if row, known := p.Away("h"); !known || *row.Package != "A" || row.EAN != "e" {
+		t.Errorf("%v %v: it was here and left", row, known)
+	}
+	if _, known := p.Away("j"); known {
+		t.Error("never seen")
 	}
 	p.Ended("h", record.Outcome{Intent: 1, Result: record.NoSuchRow}, at(3))
 	if len(p.own) != 0 {
 		t.Error("the intent was kept")
 	}
+	if _, known := p.Away("h"); known {
+		t.Error("there is no such row")
+	}
+}
+
+func TestPictureOfRowsElsewhere(t *testing.T) {
+	p := NewPicture(time.Second)
+	p.Replace(record.Reading{Away: []record.Row{{Hash: "h", Name: "mug", Package: val("P"), Station: val("other"), Away: true}}, None: []string{"i"}, Began: at(1)})
+	if row, known := p.Away("h"); !known || row.Name != "mug" || vals(row.May) != "P" || *row.Station != "other" {
+		t.Errorf("%+v %v", row, known)
+	}
+	p.Intended(intentOf(1, "x", "P", "-"))
+	p.Ended("x", record.Outcome{Intent: 1, Result: record.Settled}, at(2))
+	if row, known := p.Away("x"); !known || *row.Package != "P" {
+		t.Errorf("%+v %v: it was settled, so it is somewhere", row, known)
+	}
+	p.Replace(record.Reading{Here: []record.Row{rowOf("h", "", "-")}, None: []string{"x"}, Began: at(3)})
+	if _, known := p.Away("h"); known {
+		t.Error("it is here")
+	}
+	if _, known := p.Away("x"); known {
+		t.Error("it is in no table any more")
+	}
+	var many []record.Row
+	for n := range 3 * maxAway {
+		many = append(many, rowOf(fmt.Sprint(n), "", "-"))
+	}
+	p.Replace(here(4, many...))
+	p.Replace(here(5))
+	if n := len(p.away); n > maxAway || n < maxAway/2 {
+		t.Errorf("%d rows that left are remembered", n)
+	}
+}
+
+func TestPictureByProductAndTag(t *testing.T) {
+	p := NewPicture(time.Second)
+	row := rowOf("h", "012345678905", "-")
+	row.EPCs = []string{"30f4257bf7194e4000001a85"}
+	p.Replace(here(1, row, rowOf("i", "plain text", "P")))
+	for code, want := range map[string]int{"012345678905": 1, "0012345678905": 1, "00012345678905": 1, "012345678906": 0, "plain text": 1, "Plain text": 0, "": 0} {
+		if got := len(p.ByEAN(code)); got != want {
+			t.Errorf("%q fits %d rows", code, got)
+		}
+	}
+	for code, want := range map[string]int{"30f4257bf7194e4000001a85": 1, "30F4257BF7194E4000001A85": 1, "30F4257BF7194E4000001A86": 0} {
+		if got := len(p.ByEPC(code)); got != want {
+			t.Errorf("tag %q fits %d rows", code, got)
+		}
+	}
+	if in := p.In(val("P")); len(in) != 1 || in[0].Hash != "i" || len(p.In(nil)) != 1 {
+		t.Error(in)
+	}
 }
 
 func TestPictureKeepsWhatWasReadForTheDisk(t *testing.T) {
 	p := NewPicture(time.Second)
-	p.Replace([]record.Row{rowOf("b", "", "-"), rowOf("a", "", "-")}, at(1))
+	p.Replace(here(0, rowOf("c", "", "-")))
+	p.Replace(here(1, rowOf("b", "", "-"), rowOf("a", "", "-")))
 	p.Intended(intentOf(1, "a", "A", "-"))
 	p.Intended(intentOf(2, "b", "B", "-"))
 	p.Ended("b", record.Outcome{Intent: 2, Result: record.Settled}, at(2))
-	if rows := p.Rows(); len(rows) != 2 || rows[0].Package != nil || *rows[1].Package != "B" {
+	rows := p.Kept()
+	if len(rows) != 3 || rows[0].Package != nil || *rows[1].Package != "B" || !rows[2].Away {
 		t.Errorf("%v", rows)
+	}
+	q := NewPicture(time.Second)
+	q.Load(rows)
+	if row, ok := q.Lookup("b"); !ok || *row.Package != "B" || q.Count() != 2 || q.Online(at(1)) {
+		t.Error(row, ok, q.Count())
+	}
+	if _, known := q.Away("c"); !known {
+		t.Error("c had left")
 	}
 }
 
 func TestPictureOnline(t *testing.T) {
 	p := NewPicture(3 * time.Second)
-	p.Replace([]record.Row{rowOf("h", "", "-")}, time.Time{})
+	p.Load([]record.Row{rowOf("h", "", "-")})
 	if _, ok := p.Lookup("h"); !ok || p.Online(time.Time{}) || p.Online(at(0)) {
 		t.Error("rows from the disk are no read")
 	}
-	p.Replace(nil, at(1))
+	p.Replace(here(1))
 	if !p.Online(at(3)) || p.Online(at(4)) {
 		t.Error("online for less than 3 s after the read began")
 	}
@@ -145,9 +218,13 @@ func TestPictureOnline(t *testing.T) {
 
 func TestPictureKickIsAskedOnce(t *testing.T) {
 	p := NewPicture(time.Second)
-	p.ask()
-	p.ask()
+	p.ask([]string{"h"}, true)
+	p.ask([]string{"i"}, true)
+	if got := p.Asked(); len(got) != 1 || got[0] != "i" {
+		t.Error(got)
+	}
 	<-p.Kick()
+	p.ask([]string{"i"}, false)
 	select {
 	case <-p.Kick():
 		t.Error("asked twice")
@@ -161,8 +238,8 @@ func TestPictureInUseByMany(t *testing.T) {
 		p := NewPicture(time.Second)
 		go func() {
 			for n := range 100 {
-				p.Replace([]record.Row{rowOf("h", "e", "-")}, at(n))
-				p.Rows()
+				p.Replace(here(n, rowOf("h", "e", "-")))
+				p.Kept()
 			}
 		}()
 		go func() {

@@ -9,16 +9,17 @@ import (
 	"station-agent/store/record"
 )
 
-// Reader is one barcode scanner at a serial port.
+// Reader is one barcode scanner at a serial port, or an RFID reader that writes a line for each tag it sees.
 type Reader struct {
 	Port   serial.Config
 	Prefix string // what the scanner puts before every code
+	Radio  bool   // it reads what lies on its antenna, again and again, without anybody asking
 }
 
 // Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. The
 // error is that of serial.Run.
 func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Condition) error {
-	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads}, cond)
+	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Radio}, cond)
 }
 
 // ear is the serial.Sink of one Reader.
@@ -26,6 +27,7 @@ type ear struct {
 	ctx   context.Context
 	line  codec.Line
 	reads chan<- Read
+	radio bool
 }
 
 func (e *ear) Feed(p []byte) { e.send(e.line.Feed(p)) }
@@ -35,6 +37,7 @@ func (e *ear) Gone()         { e.send(e.line.Gone()) }
 func (e *ear) send(tags []record.Tag) {
 	now := time.Now()
 	for _, tag := range tags {
+		tag.Radio = e.radio
 		select {
 		case e.reads <- Read{tag, now}:
 		case <-e.ctx.Done():

@@ -2,234 +2,264 @@ package station
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"station-agent/store/record"
 )
 
-// MaxPackage is how long a package label may be, in characters: what external_package_id takes.
-const MaxPackage = 64
-
-// hashLen is how long a row's hash is, in characters.
-const hashLen = 32
-
-// Rules say what a code means. A code is compared byte by byte.
-type Rules struct {
-	Package *regexp.Regexp // must match the whole code of a package label, and nothing else
-	Close   string         // the command that closes the open package; "" if there is none
-	Undo    string         // the command that undoes the last step; "" if there is none
-}
-
-// View is what Decide may know of the rows on this station. Picture is the real one.
+// View is what a decision may know of the rows. Picture is the real one.
 type View interface {
 	// Lookup gives the row and whether it is on this station.
 	Lookup(hash string) (PictureRow, bool)
-	// ByEAN gives all rows with that EAN.
-	ByEAN(ean string) []PictureRow
+	// ByEAN gives all rows here whose EAN is that code, or the same GTIN.
+	ByEAN(code string) []PictureRow
+	// ByEPC gives all rows here for which a map names the tag.
+	ByEPC(code string) []PictureRow
+	// In gives all rows here that are in the package; those in none for nil.
+	In(pkg record.Value) []PictureRow
+	// Away gives a row that is known not to be here.
+	Away(hash string) (row PictureRow, known bool)
 }
 
-// Decision is what a tag does.
+// Labels is what this station knows of the labels that it used.
+type Labels interface {
+	Use(label string) (record.Use, bool)
+	// Standing counts the intents for a package: those that wait, and those that need a person.
+	Standing(label string) (waiting, parked int)
+}
+
+// World is everything outside the session at one moment.
+type World struct {
+	Now    record.Stamp
+	Rows   View
+	Labels Labels
+	Online bool          // the rows were read just now
+	Age    time.Duration // of the rows
+	Field  []string      // the tags on the antennas
+}
+
+// Decision is what an event does. Without Scan and Session nothing is kept: the bench goes on with Next.
 type Decision struct {
-	Scan    record.Scan
+	Scan    *record.Scan
 	Session *record.Session // afterwards; nil if nothing changed
 	Intents []record.Intent // without ID and Scan, which the journal gives
+	Next    State           // afterwards, Session included
 }
 
-// Decide tells what tag means in session s:
+// tag is what the decision is about.
+func (d Decision) tag() record.Tag {
+	if d.Scan == nil {
+		return record.Tag{}
+	}
+	return d.Scan.Tag
+}
+
+// Decide tells what a tag means in state s. It changes neither s nor anything else.
 //
+//	the same scan again at once   nothing: the trigger bounced
+//	a tag on an antenna           added while packing, nothing otherwise: no tag opens, commands or answers anything
 //	bytes that are no code        misread
-//	the command codes             close: the open package is closed
-//	                              undo: the last item is taken out; else the opening is undone; else, with nothing open,
-//	                              the package closed last is open again as it was
-//	the package pattern           opens; a package that is open is closed by it; its own label again is a duplicate
-//	a hash of this station        that row
-//	an EAN                        the only row on this station with this EAN and without a package; two or more are
-//	                              ambiguous; none, but one in the open package, is a duplicate
-//	anything else                 unknown
-//
-// A row is added if a package is open and the row has none; it is a duplicate in the open package and a conflict in another.
-// What the row shows outranks what the session remembers: an item whose intent failed, and whose row was cleared since, is
-// added again.
-// online chooses between accepted and accepted offline. Decide changes neither s nor anything else.
-func Decide(s record.Session, rules Rules, tag record.Tag, view View, online bool) Decision {
-	d := decider{session: s, view: view, green: record.AcceptedOffline, scan: record.Scan{Tag: tag, Count: len(s.Items)}}
-	if online {
-		d.green = record.Accepted
+//	a command code                that command (command.go)
+//	a badge                       signs on, or off (badge.go)
+//	the package pattern           the label (label.go): opens, reopens, assigns, or is what a command waits for
+//	anything else                 an item (item.go, naming.go)
+func Decide(s State, rules Rules, tag record.Tag, w World) Decision {
+	d := newDecider(s, rules, w)
+	d.scan = record.Scan{Tag: tag, Count: len(s.Items), Badge: s.Badge}
+	if tag.Radio {
+		return d.radio(tag)
+	}
+	if d.bounced(tag) {
+		return Decision{Next: d.next}
 	}
 	switch code := tag.Code; {
 	case tag.Bad != "":
 		return d.refuse(record.Misread, "the code could not be read (%s): scan it again", tag.Bad)
 	case code == "":
 		return d.refuse(record.Misread, "the code is empty: scan it again")
-	case code == rules.Close:
-		return d.close()
-	case code == rules.Undo:
-		return d.undo()
-	case rules.names(code):
-		return d.open(code)
+	case rules.Commands[code] != "":
+		return d.command(rules.Commands[code])
+	case matches(rules.Badge, code) && matches(rules.Package, code):
+		return d.refuse(record.Ambiguous, "code %q could be a badge or a package label: correct the patterns", code)
+	case matches(rules.Badge, code):
+		return d.badge(rules.Pseudonym(code))
+	case matches(rules.Package, code):
+		return d.label(code)
 	default:
-		return d.item(code)
+		return d.code(code)
 	}
-}
-
-// names tells whether code is a package label, all of it.
-func (r Rules) names(code string) bool {
-	if r.Package == nil {
-		return false
-	}
-	at := r.Package.FindStringIndex(code)
-	return at != nil && at[0] == 0 && at[1] == len(code)
 }
 
 // decider is one decision in the making.
 type decider struct {
-	session record.Session // before; its slices are shared and stay as they are
-	view    View
+	rules   Rules
+	w       World
+	was     State // its slices are shared and stay as they are
+	next    State // a copy of was, to be changed
 	green   record.Verdict
 	scan    record.Scan
+	intents []record.Intent
+	moves   []record.Move
+	aside   bool // nobody scanned: what is armed stays armed
 }
 
-// refuse leaves everything as it is.
+func newDecider(s State, rules Rules, w World) *decider {
+	d := &decider{rules: rules.filled(), w: w, was: s, next: s.clone(), green: record.AcceptedOffline}
+	if w.Online {
+		d.green = record.Accepted
+	}
+	return d
+}
+
+// bounced tells whether the tag is the last one once more, held before the scanner a little longer.
+func (d *decider) bounced(tag record.Tag) bool {
+	h, now := d.was.heard, d.w.Now.Mono
+	d.next.heard = heard{tag.Reader, tag.Code, now}
+	return tag.Code != "" && h.code == tag.Code && h.reader == tag.Reader && now-h.at <= d.rules.Bounce
+}
+
+// refuse leaves the session as it is.
 func (d *decider) refuse(v record.Verdict, text string, args ...any) Decision {
 	d.scan.Verdict, d.scan.Text = v, fmt.Sprintf(text, args...)
-	return Decision{Scan: d.scan}
-}
-
-// accept makes next the session.
-func (d *decider) accept(step record.Step, next record.Session, intents []record.Intent, text string, args ...any) Decision {
-	d.scan.Verdict, d.scan.Step, d.scan.Count = d.green, step, len(next.Items)
-	d.scan.Text = fmt.Sprintf(text, args...)
-	return Decision{Scan: d.scan, Session: &next, Intents: intents}
-}
-
-// closed is the open package as one that was closed, or what was closed before if none is open.
-func (d *decider) closed() *record.ClosedPackage {
-	s := d.session.Clone()
-	if s.Package == "" {
-		return s.Before
+	if v != record.Misread {
+		d.next.Armed = d.armed()
 	}
-	return &record.ClosedPackage{Package: s.Package, Items: s.Items}
+	if v != record.Misread && v != record.Waiting {
+		said := d.scan
+		d.next.refused = &said
+	}
+	return Decision{Scan: &d.scan, Next: d.next}
 }
 
-func (d *decider) open(label string) Decision {
-	d.scan.Package = label
-	switch {
-	case label == d.session.Package:
-		return d.refuse(record.Duplicate, "package %q is open already", label)
-	case utf8.RuneCountInString(label) > MaxPackage:
-		return d.refuse(record.Misread, "package label %q is longer than %d characters", label, MaxPackage)
-	case strings.ContainsFunc(label, unicode.IsControl):
-		return d.refuse(record.Misread, "package label %q holds control characters", label)
+// armed keeps what this very decision armed and drops what was armed before.
+func (d *decider) armed() *Armed {
+	if d.next.Armed == d.was.Armed && !d.aside {
+		return nil
 	}
-	next := record.Session{Package: label, Before: d.closed()}
-	if d.session.Package != "" {
-		return d.accept(record.Opened, next, nil, "package %q is open; package %q was closed with %s", label, d.session.Package, items(len(d.session.Items)))
-	}
-	return d.accept(record.Opened, next, nil, "package %q is open", label)
+	return d.next.Armed
 }
 
-func (d *decider) close() Decision {
-	if d.session.Package == "" {
-		return d.refuse(record.NoPackage, "nothing to close: scan a package label first")
-	}
-	d.scan.Package = d.session.Package
-	return d.accept(record.Closed, record.Session{Before: d.closed()}, nil,
-		"package %q was closed with %s", d.session.Package, items(len(d.session.Items)))
+// tell accepts a scan that leaves the session as it is.
+func (d *decider) tell(step record.Step, text string, args ...any) Decision {
+	d.scan.Verdict, d.scan.Step, d.scan.Text = d.green, step, fmt.Sprintf(text, args...)
+	d.next.Armed, d.next.refused = d.armed(), nil
+	return Decision{Scan: &d.scan, Next: d.next}
 }
 
-func (d *decider) undo() Decision {
-	s := d.session.Clone()
-	switch {
-	case len(s.Items) > 0:
-		return d.takeOut(s)
-	case s.Package != "":
-		d.scan.Package = s.Package
-		return d.accept(record.Undone, record.Session{Before: s.Before}, nil, "the opening of package %q was undone", s.Package)
-	case s.Before != nil:
-		d.scan.Package = s.Before.Package
-		return d.accept(record.Undone, record.Session{Package: s.Before.Package, Items: s.Before.Items}, nil,
-			"package %q is open again with %s", s.Before.Package, items(len(s.Before.Items)))
+// accept makes the next session, with the intents, and touches it. What it takes to undo the step is noted, unless only one
+// item was added: that is undone by taking it out.
+func (d *decider) accept(step record.Step, text string, args ...any) Decision {
+	switch step {
+	case record.Added, record.Undone, record.Resumed:
 	default:
-		return d.refuse(record.NoPackage, "nothing to undo: scan a package label first")
+		d.next.Undo = &record.Undoable{Step: step, Package: d.was.Package, Items: d.was.Items, Kept: d.was.Kept,
+			Moves: d.moves, Badge: d.was.Badge, Count: len(d.next.Items)}
 	}
+	d.next.Touched = d.w.Now.Mono
+	d.scan.Count = len(d.next.Items)
+	decision := d.tell(step, text, args...)
+	session := d.next.Session.Clone()
+	decision.Session, decision.Intents = &session, d.intents
+	return decision
 }
 
-// takeOut undoes the adding of the last item of s. Its row may be changed only while it shows what this station made of it.
-func (d *decider) takeOut(s record.Session) Decision {
-	last := s.Items[len(s.Items)-1]
-	s.Items = s.Items[:len(s.Items)-1]
-	ours := record.Package(s.Package)
-	may := union([]record.Value{ours}, last.Was)
-	row, _ := d.view.Lookup(last.Hash)
-	if record.Same(row.Package, ours) {
+// want adds the intent that hash be in pkg, for the values that may be replaced.
+func (d *decider) want(hash string, was, pkg record.Value, may []record.Value) {
+	_, here := d.w.Rows.Lookup(hash)
+	_, away := d.w.Rows.Away(hash)
+	d.intents = append(d.intents, record.Intent{
+		Hash: hash, Package: pkg, Replaces: may, Together: d.rules.Together, Unverified: !here && !away && pkg != nil,
+	})
+	d.moves = append(d.moves, record.Move{Hash: hash, Was: was, Now: pkg})
+}
+
+// back adds the intent that undoes a move. Its row may be changed only while it shows what this station made of it.
+func (d *decider) back(m record.Move) {
+	may := []record.Value{m.Now}
+	if row, _ := d.w.Rows.Lookup(m.Hash); record.Same(row.Package, m.Now) {
 		may = union(may, row.May...)
 	}
-	d.scan.Package, d.scan.Hash = s.Package, last.Hash
-	return d.accept(record.Undone, s, []record.Intent{{Hash: last.Hash, Package: last.Was, Replaces: may}},
-		"%s was taken out of package %q, which holds %s", name(row), s.Package, items(len(s.Items)))
+	d.want(m.Hash, m.Now, m.Was, may)
 }
 
-// item finds the row that code names.
-func (d *decider) item(code string) Decision {
-	if utf8.RuneCountInString(code) == hashLen {
-		row, here := d.view.Lookup(code)
-		if here {
-			return d.add(row)
+// into adds the intents that bring items into label: those whose row isn't known to show it.
+func (d *decider) into(label string, list []record.Packed) {
+	pkg := record.Package(label)
+	for _, i := range list {
+		row, _ := d.w.Rows.Lookup(i.Hash)
+		if record.Same(row.Package, pkg) {
+			continue
 		}
-		if d.holds(code) {
-			d.scan.Hash, d.scan.Package = code, d.session.Package
-			return d.refuse(record.Duplicate, "item %q is in package %q already", code, d.session.Package)
+		may := []record.Value{i.Was}
+		if record.Same(row.Package, i.Was) {
+			may = union(may, row.May...)
+		}
+		d.want(i.Hash, i.Was, pkg, may)
+	}
+}
+
+// begin makes an empty session of the same people.
+func (d *decider) begin(label string) {
+	d.next.Session = record.Session{Package: label, Badge: d.next.Badge, Shifts: d.next.Shifts}
+	d.next.Ask, d.next.Newcomer = Nothing, ""
+	d.next.Round++
+}
+
+// shut closes the open package in the next session, and writes its rows if that was put off until now.
+func (d *decider) shut() {
+	if d.rules.Together && d.was.Package != "" {
+		d.into(d.was.Package, d.unwritten(d.was.Items))
+	}
+	d.begin("")
+}
+
+// unwritten gives those of the open package's items that no intent was made for: their package is not closed yet.
+func (d *decider) unwritten(list []record.Packed) []record.Packed {
+	use, _ := d.w.Labels.Use(d.was.Package)
+	return slices.DeleteFunc(slices.Clone(list), func(i record.Packed) bool {
+		return slices.ContainsFunc(use.Items, func(u record.Packed) bool { return u.Hash == i.Hash })
+	})
+}
+
+// written tells whether an intent was made for the item of the open package.
+func (d *decider) written(i record.Packed) bool {
+	return !d.rules.Together || len(d.unwritten([]record.Packed{i})) == 0
+}
+
+// takeBack adds the intents that take items out of the open package again.
+func (d *decider) takeBack(list []record.Packed) {
+	for _, i := range list {
+		if d.was.Package != "" && d.written(i) {
+			d.back(record.Move{Hash: i.Hash, Was: i.Was, Now: record.Package(d.was.Package)})
 		}
 	}
-	rows := d.view.ByEAN(code)
-	free := slices.DeleteFunc(slices.Clone(rows), func(r PictureRow) bool { return r.Package != nil })
-	if len(free) == 1 {
-		return d.add(free[0])
-	}
-	if len(free) > 1 {
-		return d.refuse(record.Ambiguous, "code %q fits %d items without a package: scan the item's own code", code, len(free))
-	}
-	if n := slices.IndexFunc(rows, d.contains); n >= 0 {
-		return d.add(rows[n])
-	}
-	if len(rows) > 0 {
-		return d.refuse(record.Unknown, "every item with the code %q is in another package already", code)
-	}
-	return d.refuse(record.Unknown, "no item on this station has the code %q", code)
 }
 
-// holds tells whether the item was added to the open package.
-func (d *decider) holds(hash string) bool {
-	return slices.ContainsFunc(d.session.Items, func(i record.Packed) bool { return i.Hash == hash })
+// arm lets the next scan be what a is about.
+func (d *decider) arm(a Armed) {
+	a.Until = d.w.Now.Mono + d.rules.NextScan
+	d.next.Armed = &a
 }
 
-// contains tells whether the row is in the open package, by whomever.
-func (d *decider) contains(row PictureRow) bool {
-	return d.session.Package != "" && row.Package != nil && *row.Package == d.session.Package
+// waitsFor tells whether what is armed is that command.
+func (d *decider) waitsFor(c Command) bool {
+	a := d.was.Armed
+	return a != nil && a.By == c && d.w.Now.Mono <= a.Until
 }
 
-// add puts the row into the open package.
-func (d *decider) add(row PictureRow) Decision {
-	s := d.session.Clone()
-	d.scan.Hash, d.scan.Package = row.Hash, s.Package
+// plain refuses a label that the column could not take, or that could break a line.
+func plain(label string) error {
 	switch {
-	case s.Package == "":
-		return d.refuse(record.NoPackage, "%s has no package to go into: scan a package label first", name(row))
-	case d.contains(row):
-		return d.refuse(record.Duplicate, "%s is in package %q already", name(row), s.Package)
-	case row.Package != nil:
-		return d.refuse(record.Conflict, "%s is in package %q and stays there", name(row), *row.Package)
+	case utf8.RuneCountInString(label) > MaxPackage:
+		return fmt.Errorf("package label %q is longer than %d characters", label, MaxPackage)
+	case strings.ContainsFunc(label, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }):
+		return fmt.Errorf("package label %q holds control characters", label)
 	}
-	if !d.holds(row.Hash) {
-		s.Items = append(s.Items, record.Packed{Hash: row.Hash, Was: row.Package})
-	}
-	intent := record.Intent{Hash: row.Hash, Package: record.Package(s.Package), Replaces: row.May}
-	return d.accept(record.Added, s, []record.Intent{intent},
-		"%s is in package %q, which holds %s", name(row), s.Package, items(len(s.Items)))
+	return nil
 }
 
 // name is the row for a person. It comes from outside and is quoted, like every code in a text.
@@ -238,6 +268,19 @@ func name(row PictureRow) string {
 		return fmt.Sprintf("item %q", row.Hash)
 	}
 	return fmt.Sprintf("%q", row.Name)
+}
+
+// names lists rows for a person.
+func names(rows []PictureRow) string {
+	const most = 8
+	var list []string
+	for _, r := range rows[:min(len(rows), most)] {
+		list = append(list, name(r))
+	}
+	if n := len(rows) - most; n > 0 {
+		list = append(list, fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(list, ", ")
 }
 
 func items(n int) string {

@@ -124,7 +124,7 @@ func TestLineMemoryIsBounded(t *testing.T) {
 func check(t *testing.T, name string, got, want []record.Tag) {
 	t.Helper()
 	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
-		t.Errorf("%s:\n got %+q\nwant %+q", name, got, want)
+		t.Errorf("%s:\n got %+v\nwant %+v", name, got, want)
 	}
 }
 
@@ -141,7 +141,7 @@ func FuzzLine(f *testing.F) {
 		check(t, "in two chunks", got, want)
 		for _, tag := range want {
 			if (tag.Code == "") != (tag.Bad != "") || len(tag.Raw) == 0 || len(tag.Raw) > 32 {
-				t.Fatalf("%+q", tag)
+				t.Fatalf("%+v", tag)
 			}
 			if !utf8.ValidString(tag.Code) || strings.ContainsAny(tag.Code, "\x00\x02\x03\n\r\x1b\x7f") {
 				t.Fatalf("code %q", tag.Code)

@@ -36,6 +36,7 @@ type Health struct {
 	IntentsOpen       int       `json:"intents_open"`   // assignments not yet in the database
 	IntentsParked     int       `json:"intents_parked"` // assignments that need a person
 	LastSettledS      *float64  `json:"last_settled_s"`
+	RowsAgeS          *float64  `json:"rows_age_s"`    // how long ago the rows of the station were read
 	CaptureLagS       *float64  `json:"capture_lag_s"` // age of the last change taken in, behind the database
 	QueueRecords      int       `json:"queue_records"` // records not yet sent
 	QueueBytes        int64     `json:"queue_bytes"`

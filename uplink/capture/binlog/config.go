@@ -42,6 +42,7 @@ type Config struct {
 	Address  string                 // host:port
 	User     string                 // with REPLICATION SLAVE, REPLICATION CLIENT ON *.* and SELECT on the tables
 	Password func() (string, error) // asked at each connect
+	Next     *Credential            // what holds after the next rotation; nil for none
 	TLS      *tls.Config            // nil: none
 	DB       *sql.DB                // the same server, for questions
 	Explain  func(error) error      // makes an error of DB one that a person can act on; may be nil
@@ -53,12 +54,20 @@ type Config struct {
 	ServerIDs, ServerIDSpan uint32 // range of replica ids; 0x53000000 and 2²⁰ if both are 0
 }
 
+// Credential is an account and where its password is.
+type Credential struct {
+	User     string
+	Password func() (string, error)
+}
+
 // Source reads one server's log.
 type Source struct {
 	cfg     Config
+	logins  []Credential // the current one, then the next one if there is any
 	host    string
 	port    uint16
 	clashes atomic.Uint32 // how often the replica id was another's
+	refused atomic.Uint32 // how often a login was refused: the other one is tried then
 }
 
 // New checks cfg and makes a Source. It doesn't connect.
@@ -85,8 +94,15 @@ func New(cfg Config) (*Source, error) {
 		cfg.ServerIDs, cfg.ServerIDSpan = serverIDs, serverIDSpan
 	}
 	cfg.ServerIDSpan = max(cfg.ServerIDSpan, 1)
-	return &Source{cfg: cfg, host: host, port: uint16(n)}, nil
+	s := &Source{cfg: cfg, logins: []Credential{{cfg.User, cfg.Password}}, host: host, port: uint16(n)}
+	if cfg.Next != nil {
+		s.logins = append(s.logins, *cfg.Next)
+	}
+	return s, nil
 }
+
+// login is the credential whose turn it is.
+func (s *Source) login() Credential { return s.logins[int(s.refused.Load())%len(s.logins)] }
 
 // replicaID is our id among the server's replicas: the station's, another one after each clash.
 func (s *Source) replicaID() uint32 {
@@ -98,11 +114,11 @@ func (s *Source) replicaID() uint32 {
 	return s.cfg.ServerIDs + h.Sum32()%s.cfg.ServerIDSpan
 }
 
-func (s *Source) syncer(password, flavor string, dial client.Dialer, st *stream) *replication.BinlogSyncer {
+func (s *Source) syncer(user, password, flavor string, dial client.Dialer, st *stream) *replication.BinlogSyncer {
 	name := fmt.Sprintf("station-agent/%s %s", s.cfg.Version, s.cfg.Station)
 	return replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
 		ServerID: s.replicaID(), Flavor: flavor,
-		Host: s.host, Port: s.port, User: s.cfg.User, Password: password, TLSConfig: s.tls(),
+		Host: s.host, Port: s.port, User: user, Password: password, TLSConfig: s.tls(),
 		Localhost:               name[:min(len(name), longestHost)],
 		TimestampStringLocation: time.UTC,
 		RenderJSONAsMySQLText:   true, // the other form changes numbers

@@ -51,9 +51,11 @@ func (s *Source) classify(err error) error {
 		s.clashes.Add(1)
 		return fmt.Errorf("another replica has our id %d, trying another one: %w", id, my)
 	case my.Code == mysql.ER_ACCESS_DENIED_ERROR:
-		return fmt.Errorf("user %s is refused: check its password, and as administrator %s TO it: %w", s.cfg.User, grants, my)
+		user := s.login().User
+		s.refused.Add(1)
+		return fmt.Errorf("user %s is refused: check its password, and as administrator %s TO it: %w", user, grants, my)
 	case my.Code == mysql.ER_SPECIFIC_ACCESS_DENIED_ERROR:
-		return fmt.Errorf("user %s may not read the binary log: as administrator %s TO it: %w", s.cfg.User, grants, my)
+		return fmt.Errorf("user %s may not read the binary log: as administrator %s TO it: %w", s.login().User, grants, my)
 	case my.Code == mysql.ER_MASTER_FATAL_ERROR_READING_BINLOG && !passing(my.Message):
 		return capture.Gap("the server can't go on from the stored position: %s", my.Message)
 	}

@@ -37,8 +37,10 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 	if err != nil {
 		return s.about(err)
 	}
-	password, err := s.cfg.Password()
+	login := s.login()
+	password, err := login.Password()
 	if err != nil {
+		s.refused.Add(1) // the other one may be there
 		return s.about(err)
 	}
 	st := &stream{
@@ -57,7 +59,7 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 		}
 		st.at.GTID = from.GTID
 	}
-	return s.about(s.follow(ctx, st, sv.flavor, password))
+	return s.about(s.follow(ctx, st, sv.flavor, login.User, password))
 }
 
 func (s *Source) table(ctx context.Context, spec capture.Spec) (*capture.Table, error) {
@@ -66,9 +68,9 @@ func (s *Source) table(ctx context.Context, spec capture.Spec) (*capture.Table, 
 }
 
 // follow connects and reads until something fails or ctx ends.
-func (s *Source) follow(ctx context.Context, st *stream, flavor, password string) error {
+func (s *Source) follow(ctx context.Context, st *stream, flavor, user, password string) error {
 	ctx, cancel := context.WithCancel(ctx)
-	syncer := s.syncer(password, flavor, dialer(ctx, s.cfg.TLS == nil), st)
+	syncer := s.syncer(user, password, flavor, dialer(ctx, s.cfg.TLS == nil), st)
 	defer syncer.Close() // joins its goroutine
 	defer cancel()       // first: closes the connection
 	var events *replication.BinlogStreamer

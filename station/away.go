@@ -1,0 +1,59 @@
+package station
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"station-agent/store/record"
+)
+
+// absence is a row that was not here when it was last seen.
+type absence struct {
+	row  record.Row
+	seen time.Time // zero: kept on disk
+}
+
+// maxAway is how many rows that are not here are remembered: those of some shifts.
+const maxAway = 2048
+
+// leaves remembers a row that was here and isn't any more. It may have been deleted.
+func (p *Picture) leaves(r record.Row, at time.Time) {
+	r.Away, r.Station, r.EPCs = true, nil, nil
+	p.away[r.Hash] = absence{r, at}
+}
+
+// forgetAway drops what came back, and the oldest of too many.
+func (p *Picture) forgetAway() {
+	maps.DeleteFunc(p.away, func(hash string, _ absence) bool { return p.rows[hash] != nil })
+	if len(p.away) <= maxAway {
+		return
+	}
+	list := slices.Collect(maps.Values(p.away))
+	slices.SortFunc(list, func(a, b absence) int { return cmp.Or(a.seen.Compare(b.seen), strings.Compare(a.row.Hash, b.row.Hash)) })
+	for _, a := range list[:len(list)-maxAway*3/4] {
+		delete(p.away, a.row.Hash)
+	}
+}
+
+// Away gives a row that was not here when it was last seen.
+func (p *Picture) Away(hash string) (PictureRow, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a, known := p.away[hash]
+	a.row.Hash = hash
+	return p.elsewhere(a.row), known
+}
+
+// elsewhere lays own intents over a row that isn't here.
+func (p *Picture) elsewhere(row record.Row) PictureRow {
+	if w := p.own[row.Hash]; w != nil {
+		return w.over(row)
+	}
+	if s, ok := p.settled[row.Hash]; ok {
+		row.Package = s.value
+	}
+	return PictureRow{row, []record.Value{row.Package}}
+}
