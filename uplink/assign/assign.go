@@ -2,8 +2,9 @@
 // want, the Watcher reads the rows on this station.
 //
 //	journal ── open intents ──▶ Settler ── UPDATE one column of one row ──▶ buylo_products
-//	   ▲                          │                                            │
-//	   └──────── outcomes ────────┘          Picture ◀── rows ── Watcher ◀─────┘
+//	   ▲                          │        (of all rows of a package)          │
+//	   └──────── outcomes ────────┘          Picture ◀── rows ── Watcher ◀─────┤
+//	                                                             station_agent_epc, a map of tags in a schema of our own
 //
 // It promises:
 //   - A value is only ever replaced by compare-and-set, in the database, against a value that the intent names. What somebody
@@ -15,15 +16,22 @@
 //     done and not noted is found done.
 //   - An intent doesn't end while an earlier statement that got no answer may still run and replace the value it wants: the
 //     row is looked at again each second until that time is over (lock wait and statement time, 15 s by default).
-//   - A refusal ends an intent only if it is about the value. What the account lacks is waited for.
+//   - What one scan wants together is written in one transaction, whole or not at all. If one row can never show it, nothing
+//     is written and every intent is parked, with a text that names that row. If the station is lost in the middle, the server
+//     frees the rows within the time of one statement (10 s by default).
+//   - A refusal ends an intent: the column never takes the value, or the account has no right to write it. It is parked with
+//     what is missing in its text, for a person who mends that and tries it again. All else is tried again here. The Watcher
+//     waits for every right that it lacks.
+//   - A map of tags that can't be read costs the rows their newest tags and nothing else.
 //   - NULL and the empty string are different values, and the empty string is never written.
 //   - Every statement has an end, so that a network that swallows everything can't delay the stop of the agent.
 //
-// It never writes another column, another row or another table, never holds a transaction open, and never has more than
-// one statement of each kind under way.
+// It never writes another column, another row or another table, never reads inside a transaction, and never has more than one
+// statement of each kind under way.
 package assign
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -86,13 +94,15 @@ func (s *statement) close() {
 // backoff is the pause after failures: it doubles from 250 ms to max, and a random part keeps stations apart that lost the
 // same server.
 type backoff struct {
-	max time.Duration
-	d   time.Duration
+	least time.Duration // where the random part begins; 0 for the half
+	max   time.Duration
+	d     time.Duration
 }
 
 func (b *backoff) next() time.Duration {
 	b.d = min(max(2*b.d, 250*time.Millisecond), b.max)
-	return b.d/2 + rand.N(b.d/2+1)
+	least := cmp.Or(b.least, b.d/2)
+	return least + rand.N(b.d-least+1)
 }
 
 func (b *backoff) reset() { b.d = 0 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type journal struct {
 	mu       sync.Mutex
 	state    record.State
 	outcomes map[uint64]record.Outcome
+	writes   [][]record.Outcome // calls of Settle that wrote
 	changed  chan struct{}
 	fail     error // of the next Settle
 }
@@ -64,6 +66,7 @@ func (j *journal) Settle(outcomes ...record.Outcome) error {
 		j.state.Apply(record.Entry{Outcome: &o})
 		j.outcomes[o.Intent] = o
 	}
+	j.writes = append(j.writes, slices.Clone(outcomes))
 	return nil
 }
 
@@ -71,6 +74,13 @@ func (j *journal) outcome(id uint64) record.Outcome {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.outcomes[id]
+}
+
+// written gives the outcomes of each write.
+func (j *journal) written() [][]record.Outcome {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.writes)
 }
 
 func (j *journal) settled(t *testing.T) {
@@ -227,6 +237,41 @@ func (nowhere) Driver() driver.Driver                        { return nil }
 
 func itself(err error) error { return err }
 
+// ear is an Explain that remembers what it explained.
+type ear struct {
+	mu    sync.Mutex
+	heard []string
+}
+
+func (e *ear) explain(err error) error {
+	if err = mysql.Explain(err); err != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.heard = append(e.heard, err.Error())
+	}
+	return err
+}
+
+func (e *ear) count(text string) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, h := range e.heard {
+		if strings.Contains(h, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// status gives one of the server's counters.
+func status(t *testing.T, db *servers.Database, name string) (n int) {
+	t.Helper()
+	if err := db.Root().QueryRow("SHOW GLOBAL STATUS LIKE '"+name+"'").Scan(&name, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func TestQuote(t *testing.T) {
 	for table, want := range map[string]string{
 		"external.buylo_products": "`external`.`buylo_products`", "rows": "`rows`",
@@ -249,5 +294,11 @@ func TestBackoffGrowsToItsCeilingAndFallsBack(t *testing.T) {
 	b.reset()
 	if d := b.next(); d > 250*time.Millisecond {
 		t.Errorf("pause after a success %v", d)
+	}
+	soon := backoff{least: 50 * time.Millisecond, max: 2 * time.Second}
+	for _, most := range []time.Duration{250, 500, 1000, 2000, 2000} {
+		if d := soon.next(); d < soon.least || d > most*time.Millisecond {
+			t.Errorf("pause %v, want %v to %v", d, soon.least, most*time.Millisecond)
+		}
 	}
 }

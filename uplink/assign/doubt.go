@@ -17,6 +17,9 @@ const lockWait = 5 * time.Second
 //	pack  ── UPDATE NULL → P ──✂ no answer ┄┄┄┄┄┄┄┄┄┄┄┄┄┄▶ runs: the row shows P
 //	undo  ──────────── row shows NULL: same? ─ in doubt ─ looked at again ─▶ P → NULL: settled
 //
+// Of a package it is COMMIT that may still run, and with it all that was written before: it comes while the server waits
+// for it (see transaction), or never.
+//
 // A statement changes only a row that shows the value it replaces. So an intent is held open as long as one may run that
 // replaces the value the intent wants; most want a value that none replaces, and end at once.
 //

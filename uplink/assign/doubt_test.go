@@ -1,9 +1,11 @@
 package assign
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +25,8 @@ type late struct {
 	held    []byte
 	up      net.Conn // of the first connection
 	client  net.Conn
+	trigger string // in bytes of the first connection: then does something, before they go on
+	then    func()
 }
 
 func newLate(t *testing.T, upstream string) (*late, string) {
@@ -99,6 +103,10 @@ func (n *late) answer(c, up net.Conn) {
 func (n *late) Write(b []byte) (int, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.then != nil && bytes.Contains(b, []byte(n.trigger)) {
+		n.then()
+		n.then = nil
+	}
 	if n.holding {
 		n.held = append(n.held, b...)
 		return len(b), nil
@@ -109,8 +117,21 @@ func (n *late) Write(b []byte) (int, error) {
 func (n *late) hold() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.holding, n.closed = true, true
+	n.holding = true
+	n.deafen()
+}
+
+// deafen lets no answer through any more, and nobody in. The lock is held.
+func (n *late) deafen() {
+	n.closed = true
 	_ = n.up.SetReadDeadline(time.Now()) // ends answer
+}
+
+// at does something with the lock held when text comes over the first connection, before it is handed on.
+func (n *late) at(text string, then func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.trigger, n.then = text, then
 }
 
 func (n *late) open() {
@@ -166,6 +187,95 @@ func TestLateStatementDoesNotUndoTheUndo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnswerOfCommitLost: a package is written and nobody here knows. Its undo is done at once and held open as long as the
+// COMMIT may still have to come.
+func TestAnswerOfCommitLost(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		row(t, db, "a", none)
+		row(t, db, "b", none)
+		network, addr := newLate(t, db.Addr)
+		j := newJournal()
+		l, _ := settler(t, agentDB(t, addr, nil), j, func(c *SettlerConfig) { c.Timeout = time.Second })
+		network.at("COMMIT", network.deafen)
+		list := together(1, 1, pkg("P"), may(none), "a", "b")
+		j.add(list...)
+		until(t, "it was given up", func() bool { return l.why() != nil })
+		given := time.Now()
+		showsAll(t, db, pkg("P"), "a", "b")
+		undo := together(3, 2, none, may(pkg("P")), "a", "b")
+		j.add(undo...)
+		network.open()
+		until(t, "it is undone", func() bool { return count(t, db, "external_package_id IS NULL") == 2 })
+		if n := len(j.Open()); n != 4 {
+			t.Errorf("%d open while the COMMIT may come", n)
+		}
+		j.settled(t)
+		if d := time.Since(given); d < lockWait {
+			t.Errorf("all ended after %v", d)
+		}
+		showsAll(t, db, none, "a", "b")
+		if got := j.results(list); !slices.Equal(got, all(record.Superseded, 2)) || j.results(undo)[0].Parks() || j.results(undo)[1].Parks() {
+			t.Errorf("ended %v, undone %v", got, j.results(undo))
+		}
+	})
+}
+
+// TestAnswerOfCommitLostAndPackedOn: with nothing to undo, the rows decide at once.
+func TestAnswerOfCommitLostAndPackedOn(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		row(t, db, "a", none)
+		row(t, db, "b", none)
+		network, addr := newLate(t, db.Addr)
+		j := newJournal()
+		l, _ := settler(t, agentDB(t, addr, nil), j, func(c *SettlerConfig) { c.Timeout = time.Second })
+		network.at("COMMIT", network.deafen)
+		list := together(1, 1, pkg("P"), may(none), "a", "b")
+		j.add(list...)
+		until(t, "it was given up", func() bool { return l.why() != nil })
+		network.open()
+		j.settled(t)
+		if got := j.results(list); !slices.Equal(got, all(record.SameValue, 2)) || len(j.written()) != 1 {
+			t.Errorf("ended %v in %d writes", got, len(j.written()))
+		}
+		showsAll(t, db, pkg("P"), "a", "b")
+	})
+}
+
+// TestLateCommitDoesNotUndoTheUndo: the connection breaks, and the COMMIT is still on its way. The undo finds the rows as
+// they were, and then the COMMIT arrives.
+func TestLateCommitDoesNotUndoTheUndo(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		row(t, db, "0", pkg("Q"))
+		row(t, db, "a", none)
+		row(t, db, "b", none)
+		network, addr := newLate(t, db.Addr)
+		j := newJournal()
+		l, _ := settler(t, agentDB(t, addr, nil), j, func(c *SettlerConfig) { c.Timeout = 3 * time.Second })
+		network.at("COMMIT", func() {
+			network.holding = true
+			network.deafen()
+			reset(network.client)
+		})
+		j.add(together(1, 1, pkg("P"), may(none), "a", "b")...)
+		until(t, "it was given up", func() bool { return l.why() != nil })
+		undo := together(3, 2, none, may(pkg("P")), "0", "a", "b") // the first guess is wrong, so that the rows are read
+		undo[0].Replaces = may(pkg("Q"), pkg("P"))
+		j.add(undo...)
+		network.open()
+		until(t, "the undo was done", func() bool { return shows(t, db, "0") == nil })
+		showsAll(t, db, none, "a", "b")
+		network.deliver(t)
+		showsAll(t, db, pkg("P"), "a", "b")
+		j.settled(t)
+		showsAll(t, db, none, "0", "a", "b")
+	})
+}
+
+func reset(c net.Conn) {
+	_ = c.(*net.TCPConn).SetLinger(0)
+	c.Close()
 }
 
 // TestLateStatementOfTheProcessBefore: what was open at the start may be on its way. Only the row that this can change waits.

@@ -3,19 +3,14 @@ package assign
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"station-agent/store/record"
 )
 
-const (
-	columnWidth = 64 // of external_package_id, in characters (Buylo's external integration guide, section 3)
-	races       = 10 // lost in a row before an intent waits its turn again
-)
+const races = 10 // lost in a row before an intent waits its turn again
 
 // Intents is the journal's side of settling.
 type Intents interface {
@@ -30,7 +25,7 @@ type Intents interface {
 // SettlerConfig is what a Settler needs. Gate and Ended may be nil.
 type SettlerConfig struct {
 	DB        *sql.DB           // in found-rows mode
-	Explain   func(error) error // gives errors of DB their class, their text and, if it is known, NotDone() bool
+	Explain   func(error) error // gives errors of DB their class, their text and, if known, NotDone, Contended, Unknown() bool
 	Table     string            // "external.buylo_products"
 	Intents   Intents
 	Condition Condition
@@ -44,15 +39,15 @@ type SettlerConfig struct {
 	Ended func(record.Intent, record.Outcome)
 }
 
-// Settler ends intents, one row after another.
+// Settler ends intents, one job after another.
 type Settler struct {
-	cfg     SettlerConfig
-	swap    statement
-	look    statement
-	stuck   string // the row that failed last: it goes last in the next pass, so that one locked row holds nobody up
-	backoff backoff
-	doubts  doubts
-	grace   time.Duration // in which a statement without an answer may still run
+	cfg      SettlerConfig
+	swap     statement
+	look     statement
+	stuck    string // a row of the job that failed last: it goes last in the next pass, so that one locked row holds nobody up
+	patience patience
+	doubts   doubts
+	grace    time.Duration // in which a statement without an answer may still run
 }
 
 // NewSettler connects to nothing; its error is that of the table's name. What is open by now, it takes for the work of a
@@ -74,12 +69,12 @@ func NewSettler(cfg SettlerConfig) (*Settler, error) {
 		" AND CAST(CONVERT(external_package_id USING utf8mb4) AS BINARY) <=> CAST(? AS BINARY)"
 	look := "SELECT hash, external_package_id FROM " + table + " WHERE hash = ?"
 	s := &Settler{
-		cfg:     cfg,
-		swap:    statement{db: cfg.DB, text: swap, limit: cfg.Timeout},
-		look:    statement{db: cfg.DB, text: look, limit: cfg.Timeout},
-		backoff: backoff{max: 15 * time.Second},
-		doubts:  doubts{},
-		grace:   lockWait + cfg.Timeout,
+		cfg:      cfg,
+		swap:     statement{db: cfg.DB, text: swap, limit: cfg.Timeout},
+		look:     statement{db: cfg.DB, text: look, limit: cfg.Timeout},
+		patience: newPatience(),
+		doubts:   doubts{},
+		grace:    lockWait + cfg.Timeout,
 	}
 	s.doubts.assume(cfg.Intents.Open(), time.Now().Add(s.grace))
 	return s, nil
@@ -101,8 +96,11 @@ func (s *Settler) Run(ctx context.Context) error {
 		case record.ClassOf(err) == record.StopHere:
 			return err
 		case err != nil:
-			s.cfg.Condition.Lost(err)
-			pause(ctx, s.backoff.next())
+			d, tell := s.patience.fail(err)
+			if tell {
+				s.cfg.Condition.Lost(err)
+			}
+			pause(ctx, d)
 		case held:
 			rest(ctx, time.Second, changed)
 		default:
@@ -134,8 +132,8 @@ func rest(ctx context.Context, d time.Duration, c <-chan struct{}) {
 	}
 }
 
-// pass settles what is open, up to the first intent that can't be settled now. It tells whether rows are held open though
-// they show what is wanted, as a statement may still run that changes them.
+// pass settles what is open, up to the first job that can't be settled now. It tells whether rows are held open though they
+// show what is wanted, as a statement may still run that changes them.
 func (s *Settler) pass(ctx context.Context) (held bool, err error) {
 	now := time.Now()
 	s.doubts.forget(now)
@@ -150,19 +148,20 @@ func (s *Settler) pass(ctx context.Context) (held bool, err error) {
 	if err := s.supersede(older); err != nil {
 		return false, err
 	}
-	for _, i := range turn(newest, s.stuck) {
-		o, err := s.settle(ctx, i)
+	for _, j := range turn(gather(newest), s.stuck) {
+		list, err := s.settle(ctx, j)
 		if err != nil {
-			s.stuck = i.Hash
+			s.stuck = j[0].Hash
 			return false, err
 		}
-		if holds[i.Hash] {
-			continue
+		if slices.ContainsFunc(j, func(i record.Intent) bool { return holds[i.Hash] }) {
+			continue // all of it: it ends in one write
 		}
-		if err := s.end([]record.Intent{i}, []record.Outcome{o}); err != nil {
+		if err := s.end(list); err != nil {
 			return false, err
 		}
 	}
+	s.patience.over()
 	return len(holds) > 0, nil
 }
 
@@ -182,9 +181,9 @@ func sift(open []record.Intent) (newest, older []record.Intent) {
 	return newest, older
 }
 
-// turn begins the list behind the row named stuck and comes to that one last.
-func turn(list []record.Intent, stuck string) []record.Intent {
-	n := 1 + slices.IndexFunc(list, func(i record.Intent) bool { return i.Hash == stuck })
+// turn begins the list behind the job with the row named stuck and comes to that one last.
+func turn(list []job, stuck string) []job {
+	n := 1 + slices.IndexFunc(list, func(j job) bool { return j.has(stuck) })
 	return slices.Concat(list[n:], list[:n])
 }
 
@@ -192,151 +191,45 @@ func (s *Settler) supersede(older []record.Intent) error {
 	if len(older) == 0 {
 		return nil
 	}
-	outcomes := make([]record.Outcome, len(older))
+	list := make([]ending, len(older))
 	for n, i := range older {
-		outcomes[n] = record.Outcome{Intent: i.ID, Result: record.Superseded}
+		list[n] = ending{i, record.Outcome{Intent: i.ID, Result: record.Superseded}}
 	}
-	return s.end(older, outcomes)
+	return s.end(list)
 }
 
-func (s *Settler) end(intents []record.Intent, outcomes []record.Outcome) error {
+// end notes what became of intents, in one write.
+func (s *Settler) end(list []ending) error {
+	outcomes := make([]record.Outcome, len(list))
+	for n, e := range list {
+		outcomes[n] = e.outcome
+	}
 	if err := s.cfg.Intents.Settle(outcomes...); err != nil {
 		return fmt.Errorf("note outcome of intent: %w", err)
 	}
-	for n, i := range intents {
-		s.cfg.Ended(i, outcomes[n])
+	for _, e := range list {
+		s.cfg.Ended(e.intent, e.outcome)
 	}
 	return nil
 }
 
-// settle brings one row to what the intent wants, or finds out why it must not. An error leaves the intent open.
-func (s *Settler) settle(ctx context.Context, i record.Intent) (record.Outcome, error) {
-	if err := fit(i.Package); err != nil { // the server isn't asked
-		return refuse(i, err), nil
+// settle brings the rows of j to what is wanted of them, or finds out why it must not. An error leaves j open.
+func (s *Settler) settle(ctx context.Context, j job) ([]ending, error) {
+	if unfit := j.unfit(); len(unfit) > 0 { // the server isn't asked
+		return j.park(unfit), nil
 	}
-	o, err := s.attempt(ctx, i)
+	attempt := s.attempt
+	if len(j) > 1 {
+		attempt = s.attemptAll
+	}
+	list, err := attempt(ctx, j)
 	if err != nil {
-		err = s.cfg.Explain(err)
 		if record.ClassOf(err) != record.ThisOne || ctx.Err() != nil {
-			return o, fmt.Errorf("settle item %q: %w", i.Hash, err)
+			return nil, err
 		}
-		o = refuse(i, err)
+		list = j.park([]record.Outcome{refuse(j.culprit(err), err)})
 	}
+	s.patience.reset()
 	s.cfg.Condition.Back()
-	s.backoff.reset()
-	return o, nil
-}
-
-func refuse(i record.Intent, err error) record.Outcome {
-	return record.Outcome{Intent: i.ID, Result: record.Refused, Text: fmt.Sprintf("settle item %q: %v", i.Hash, err)}
-}
-
-// attempt guesses what the row shows and swaps it, which is one statement for the usual intent. A wrong guess changes
-// nothing; then the row is read and judged.
-func (s *Settler) attempt(ctx context.Context, i record.Intent) (record.Outcome, error) {
-	expect, worth := guess(i)
-	for range races {
-		if worth {
-			done, err := s.exchange(ctx, i, expect)
-			if err != nil || done {
-				return record.Outcome{Intent: i.ID, Result: record.Settled}, err
-			}
-		}
-		found, there, err := s.read(ctx, i.Hash)
-		if err != nil {
-			return record.Outcome{}, err
-		}
-		if o, over := judge(i, found, there); over {
-			return o, nil
-		}
-		expect, worth = found, true
-	}
-	return record.Outcome{}, errors.New("somebody else changes the row all the time: tried again")
-}
-
-// fit refuses what the column would take and show differently: "" is never meant, and blanks beyond the width are cut
-// without an error in any mode of the server.
-func fit(p record.Value) error {
-	switch {
-	case p == nil:
-		return nil
-	case *p == "":
-		return errors.New("write package: an empty name is never written; to clear an item is another intent")
-	case utf8.RuneCountInString(*p) > columnWidth:
-		return fmt.Errorf("write package %q: longer than %d characters", *p, columnWidth)
-	}
-	return nil
-}
-
-// guess is the value the row most likely shows: of those that may be replaced, the one named last.
-func guess(i record.Intent) (v record.Value, ok bool) {
-	for _, r := range slices.Backward(i.Replaces) {
-		if !record.Same(r, i.Package) {
-			return r, true
-		}
-	}
-	return nil, false
-}
-
-// judge is the answer of a row to an intent; it isn't over while the row shows a value that may be replaced.
-func judge(i record.Intent, found record.Value, there bool) (o record.Outcome, over bool) {
-	o.Intent = i.ID
-	switch {
-	case !there:
-		o.Result, o.Text = record.NoSuchRow, fmt.Sprintf("item %q isn't in the table: it was removed upstream, or the code is wrong", i.Hash)
-	case record.Same(found, i.Package):
-		o.Result = record.SameValue
-	case i.May(found):
-		return o, false
-	default:
-		o.Result, o.Found = record.OtherValue, found
-		o.Text = fmt.Sprintf("item %q is %s, so it wasn't %s: look at the item", i.Hash, inside(found), put(i.Package))
-	}
-	return o, true
-}
-
-func inside(v record.Value) string {
-	if v == nil {
-		return "in no package"
-	}
-	return fmt.Sprintf("in package %q", *v)
-}
-
-func put(v record.Value) string {
-	if v == nil {
-		return "cleared"
-	}
-	return fmt.Sprintf("put into %q", *v)
-}
-
-// exchange writes the wanted value if the row shows expect, and tells whether it did. expect differs from the wanted
-// value, so a row that matched is a row that changed. Without an answer it may still run.
-func (s *Settler) exchange(ctx context.Context, i record.Intent, expect record.Value) (done bool, err error) {
-	err = s.swap.use(ctx, func(ctx context.Context, stmt *sql.Stmt) error {
-		res, err := stmt.ExecContext(ctx, i.Package, i.Hash, i.Hash, expect)
-		if err = s.cfg.Explain(err); err != nil {
-			if !notDone(err) {
-				s.doubts.add(i.Hash, expect, time.Now().Add(s.grace))
-			}
-			return err
-		}
-		n, err := res.RowsAffected()
-		done = n == 1
-		return err
-	})
-	return done, err
-}
-
-// read gives the value of the row that carries exactly this hash.
-func (s *Settler) read(ctx context.Context, hash string) (v record.Value, there bool, err error) {
-	err = s.look.use(ctx, func(ctx context.Context, stmt *sql.Stmt) error {
-		var name string
-		err := stmt.QueryRowContext(ctx, hash).Scan(&name, &v)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		there = name == hash
-		return err
-	})
-	return v, there, err
+	return list, nil
 }

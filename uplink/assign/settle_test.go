@@ -339,27 +339,36 @@ func TestWrongPasswordHealsWithoutRestart(t *testing.T) {
 	})
 }
 
-// TestMissingGrant: the name of the grant is told, nothing is parked, and all heals when the grant is there.
+// TestMissingGrant: nothing waits for a right that may never come. Each intent is parked with the name of the grant; what
+// is tried again by a person once it is there, works.
 func TestMissingGrant(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		const right = "UPDATE (external_package_id)"
 		account := "'" + servers.AgentUser + "'@'%'"
 		exec(t, db, "REVOKE "+right+" ON `external`.buylo_products FROM "+account)
-		var intents []record.Intent
-		for n, hash := range []string{"a", "b", "c"} {
+		for _, hash := range []string{"a", "b", "c"} {
 			row(t, db, hash, none)
-			intents = append(intents, record.Intent{ID: uint64(n + 1), Hash: hash, Package: pkg("P"), Replaces: may(none)})
 		}
-		j := newJournal(intents...)
-		l, _ := settler(t, agentDB(t, db.Addr, nil), j)
-		until(t, "it is tried again", func() bool { return l.times() > 2 })
-		if !strings.Contains(l.why().Error(), right) || len(j.Open()) != 3 {
-			t.Errorf("%d open, told: %v", len(j.Open()), l.why())
+		wanted := func(first uint64) []record.Intent {
+			return []record.Intent{
+				{ID: first, Hash: "a", Package: pkg("P"), Replaces: may(none)},
+				{ID: first + 1, Hash: "b", Package: pkg("P"), Replaces: may(none), Scan: 1, Together: true},
+				{ID: first + 2, Hash: "c", Package: pkg("P"), Replaces: may(none), Scan: 1, Together: true},
+			}
+		}
+		j := newJournal(wanted(1)...)
+		settler(t, agentDB(t, db.Addr, nil), j)
+		j.settled(t)
+		for id := range uint64(3) {
+			if o := j.outcome(id + 1); o.Result != record.Refused || !strings.Contains(o.Text, right) {
+				t.Errorf("without the grant: %+v", o)
+			}
 		}
 		exec(t, db, "GRANT "+right+" ON `external`.buylo_products TO "+account)
+		j.add(wanted(4)...)
 		j.settled(t)
-		for _, i := range intents {
-			if o := j.outcome(i.ID); o.Result != record.Settled {
+		for id := range uint64(3) {
+			if o := j.outcome(id + 4); o.Result != record.Settled {
 				t.Errorf("after the grant: %+v", o)
 			}
 		}
@@ -447,6 +456,12 @@ func TestPrimaryKeyIsUsed(t *testing.T) {
 // plan gives the key by which a statement finds its rows.
 func plan(t *testing.T, db *servers.Database, text string, args []any) string {
 	t.Helper()
+	return plans(t, db, text, args)[0]["key"]
+}
+
+// plans gives the lines of a statement's plan by the names of their columns.
+func plans(t *testing.T, db *servers.Database, text string, args []any) (lines []map[string]string) {
+	t.Helper()
 	prefix := "EXPLAIN "
 	if db.Flavor == "mysql" {
 		prefix = "EXPLAIN FORMAT=TRADITIONAL "
@@ -462,20 +477,27 @@ func plan(t *testing.T, db *servers.Database, text string, args []any) string {
 	for n := range values {
 		into[n] = &values[n]
 	}
-	if !found.Next() {
+	for found.Next() {
+		if err := found.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		line := map[string]string{}
+		for n, name := range names {
+			line[name] = values[n].String
+		}
+		lines = append(lines, line)
+	}
+	if len(lines) == 0 {
 		t.Fatal("no plan")
 	}
-	if err := found.Scan(into...); err != nil {
-		t.Fatal(err)
-	}
-	return values[slices.Index(names, "key")].String
+	return lines
 }
 
 func TestBlackHoleDoesNotDelayTheStop(t *testing.T) {
 	db := agentDB(t, blackHole(t), nil)
 	_, stop := settler(t, db, newJournal(record.Intent{ID: 1, Hash: "a", Package: pkg("P"), Replaces: may(none)}))
 	w, err := NewWatcher(WatcherConfig{DB: db, Explain: mysql.Explain, Table: table, Station: "s", Condition: &lamp{},
-		Seen: func([]record.Row, time.Time) { t.Error("rows out of nowhere") }})
+		Seen: func(record.Reading) { t.Error("rows out of nowhere") }})
 	if err != nil {
 		t.Fatal(err)
 	}
