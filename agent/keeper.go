@@ -49,6 +49,7 @@ func (k *keeper) load() error {
 
 // seen takes one read of the rows.
 func (k *keeper) seen(r record.Reading) {
+	r.Here = slices.Clone(r.Here)
 	k.tags.add(r.Here)
 	k.picture.Replace(r)
 	k.inquiries.answer(r)

@@ -104,7 +104,7 @@ func (d *decider) takeOut() Decision {
 	d.takeBack([]record.Packed{last})
 	row, _ := d.w.Rows.Lookup(last.Hash)
 	d.scan.Package, d.scan.Hash = d.was.Package, last.Hash
-	return d.accept(record.Undone, "%s was taken out, %s are left", name(row), items(len(d.next.Items)))
+	return d.accept(record.Undone, "%s was taken out, left: %s", name(row), items(len(d.next.Items)))
 }
 
 // revert makes the session what it was before step u, and undoes what that step did to rows.
@@ -140,7 +140,7 @@ func standing(s record.Session) string {
 	case s.Package != "":
 		return fmt.Sprintf("package %q is open with %s", s.Package, items(len(s.Items)))
 	case len(s.Items) > 0:
-		return items(len(s.Items)) + " are gathered"
+		return "gathered: " + items(len(s.Items))
 	default:
 		return "no package is open"
 	}
@@ -161,7 +161,7 @@ func (d *decider) cancel() Decision {
 	added := d.was.Items[min(d.was.Kept, len(d.was.Items)):]
 	d.takeBack(added)
 	d.begin("")
-	return d.accept(record.Cancelled, "%s were taken back: no package is open", items(len(added)))
+	return d.accept(record.Cancelled, "taken back: %s; no package is open", items(len(added)))
 }
 
 // override takes the item of the last conflict out of the package that was told.

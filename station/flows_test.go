@@ -74,7 +74,7 @@ func TestFlows(t *testing.T) {
 			{0, "401", okay, "added", ":ac", "", ""},
 			{0, "CLOSE", "no package open", "", ":ac", "", "scan the label"},
 			{0, "P-1", okay, "assigned", "", "a→P-1 for -, c→P-1 for -", "closed with 2 items"},
-			{0, "UNDO", okay, "undone", ":ac", "a→- for - P-1, c→- for - P-1", "2 items are gathered"},
+			{0, "UNDO", okay, "undone", ":ac", "a→- for - P-1, c→- for - P-1", "gathered: 2 items"},
 			{0, "UNDO", okay, "undone", ":a", "", ""},
 			{0, b, okay, "added", ":ab", "", ""},
 			{0, "P-2", okay, "assigned", "", "a→P-2 for - P-1, b→P-2 for -", ""},
@@ -156,7 +156,7 @@ func TestFlows(t *testing.T) {
 			{0, "P-2", okay, "opened", "P-2", "", ""},
 			{0, c, okay, "added", "P-2:c", "c→P-2 for -", ""},
 			{0, "CLEAR", okay, "armed", "P-2:c", "", ""},
-			{0, "P-1", okay, "cleared", "P-2:c", "a→- for - P-1", "2 items that this station did not put there stay"},
+			{0, "P-1", okay, "cleared", "P-2:c", "a→- for - P-1", "not put there by this station, so left there"},
 			{0, "UNDO", okay, "undone", "P-2:c", "a→P-1 for - P-1", ""},
 			{0, "CLEAR", okay, "armed", "P-2:c", "", ""},
 			{0, "P-2", okay, "cleared", "", "c→- for - P-2", ""},
@@ -383,6 +383,55 @@ func TestTheListIsExact(t *testing.T) {
 	s.run("came", []step{{1003, "P-1", okay, "assigned", "", "a→P-1 for -", ""}, {0, "P-1", okay, "listed", "", "", "1 item"}})
 }
 
+// TestAnOverrideIsForWhatWasTold: if the item is somewhere else meanwhile, the operator is asked again.
+func TestAnOverrideIsForWhatWasTold(t *testing.T) {
+	start := []step{{1000, "P-1", okay, "opened", "P-1", "", ""}, {1001, hash("d"), "conflict", "", "P-1", "", `"P-9"`}}
+	s := newScenario(t, nil, rowsHere())
+	s.run("", start)
+	s.rows.Replace(here(2, rowOf(hash("d"), "", "P-8")))
+	s.run("elsewhere", []step{{1002, "OVERRIDE", "conflict", "", "P-1", "", `"P-8"`}, {1003, "OVERRIDE", okay, "added", "P-1:d", "d→P-1 for P-8", ""}})
+	s = newScenario(t, nil, rowsHere())
+	s.run("", start)
+	s.rows.Replace(here(2, rowOf(hash("d"), "", "-")))
+	s.run("free", []step{{1002, "OVERRIDE", okay, "added", "P-1:d", "d→P-1 for -", ""}})
+	s = newScenario(t, nil, rowsHere())
+	s.run("", start)
+	s.rows.Replace(here(2, rowOf(hash("d"), "", "P-1")))
+	s.run("here", []step{{1002, "OVERRIDE", "duplicate", "", "P-1", "", ""}})
+}
+
+// TestUndoNamesItsLabel: by it the label is known to be unused again, or used.
+func TestUndoNamesItsLabel(t *testing.T) {
+	for _, c := range []struct {
+		rules func(*Rules)
+		codes []string
+		want  string
+	}{
+		{nil, []string{"P-2"}, "P-2"},
+		{nil, []string{"P-2", "P-3"}, "P-3"},
+		{nil, []string{"P-2", "CLOSE"}, "P-2"},
+		{nil, []string{"P-2", hash("a")}, "P-2"},
+		{nil, []string{"P-2", hash("a"), "P-3", "CLEAR", "P-2"}, "P-2"},
+		{nil, []string{"P-2", hash("a"), "REMOVE", hash("a")}, "P-2"},
+		{itemsFirst, []string{hash("a"), "P-2"}, "P-2"},
+		{sweeping, []string{"P-2", "P-2"}, "P-2"},
+	} {
+		s := newScenario(t, c.rules, rowsHere())
+		for _, code := range append(c.codes, "UNDO") {
+			s.now++
+			s.event(code)
+		}
+		if d := s.last.Scan; d.Step != record.Undone || d.Package != c.want {
+			t.Errorf("%v: %q, %q: %s", c.codes, d.Step, d.Package, d.Text)
+		}
+	}
+	for text, s := range map[string]record.Session{"no package is open": {}, "gathered: 1 item": session(":a"), `package "P" is open with 0 items`: session("P")} {
+		if got := standing(s); got != text {
+			t.Error(got)
+		}
+	}
+}
+
 // TestAPackageIsNoWarehouse: a step with all items must fit into one entry of the journal.
 func TestAPackageIsNoWarehouse(t *testing.T) {
 	var rows []record.Row
@@ -453,11 +502,11 @@ func TestStatus(t *testing.T) {
 	s := newScenario(t, nil, rowsHere())
 	s.labels.used["P-1"] = record.Use{At: stamp(1), Items: packed("ab")}
 	ask := step{0, "STATUS", okay, "armed", "", "", ""}
-	s.run("settled", []step{ask, {0, "P-1", okay, "told", "", "", "all 2 items of this station are in the database"}})
+	s.run("settled", []step{ask, {0, "P-1", okay, "told", "", "", "is in the database: 2 items of this station"}})
 	s.labels.waiting = map[string]int{"P-1": 1}
-	s.run("waits", []step{ask, {0, "P-1", "waiting", "told", "", "", "1 item wait"}})
+	s.run("waits", []step{ask, {0, "P-1", "waiting", "told", "", "", "waiting for the database: 1 item"}})
 	s.labels.parked = map[string]int{"P-1": 1}
-	s.run("conflict", []step{ask, {0, "P-1", "conflict", "told", "", "", "1 item need a person"}})
+	s.run("conflict", []step{ask, {0, "P-1", "conflict", "told", "", "", "for a person: 1 item"}})
 	s.run("unknown", []step{ask, {0, "P-2", "unknown", "told", "", "", "never used"}})
 }
 

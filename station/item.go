@@ -176,7 +176,7 @@ func (d *decider) remove(code string) Decision {
 		}
 	}
 	d.takeBack([]record.Packed{item})
-	return d.accept(record.Removed, "%s was taken out, %s are left", name(row), items(len(d.next.Items)))
+	return d.accept(record.Removed, "%s was taken out, left: %s", name(row), items(len(d.next.Items)))
 }
 
 // place is where the item stands in the session, -1 if it doesn't.

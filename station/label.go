@@ -117,7 +117,7 @@ func (d *decider) close() Decision {
 	d.scan.Package = pkg
 	switch {
 	case pkg == "" && n > 0:
-		return d.refuse(record.NoPackage, "%s are gathered: scan the label that they go to, or cancel", items(n))
+		return d.refuse(record.NoPackage, "gathered: %s: scan the label that they go to, or cancel", items(n))
 	case pkg == "":
 		return d.refuse(record.NoPackage, "nothing to close: scan a package label first")
 	}
@@ -210,7 +210,7 @@ func (d *decider) clear(label string) Decision {
 		}
 	}
 	if d.scan.Left = len(others); d.scan.Left > 0 && len(use) == 0 {
-		return d.refuse(record.Unknown, "this station put nothing into package %q; %s of others stay there: %s", label, items(len(others)), names(others))
+		return d.refuse(record.Unknown, "this station put nothing into package %q; left there: %s", label, names(others))
 	}
 	mine := label == d.was.Package
 	if len(use) == 0 && !mine {
@@ -219,9 +219,9 @@ func (d *decider) clear(label string) Decision {
 	if mine {
 		d.begin("")
 	}
-	text := fmt.Sprintf("%s were taken out of package %q", items(len(use)), label)
+	text := fmt.Sprintf("taken out of package %q: %s", label, items(len(use)))
 	if len(others) > 0 {
-		text += fmt.Sprintf("; %s that this station did not put there stay: %s", items(len(others)), names(others))
+		text += fmt.Sprintf("; not put there by this station, so left there: %s", names(others))
 	}
 	return d.accept(record.Cleared, "%s", text)
 }
@@ -243,13 +243,13 @@ func (d *decider) standing(label string) Decision {
 	d.scan.Step = record.Told
 	switch {
 	case parked > 0:
-		return d.refuse(record.Conflict, "package %q: %s need a person, %d wait for the database", label, items(parked), waiting)
+		return d.refuse(record.Conflict, "package %q: for a person: %s, waiting for the database: %d", label, items(parked), waiting)
 	case waiting > 0:
-		return d.refuse(record.Waiting, "package %q: %s wait for the database", label, items(waiting))
+		return d.refuse(record.Waiting, "package %q: waiting for the database: %s", label, items(waiting))
 	case !known:
 		return d.refuse(record.Unknown, "package %q was never used at this station", label)
 	default:
-		return d.tell(record.Told, "package %q: all %s of this station are in the database", label, items(len(use.Items)))
+		return d.tell(record.Told, "package %q is in the database: %s of this station", label, items(len(use.Items)))
 	}
 }
 

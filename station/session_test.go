@@ -320,7 +320,7 @@ func TestSession(t *testing.T) {
 		{"", "STATUS", "accepted", "armed", "=", "", "", "", "scan the label"},
 		{"P-1", "ASIDE", "accepted", "set aside", "=", "", "P-1", "", "an item was set aside"},
 		{"P-1", "ACK", "accepted", "acknowledged", "=", "", "P-1", "", "seen"},
-		{"P-1:ab", "CANCEL", "accepted", "cancelled", "", "a→- for P-1, b→- for P-1", "P-1", "", "2 items were taken back"},
+		{"P-1:ab", "CANCEL", "accepted", "cancelled", "", "a→- for P-1, b→- for P-1", "P-1", "", "taken back: 2 items"},
 		// badges
 		{"", "B-1", "accepted", "signed on", "", "", "", "", "shift 1"},
 		{"P-1:a", "B-1", "question", "", "=", "", "P-1", "", `package "P-1" is open with 1 item: scan its label or the badge again`},

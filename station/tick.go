@@ -42,7 +42,7 @@ func (d *decider) timeOut() Decision {
 	n := len(d.was.Items)
 	if d.was.Package == "" {
 		d.next.Ask = AskLabel
-		return d.refuse(record.TimedOut, "%s are gathered since %v: scan the label that they go to, or cancel", items(n), d.rules.TimeOut)
+		return d.refuse(record.TimedOut, "gathered for %v: %s: scan the label that they go to, or cancel", d.rules.TimeOut, items(n))
 	}
 	d.shut()
 	decision := d.accept(record.Closed, "package %q was closed with %s: nobody scanned for %v", d.was.Package, items(n), d.rules.TimeOut)
