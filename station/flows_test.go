@@ -322,6 +322,22 @@ func TestLookedFor(t *testing.T) {
 		s.rows.Replace(here(2, rowOf(z, "", "-")))
 		s.run("", []step{{1003.5, "", "unknown", "", "P-1", "", "left the antenna"}})
 	})
+	t.Run("and what is armed stays armed", func(t *testing.T) {
+		s := newScenario(t, nil, rowsHere())
+		s.run("", append(start, step{1001, z, "waiting", "", "P-1", "", ""}, step{1002, "CLEAR", okay, "armed", "P-1", "", ""}))
+		s.rows.Replace(here(2, rowOf(z, "", "-")))
+		s.run("", []step{{1003, "", okay, "added", "P-1:z", "z→P-1 for -", ""}, {1004, "P-1", okay, "cleared", "", "z→- for - P-1", ""}})
+	})
+	t.Run("and another badge comes", func(t *testing.T) {
+		s := newScenario(t, nil, rowsHere())
+		s.run("", append(start, step{1001, z, "waiting", "", "P-1", "", ""}, step{1001.5, "B-1", question, "", "P-1", "", ""}, step{1002, "", question, "", "P-1", "", ""}, step{1003, "", "", "", "P-1", "", ""}))
+	})
+	t.Run("the only one is in another package", func(t *testing.T) {
+		s := newScenario(t, nil, rowsHere())
+		s.run("", append(start, step{1001, "402", "waiting", "", "P-1", "", ""}, step{1004, "", "conflict", "", "P-1", "", `"P-9"`}, step{1005, "OVERRIDE", okay, "added", "P-1:d", "d→P-1 for P-9", ""}))
+		s.online = false
+		s.run("", []step{{1006, "404", "duplicate", "", "P-1:d", "", ""}, {1007, "403", "conflict", "", "P-1:d", "", ""}})
+	})
 	t.Run("too many", func(t *testing.T) {
 		s := newScenario(t, anyUnit, rowsHere())
 		s.run("", start)
@@ -360,6 +376,10 @@ func TestOffline(t *testing.T) {
 	})
 	s.rows.Replace(here(5, rowOf(hash("b"), "", "-"))) // a left since it was seen last
 	s.run("", []step{{0, "CLOSE", offline, "closed", "", "", ""}, {0, "P-2", offline, "opened", "P-2", "", ""}, {0, hash("h"), "unknown", "", "P-2", "", "not on this station"}})
+
+	s = newScenario(t, func(r *Rules) { r.Naming = []Naming{ByEAN} }, rowsHere())
+	s.online = false
+	s.run("without hashes", []step{{1000, "P-1", offline, "opened", "P-1", "", ""}, {0, z, "unknown", "", "P-1", "", ""}})
 
 	s = newScenario(t, sweeping, rowsHere())
 	s.age = time.Minute
@@ -495,6 +515,68 @@ func TestAfterARestart(t *testing.T) {
 		s.state = Resume(session(c.start), stamp(999))
 		s.run(c.name, c.steps)
 	}
+}
+
+// TestRemovingOneOfSeveral: which one is never guessed.
+func TestRemovingOneOfSeveral(t *testing.T) {
+	rows := picture(record.Row{Hash: hash("m"), EAN: "500", Product: "mug"}, record.Row{Hash: hash("n"), EAN: "500", Product: "mug"},
+		record.Row{Hash: hash("j"), EAN: "600", Product: "jug"}, record.Row{Hash: hash("k"), EAN: "600", Product: "keg"})
+	for _, c := range []struct {
+		rules   func(*Rules)
+		code    string
+		verdict record.Verdict
+	}{{nil, "500", "ambiguous"}, {anyUnit, "500", okay}, {nil, "600", "ambiguous"}, {anyUnit, "600", "ambiguous"}} {
+		s := newScenario(t, c.rules, rows)
+		s.state.Session = session("P-1:mnjk")
+		s.event("REMOVE")
+		s.now++
+		if d := s.event(c.code); d.Scan.Verdict != c.verdict {
+			t.Errorf("%q: %s: %s", c.code, d.Scan.Verdict, d.Scan.Text)
+		}
+	}
+}
+
+// TestASerialNumberNamesOneUnit: the tag of another unit is never taken for the one that is in there already.
+func TestASerialNumberNamesOneUnit(t *testing.T) {
+	const one, two = "3074257BF7194E4000001A85", "3074257BF7194E4000001A86" // two serials of GTIN 80614141123458
+	mug := func(l string) record.Row { return record.Row{Hash: hash(l), EAN: "80614141123458", Product: "mug"} }
+	for _, r := range []string{"", "~"} {
+		s := newScenario(t, nil, picture(mug("m")))
+		again := step{1003, r + one, "duplicate", "", "P-1:m", "", ""}
+		if r != "" {
+			again = step{1008, r + one, "", "", "P-1:m", "", ""} // it left and came back: nobody asked
+		}
+		s.run(r, []step{
+			{1000, "P-1", okay, "opened", "P-1", "", ""},
+			{1001, r + one, okay, "added", "P-1:m", "m→P-1 for -", ""},
+			again,
+			{1010, r + two, "waiting", "", "P-1:m", "", ""},
+			{1011, r + two, map[string]record.Verdict{"": "waiting"}[r], "", "P-1:m", "", ""},
+		})
+		s.rows.Replace(here(2, mug("m"), mug("n")))
+		s.run(r, []step{{1012, "", okay, "added", "P-1:mn", "n→P-1 for -", ""}})
+	}
+	s := newScenario(t, nil, picture(mug("m")))
+	s.run("", []step{
+		{1000, "P-1", okay, "opened", "P-1", "", ""},
+		{1001, one, okay, "added", "P-1:m", "m→P-1 for -", ""},
+		{1002, two, "waiting", "", "P-1:m", "", ""},
+		{1006, "", "unknown", "", "P-1:m", "", "this is another one"},
+	})
+}
+
+// TestATagWhoseAssignmentFailed is added again when it is brought again, like any item.
+func TestATagWhoseAssignmentFailed(t *testing.T) {
+	s := newScenario(t, nil, rowsHere())
+	s.run("", []step{
+		{1000, "P-1", okay, "opened", "P-1", "", ""},
+		{1001, "~" + hash("a"), okay, "added", "P-1:a", "a→P-1 for -", ""},
+	})
+	s.rows.Ended(hash("a"), record.Outcome{Intent: 1, Result: record.Refused}, at(9))
+	s.run("", []step{
+		{1010, "~" + hash("a"), okay, "added", "P-1:a", "a→P-1 for -", ""},
+		{1011, "~" + hash("f"), "", "", "P-1:a", "", ""}, // in there, by somebody else
+	})
 }
 
 // TestStatus tells how a package stands.

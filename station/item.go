@@ -3,6 +3,7 @@ package station
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"station-agent/store/record"
@@ -38,18 +39,18 @@ func (d *decider) code(code string) Decision {
 // that changes or refuses anything.
 func (d *decider) radio(tag record.Tag) Decision {
 	d.aside = true
-	silent := Decision{Next: d.next}
+	silent := Decision{Next: d.was}
 	if tag.Bad != "" || tag.Code == "" || d.was.Ask != Nothing || !d.adding() {
 		return silent
 	}
 	f := d.find(tag.Code)
-	if f.row != nil && (d.contains(*f.row) || d.was.holds(f.row.Hash)) {
-		return silent
-	}
 	if f.pending && d.w.Online {
 		return d.wait(tag.Code)
 	}
-	return d.take(f)
+	if decision := d.take(f); decision.Scan.Verdict != record.Duplicate {
+		return decision
+	}
+	return silent
 }
 
 // take adds what was found, or says why not.
@@ -143,6 +144,7 @@ func (d *decider) put(row PictureRow, unseen bool) Decision {
 	if !d.was.holds(row.Hash) {
 		d.next.Items = append(d.next.Items, record.Packed{Hash: row.Hash, Was: row.Package})
 	}
+	d.took(row.Hash)
 	if d.was.Package != "" && !d.rules.Together {
 		d.want(row.Hash, row.Package, record.Package(d.was.Package), row.May)
 	}
@@ -153,6 +155,15 @@ func (d *decider) put(row PictureRow, unseen bool) Decision {
 		return d.accept(record.Added, "%s is gathered, with it %s", name(row), items(len(d.next.Items)))
 	}
 	return d.accept(record.Added, "%s is in package %q, which holds %s", name(row), d.was.Package, items(len(d.next.Items)))
+}
+
+// took remembers which code added an item: with its serial number it names no other.
+func (d *decider) took(hash string) {
+	d.next.Taken = maps.Clone(d.next.Taken)
+	if d.next.Taken == nil {
+		d.next.Taken = map[string]string{}
+	}
+	d.next.Taken[d.scan.Code] = hash
 }
 
 // remove takes the item that code names out of the open package, or of the gathered items.
@@ -196,7 +207,7 @@ func (d *decider) inside(code string) []PictureRow {
 			rows = d.w.Rows.ByEPC(code)
 		case ByGTIN:
 			if g, ok := d.carried(code); ok {
-				rows = d.w.Rows.ByEAN(g)
+				rows = d.w.Rows.ByEAN(g.Digits)
 			}
 		case ByEAN:
 			rows = d.w.Rows.ByEAN(code)

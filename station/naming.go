@@ -44,7 +44,7 @@ func (d *decider) by(n Naming, code string) (f finding, known bool) {
 		return d.choose(n, code, d.w.Rows.ByEPC(code))
 	case ByGTIN:
 		if g, ok := d.carried(code); ok {
-			return d.choose(n, code, d.w.Rows.ByEAN(g))
+			return d.choose(n, code, d.w.Rows.ByEAN(g.Digits))
 		}
 	case ByEAN:
 		return d.choose(n, code, d.w.Rows.ByEAN(code))
@@ -54,15 +54,15 @@ func (d *decider) by(n Naming, code string) (f finding, known bool) {
 
 // carried gives the GTIN within a code that is more than that GTIN. An element string may look like a hash or a tag: what
 // the scanner said of its carrier tells them apart.
-func (d *decider) carried(code string) (gtin string, ok bool) {
+func (d *decider) carried(code string) (g gs1.GTIN, ok bool) {
 	if _, plain := gs1.GTIN14(code); plain {
-		return "", false
+		return g, false
 	}
-	g, ok := gs1.GTINOf(code)
+	g, ok = gs1.GTINOf(code)
 	if !ok && code == d.scan.Code && d.scan.Symbology != "" {
 		g, ok = gs1.GTINOf(d.scan.Symbology + code)
 	}
-	return g.Digits, ok
+	return g, ok
 }
 
 // choose takes one of the rows that a code fits. Only one without a package is a candidate; several are never guessed
@@ -88,13 +88,10 @@ func (d *decider) choose(by Naming, code string, rows []PictureRow) (f finding, 
 
 // taken is for a code of which every row has a package.
 func (d *decider) taken(by Naming, code string, rows []PictureRow) finding {
-	var f finding
 	if n := slices.IndexFunc(rows, func(r PictureRow) bool { return d.contains(r) || d.was.holds(r.Hash) }); n >= 0 {
-		f = found(rows[n]) // to be told that it is in there already
-		f.pending = d.rules.AnyUnit && by != ByMap
-		return f
+		return d.inThere(by, code, rows[n])
 	}
-	f = none(record.Unknown, "every item with the code %q is in another package already", code)
+	f := none(record.Unknown, "every item with the code %q is in another package already", code)
 	if len(rows) == 1 {
 		f = d.checked(by, code, rows[0])
 	}
@@ -102,11 +99,26 @@ func (d *decider) taken(by Naming, code string, rows []PictureRow) finding {
 	return f
 }
 
+// inThere is for a code of which a row is in the open package. It was added before: a code without a serial number can't say
+// more. One with a serial number names that unit only if it was the one that added it; else its row is still to come.
+func (d *decider) inThere(by Naming, code string, row PictureRow) finding {
+	f := found(row) // to be told that it is in there already
+	if g, _ := d.carried(code); by == ByGTIN && g.Serial != "" {
+		if d.was.Taken[code] == "" {
+			f = none(record.Unknown, "every item with the code %q is packed already, and this is another one", code)
+			f.pending = true
+		}
+		return f
+	}
+	f.pending = d.rules.AnyUnit && by != ByMap
+	return f
+}
+
 // checked refuses a row that is another product than the code says.
 func (d *decider) checked(by Naming, code string, row PictureRow) finding {
 	if read, ok := d.carried(code); ok && by == ByMap {
-		if ean, ok := gs1.GTIN14(row.EAN); ok && ean != read {
-			return none(record.Contradiction, "code %q is of product %s, but its item %s is of product %s: look at the item", code, read, name(row), ean)
+		if ean, ok := gs1.GTIN14(row.EAN); ok && ean != read.Digits {
+			return none(record.Contradiction, "code %q is of product %s, but its item %s is of product %s: look at the item", code, read.Digits, name(row), ean)
 		}
 	}
 	return found(row)

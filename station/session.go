@@ -207,6 +207,7 @@ func (d *decider) begin(label string) {
 	d.next.Session = record.Session{Package: label, Badge: d.next.Badge, Shifts: d.next.Shifts}
 	d.next.Ask, d.next.Newcomer = Nothing, ""
 	d.next.Round++
+	d.next.Taken = nil
 }
 
 // shut closes the open package in the next session, and writes its rows if that was put off until now.
