@@ -437,7 +437,7 @@ func TestBenchCallsBackAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parked := record.Parked{Intent: intentOf(1, "a", "P-1", "-"), Outcome: record.Outcome{Intent: 1, Result: record.OtherValue}}
 		seen := parked
-		seen.Seen = true
+		seen.ID, seen.Seen = 2, true
 		r := newRig(t, record.State{Parked: []record.Parked{seen, parked}})
 		r.start(t)
 		if len(r.called) != 1 || r.called[0].ID != 1 {

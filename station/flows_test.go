@@ -579,6 +579,25 @@ func TestATagWhoseAssignmentFailed(t *testing.T) {
 	})
 }
 
+// TestResumeAsksOnlyIfSomethingIsOpen: an empty package is, too.
+func TestResumeAsksOnlyIfSomethingIsOpen(t *testing.T) {
+	for open, want := range map[string]Ask{"": Nothing, "P-1": AskLabel, "P-1:a": AskLabel, ":a": AskLabel} {
+		if got := Resume(session(open), stamp(1)).Ask; got != want {
+			t.Errorf("%q: %q", open, got)
+		}
+	}
+}
+
+// TestAMisreadIsNoScan: a command goes on waiting.
+func TestAMisreadIsNoScan(t *testing.T) {
+	s := newScenario(t, nil, rowsHere())
+	s.state.Session = session("P-1:a")
+	s.event("REMOVE")
+	s.now++
+	s.adopt(Decide(s.state, s.rules, record.Tag{Bad: "cut off"}, s.world()))
+	s.run("", []step{{0, hash("a"), okay, "removed", "P-1", "a→- for P-1", ""}})
+}
+
 // TestStatus tells how a package stands.
 func TestStatus(t *testing.T) {
 	s := newScenario(t, nil, rowsHere())

@@ -283,7 +283,6 @@ func (p *Picture) Kept() []record.Row {
 		rows = append(rows, e.base)
 	}
 	for _, a := range p.away {
-		a.row.Away = true
 		rows = append(rows, a.row)
 	}
 	p.mu.Unlock()
