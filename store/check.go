@@ -128,5 +128,16 @@ func checkRecords(path string, deep bool, probe func(path string) error) ([]Loss
 	if bad == nil {
 		return nil, nil
 	}
-	return []Loss{{File: path, What: fmt.Sprintf("%v: %d records are lost", bad, lost), Count: lost}}, nil
+	return []Loss{{File: path, What: fmt.Sprintf("%v: %s", bad, consequence(path, lost)), Count: lost}}, nil
+}
+
+// consequence tells a person what follows from a damaged file.
+func consequence(path string, lost int) string {
+	switch filepath.Base(path) {
+	case labelsName:
+		return "it is made again from the journal"
+	case mapName:
+		return "import the map again"
+	}
+	return fmt.Sprintf("%d records are lost", lost)
 }

@@ -56,14 +56,14 @@ func TestCheckCountsWhatIsLost(t *testing.T) {
 			return b
 		}, "up to 1 scans", 1},
 		"a torn tail": {segment, func(t *testing.T, b []byte) []byte {
-			_, end := entryAt(t, b, 53)
+			_, end := entryAt(t, b, 55)
 			copy(b[end:], "half an entry")
 			return b
 		}, "", 0},
 		"a whole entry behind a torn one, never promised": {segment, func(t *testing.T, b []byte) []byte {
-			_, end := entryAt(t, b, 53)
+			_, end := entryAt(t, b, 55)
 			copy(b[end:], "half an entry")
-			copy(b[end+100:], appendFrame(nil, 55, 53, []byte(`{"seq":55}`)))
+			copy(b[end+100:], appendFrame(nil, 57, 55, []byte(`{"seq":57}`)))
 			return b
 		}, "", 0},
 		"cut off":  {segment, func(_ *testing.T, b []byte) []byte { return b[:segmentSize/2] }, "cut off at byte 524288", 0},
@@ -124,7 +124,7 @@ func TestCheckFindsDamagedRecords(t *testing.T) {
 		ok(t, err)
 		for page := 0; page < len(whole); page += pageSize {
 			bent := append([]byte(nil), whole...)
-			for i := page; i < page+pageSize; i += 16 {
+			for i := page; i < min(page+pageSize, len(whole)); i += 16 {
 				bent[i] ^= 0x55
 			}
 			ok(t, os.WriteFile(path, bent, 0o600))

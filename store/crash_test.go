@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -63,7 +64,8 @@ func firstLine(b []byte) string {
 	return line
 }
 
-// work writes for ever and prints what was acknowledged: "scan SEQ INTENT", "settled INTENT", "put N", "accepted SEQ".
+// work writes for ever and prints what was acknowledged: "scan SEQ INTENT ITEM", "settled INTENT", "put N", "accepted SEQ",
+// "map GENERATION".
 func work(s *Store) error {
 	put := 0
 	if p, err := s.DB.Position(); err != nil {
@@ -76,7 +78,19 @@ func work(s *Store) error {
 		if err != nil {
 			return err
 		}
-		fmt.Println("scan", e.Seq, e.Intents[0].ID)
+		fmt.Println("scan", e.Seq, e.Intents[0].ID, e.Scan.Hash)
+		if n%5 == 0 {
+			if err := s.labels.fold(); err != nil {
+				return err
+			}
+		}
+		if n%10 == 9 {
+			generation := generationOf(s, 0) + 1
+			if _, err := s.ImportMap(generationLines(generation)); err != nil {
+				return err
+			}
+			fmt.Println("map", generation)
+		}
 		if n%2 == 0 {
 			if err := s.Journal.Settle(record.Outcome{Intent: e.Intents[0].ID, Result: record.Settled}); err != nil {
 				return err
@@ -101,6 +115,31 @@ func work(s *Store) error {
 	}
 }
 
+const generationItems = 20
+
+// generationLines is a map of tags that tells its number.
+func generationLines(generation int) iter.Seq2[MapLine, error] {
+	return func(yield func(MapLine, error) bool) {
+		for n := range generationItems {
+			if !yield(MapLine{fmt.Sprintf("TAG-%d", generation), fmt.Sprintf("%032x", n)}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// generationOf tells the number of the map that knows an item, 0 if none does and -1 if more than one.
+func generationOf(s *Store, item int) (generation int) {
+	epcs := s.EPCsOf(fmt.Sprintf("%032x", item))
+	if len(epcs) > 1 {
+		return -1
+	}
+	for _, epc := range epcs {
+		fmt.Sscanf(epc, "TAG-%d", &generation)
+	}
+	return generation
+}
+
 func bigOrSmall(n int) record.Entry {
 	e := scanEntry(fmt.Sprint(n))
 	if n%3 == 0 {
@@ -113,14 +152,16 @@ func bigOrSmall(n int) record.Entry {
 func TestAcknowledgedWorkSurvivesKill(t *testing.T) {
 	dir := t.TempDir()
 	var scans, open []uint64
-	var put, accepted int
+	var put, accepted, generation int
+	items := map[string]bool{}
 	for round := range 10 {
 		for _, line := range killed(t, dir) {
 			var a, b uint64
 			switch what, rest, _ := strings.Cut(line, " "); what {
 			case "scan":
-				fmt.Sscan(rest, &a, &b)
-				scans, open = append(scans, a), append(open, b)
+				var item string
+				fmt.Sscan(rest, &a, &b, &item)
+				scans, open, items[item] = append(scans, a), append(open, b), true
 			case "settled":
 				fmt.Sscan(rest, &a)
 				open = slices.DeleteFunc(open, func(id uint64) bool { return id == a })
@@ -128,6 +169,8 @@ func TestAcknowledgedWorkSurvivesKill(t *testing.T) {
 				fmt.Sscan(rest, &put)
 			case "accepted":
 				accepted++
+			case "map":
+				fmt.Sscan(rest, &generation)
 			default:
 				t.Fatal(line)
 			}
@@ -165,7 +208,24 @@ func TestAcknowledgedWorkSurvivesKill(t *testing.T) {
 		if int(st.Accepted) < accepted-1-round || int(st.Accepted) > accepted+1+round { // a receipt goes with the next group
 			t.Fatalf("round %d: %d accepted, %+v", round, accepted, st)
 		}
+		packed := hashesOf(s, "P")
+		for item := range items {
+			if !slices.Contains(packed, item) {
+				t.Fatalf("round %d: item %s was packed, and the label doesn't know", round, item)
+			}
+		}
+		if now := generationOf(s, 0); now < generation || now > generation+1 {
+			t.Fatalf("round %d: map %d, %d was acknowledged", round, now, generation)
+		}
+		for item := range generationItems {
+			if generationOf(s, item) != generationOf(s, 0) {
+				t.Fatalf("round %d: item %d is in map %d, others in %d", round, item, generationOf(s, item), generationOf(s, 0))
+			}
+		}
 		ok(t, s.Close())
+	}
+	if generation == 0 {
+		t.Fatal("no map was imported")
 	}
 	if len(scans) < 20 {
 		t.Fatal("only", len(scans), "scans")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -284,14 +283,13 @@ func (d *DB) after(c *commit) *state {
 // judge gives the error of a commit its class. A full card or file is met before the commit counts, and bbolt has taken
 // everything back; after any other failure nobody knows what the card holds.
 func (d *DB) judge(err error) error {
-	var write *fs.PathError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &write) && noRoom(err):
-		return fmt.Errorf("write %s: %w: make room on the card", d.log.dir, err)
 	case errors.Is(err, berrors.ErrMaxSizeReached):
 		return fmt.Errorf("write %s: %w: %w", d.log.dir, ErrFull, err)
+	case wantsRoom(err):
+		return fmt.Errorf("write %s: %w: make room on the card", d.log.dir, err)
 	}
 	return d.fail(err)
 }

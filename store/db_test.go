@@ -107,10 +107,10 @@ func TestTheWayOfARecord(t *testing.T) {
 	check := func() {
 		t.Helper()
 		got := s.DB.Stats()
-		if got.RecordBytes == 0 || got.RowBytes == 0 || got.FreeBytes == 0 {
+		if got.RecordBytes == 0 || got.RowBytes == 0 || got.LabelBytes == 0 || got.FreeBytes == 0 {
 			t.Fatalf("%+v", got)
 		}
-		got.RecordBytes, got.RowBytes, got.FreeBytes = 0, 0, 0
+		got.RecordBytes, got.RowBytes, got.LabelBytes, got.FreeBytes = 0, 0, 0, 0
 		if got != want {
 			t.Fatalf("got  %+v\nwant %+v", got, want)
 		}
@@ -190,7 +190,10 @@ func TestPicture(t *testing.T) {
 	if rows, at, err := s.DB.LoadPicture(); rows != nil || !at.IsZero() || err != nil {
 		t.Fatal(rows, at, err)
 	}
-	rows := []record.Row{{Hash: "a", Package: record.Package("P")}, {Hash: "b"}}
+	rows := []record.Row{
+		{Hash: "a", Product: "p", EAN: "859", Name: "Hrnek", Package: record.Package("P"), Created: testNow().Wall, EPCs: []string{"3034A", "urn:epc:x"}},
+		{Hash: "b"}, {Hash: "c", Station: record.Package("bench-2"), Away: true},
+	}
 	ok(t, s.DB.SavePicture(rows, testNow().Wall))
 	got, at, err := s.DB.LoadPicture()
 	if err != nil || !at.Equal(testNow().Wall) || !reflect.DeepEqual(got, rows) {

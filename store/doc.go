@@ -1,5 +1,6 @@
 // Package store keeps what must survive a pulled plug: the Journal (scans, intents and how they ended) in an append-only
-// segment log, and the DB (outbox, ledger, evidence, shadow, picture) in a log of commits and a file of rows, both bbolt.
+// segment log, and the DB (outbox, ledger, evidence, shadow, picture) in a log of commits and a file of rows, both bbolt. Beside
+// them it tells what the station knows of the package labels that it used, and keeps a map of tags.
 //
 // It promises
 //
@@ -25,6 +26,8 @@
 //	records/
 //	  0000000000000001-0000000000000001.db   named by its first commit and the next record's sequence
 //	rows.db                shadow and picture
+//	labels.db              what is known of used package labels: can be made again from the journal
+//	map.db                 which tags are on which item, as it was imported
 //
 // DESIGN.md draws the formats and lists what happens when something breaks.
 package store

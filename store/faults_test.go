@@ -629,17 +629,19 @@ func TestWhatIsLostIsComparedAndUncounted(t *testing.T) {
 // A file of no length, as fsck leaves one: bbolt wants to begin it anew in a file opened for reading, which is not ErrDamaged, so
 // the agent never starts again. (probeInChild of the tests calls every error ErrDamaged, the agent's probe doesn't.)
 func TestAnEmptyFileIsDamaged(t *testing.T) {
-	for _, name := range []string{recordsFolder, rowsName} {
+	for _, name := range []string{recordsFolder, rowsName, labelsName, mapName} {
 		dir := t.TempDir()
 		s := openTest(t, dir)
 		ok(t, s.DB.Put(group(0, 10)))
-		path := filepath.Join(dir, rowsName)
+		_, err := s.ImportMap(generationLines(1))
+		ok(t, err)
+		path := filepath.Join(dir, name)
 		if name == recordsFolder {
 			path = s.DB.log.last().path
 		}
 		ok(t, s.Close())
 		ok(t, os.Truncate(path, 0))
-		s, err := Open(testConfig(dir, here))
+		s, err = Open(testConfig(dir, here))
 		if err != nil {
 			t.Error(err)
 			continue
@@ -753,12 +755,16 @@ func TestOpensOnAFullCard(t *testing.T) {
 		ok(t, err)
 		s.DB.free = func(string) (int64, error) { return 1 << 40, nil }
 		ok(t, s.DB.Put(group(0, 100)))
+		s.Journal.reserve.fill(openFile)
 		ok(t, s.Close())
 		f, err := os.Create(filepath.Join(dir, "of others"))
 		ok(t, err)
-		for b := make([]byte, 4096); err == nil; {
-			_, err = f.Write(b)
+		others := func() {
+			for b, err := make([]byte, 4096), error(nil); err == nil; {
+				_, err = f.Write(b)
+			}
 		}
+		others()
 		c.FileBytes = 16 << 10 // as if the last file were full just now
 		for range 20 {         // restarts
 			if s, err = Open(c); err != nil {
@@ -769,6 +775,15 @@ func TestOpensOnAFullCard(t *testing.T) {
 			}
 			s.Close()
 		}
+		ok(t, os.Remove(filepath.Join(c.Dir, labelsName))) // as before an update of the program
+		others()
+		if s, err = Open(c); err != nil || exists(s.Journal.reserve.path) {
+			t.Fatal("the room of the reserve was not given to the labels: ", err)
+		}
+		if got := hashesOf(s, "P"); !slices.Equal(got, []string{"a"}) {
+			t.Fatal(got)
+		}
+		s.Close()
 		return
 	}
 	c := exec.Command(os.Args[0], "-test.run=^TestOpensOnAFullCard$", "-test.v")

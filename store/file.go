@@ -91,6 +91,14 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// removeFile removes a file if it is there.
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // makeFolder creates dir durably if it is not there.
 func makeFolder(dir string) error {
 	if i, err := os.Stat(dir); err == nil {

@@ -35,7 +35,11 @@ func (j *Journal) removeOver(most int) {
 	if err != nil {
 		return
 	}
-	for _, first := range firsts[:max(0, len(firsts)-most)] {
+	j.remove(firsts[:max(0, len(firsts)-most)])
+}
+
+func (j *Journal) remove(firsts []uint64) {
+	for _, first := range firsts {
 		os.Remove(j.path(segmentName(first)))
 	}
 }
@@ -59,5 +63,5 @@ func (j *Journal) expire() {
 		}
 		over = n
 	}
-	j.removeOver(len(firsts) - over)
+	j.remove(firsts[:over]) // by name: segments may have come meanwhile
 }

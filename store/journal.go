@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,13 +47,14 @@ type Journal struct {
 	flushing sync.Mutex // held over a flush of outcomes, taken after writing
 	failed   error      // of the last such flush
 
-	reading sync.Mutex   // guards state and origins, never held over I/O
+	reading sync.Mutex   // guards what follows, never held over I/O
 	state   record.State // changed with writing held too
 	origins origins
+	labels  labelNotes
 }
 
-// Append makes e durable: one write, one flush. It gives e its sequence, its intents their ids and the scan they came
-// from, and, if e.At is zero, the time. After an error of class record.Stop nothing is written ever again, because a
+// Append makes e durable: one write, one flush. It gives e its sequence, its intents their ids and, unless they bring it, the
+// scan they came from, and, if e.At is zero, the time. After an error of class record.Stop nothing is written ever again, because a
 // flush that failed once may have dropped bytes that the next one calls clean. Any other error (no room for a new segment,
 // an entry over 256 KiB) leaves the journal as it was. In both cases e did not happen.
 func (j *Journal) Append(e record.Entry) (record.Entry, error) {
@@ -68,6 +70,11 @@ func (j *Journal) Append(e record.Entry) (record.Entry, error) {
 	}
 	j.writing.Lock()
 	defer j.writing.Unlock()
+	return j.append(e)
+}
+
+// append is Append for one that holds writing.
+func (j *Journal) append(e record.Entry) (record.Entry, error) {
 	entries := []record.Entry{e}
 	if err := j.write(entries); err != nil {
 		return e, err
@@ -155,6 +162,7 @@ func (j *Journal) write(entries []record.Entry) error {
 	if j.broken != nil {
 		return j.broken
 	}
+	plain := slices.Clone(entries)
 	b, err := j.encode(entries)
 	if err != nil {
 		return err
@@ -163,6 +171,7 @@ func (j *Journal) write(entries []record.Entry) error {
 		if err := j.rotate(len(b), j.state.Seq+1); err != nil {
 			return err
 		}
+		copy(entries, plain)
 		if b, err = j.encode(entries); err != nil { // the checkpoint took a number
 			return err
 		}
@@ -184,7 +193,7 @@ func (j *Journal) encode(entries []record.Entry) (b []byte, err error) {
 		e.Seq, e.Intents = seq, slices.Clone(e.Intents)
 		for i := range e.Intents {
 			intent++
-			e.Intents[i].ID, e.Intents[i].Scan = intent, seq
+			e.Intents[i].ID, e.Intents[i].Scan = intent, cmp.Or(e.Intents[i].Scan, seq)
 		}
 		payload, err := json.Marshal(slim(*e, session))
 		if err != nil {
@@ -214,6 +223,7 @@ func (j *Journal) apply(entries []record.Entry) {
 	j.reading.Lock()
 	defer j.reading.Unlock()
 	for _, e := range entries {
+		j.labels.note(e, &j.state)
 		j.state.Apply(e)
 		j.origins.note(e)
 	}

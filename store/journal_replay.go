@@ -103,10 +103,22 @@ func empty(e record.Entry) bool { return e.State != nil || e.At == (record.Stamp
 // eachSegment gives f every segment of the journal in dir, oldest first, with the next one and whether it goes on where
 // the one before ended. A file that was removed meanwhile is passed over.
 func eachSegment(dir, id string, f func(s, next *segment, continued bool) error) error {
+	return eachSegmentFrom(dir, id, 0, f)
+}
+
+// eachSegmentFrom leaves out the segments in which all entries are before seq.
+func eachSegmentFrom(dir, id string, seq uint64, f func(s, next *segment, continued bool) error) error {
 	paths, err := segmentPaths(dir)
 	if err != nil {
 		return err
 	}
+	start := 0
+	for n := range paths {
+		if first := firstOf(paths[n]); first <= seq && first != firstOf(paths[start]) {
+			start = n
+		}
+	}
+	paths = paths[start:]
 	var before, s *segment
 	for _, path := range append(paths, "") {
 		next, err := nextSegment(path, id)

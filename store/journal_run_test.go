@@ -118,7 +118,8 @@ func TestBytesOfAScan(t *testing.T) {
 	for n := range scans {
 		hash := fmt.Sprintf("%032x", n)
 		if n%10 == 0 {
-			session = record.Session{Package: fmt.Sprintf("PKG-2025-%06d", n/10), Before: &record.ClosedPackage{Package: session.Package, Items: session.Items}}
+			session = record.Session{Package: fmt.Sprintf("PKG-2025-%06d", n/10),
+				Undo: &record.Undoable{Step: record.Opened, Package: session.Package, Items: session.Items}}
 		}
 		session.Items = append(session.Items, record.Packed{Hash: hash})
 		d.ops = nil

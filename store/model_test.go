@@ -25,10 +25,11 @@ type model struct {
 	refusals map[uint64]string
 	answers  map[uint64]string // of what is anchored
 	shadow   map[string]record.ShadowRow
+	bench    benchModel
 }
 
 func newModel() *model {
-	return &model{next: 1, records: map[uint64]record.Record{}, as: map[uint64]standing{}, receipts: map[uint64]record.Receipt{},
+	return &model{next: 1, bench: newBenchModel(), records: map[uint64]record.Record{}, as: map[uint64]standing{}, receipts: map[uint64]record.Receipt{},
 		refusals: map[uint64]string{}, answers: map[uint64]string{}, shadow: map[string]record.ShadowRow{}}
 }
 
@@ -255,7 +256,7 @@ func TestRandomHistories(t *testing.T) {
 	for seed := range uint64(12) {
 		r, m, dir := rand.New(rand.NewPCG(seed, 0)), newModel(), t.TempDir()
 		cfg := testConfig(dir, here)
-		cfg.FileBytes = 48 << 10
+		cfg.FileBytes, cfg.SegmentBytes = 48<<10, 32<<10
 		open := func() *Store {
 			s, err := Open(cfg)
 			ok(t, err)
@@ -264,6 +265,7 @@ func TestRandomHistories(t *testing.T) {
 		s := open()
 		for n := range 250 {
 			m.step(t, r, s.DB, n)
+			m.bench.step(t, r, s.Journal, n)
 			switch r.IntN(25) {
 			case 0:
 				ok(t, s.Close())
@@ -277,14 +279,18 @@ func TestRandomHistories(t *testing.T) {
 				c, err := Open(copied)
 				ok(t, err)
 				m.check(t, c.DB)
+				m.bench.check(t, c)
 				ok(t, c.Close())
 			case 2:
 				m.check(t, s.DB)
+				m.bench.check(t, s)
 			case 3:
 				ok(t, s.DB.flushRows())
+				ok(t, s.labels.fold())
 			}
 		}
 		m.check(t, s.DB)
+		m.bench.check(t, s)
 		m.checkEvidence(t, s.DB)
 		if len(s.DB.log.files) < 3 {
 			t.Fatal("only", len(s.DB.log.files), "files")
@@ -295,8 +301,10 @@ func TestRandomHistories(t *testing.T) {
 			m.check(t, s.DB)
 		}
 		ok(t, s.Close())
+		ok(t, os.Remove(filepath.Join(dir, labelsName)))
 		s = open()
 		m.check(t, s.DB)
+		m.bench.check(t, s)
 		ok(t, s.Close())
 		for _, f := range names(t, filepath.Join(dir, recordsFolder)) {
 			ok(t, Probe(filepath.Join(dir, recordsFolder, f)))

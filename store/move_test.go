@@ -29,7 +29,9 @@ func movable(t *testing.T, dir string) {
 	ok(t, s.DB.Put(group(0, 30)))
 	ok(t, s.DB.Settle([]record.Delivery{{Seq: 1, Receipt: &record.Receipt{Hash: "h"}}, {Seq: 2, Refusal: "no such tenant"}}))
 	ok(t, s.DB.SavePicture([]record.Row{{Hash: "a"}}, moveTime))
-	ok(t, s.Close())
+	pack(t, s.Journal, "P", "packed")
+	_, err := s.ImportMap(generationLines(1))
+	ok(t, errors.Join(err, s.Close()))
 }
 
 // archiveOf moves the store in dir into memory.
@@ -75,9 +77,12 @@ func TestAMovedStoreGoesOnWhereItWas(t *testing.T) {
 	if s.Session() != 2 || s.ID() != m.Store || len(s.Losses()) != 0 {
 		t.Error(s.Session(), s.ID(), s.Losses())
 	}
+	if got := hashesOf(s, "P"); len(got) != 1 || generationOf(s, 0) != 1 {
+		t.Error(got, s.EPCsOf(hashOf(0)))
+	}
 	head, err := s.DB.Head(100, 1<<20)
 	ok(t, err)
-	if state := s.Journal.State(); len(head) != 28 || head[0].Seq != 3 || head[0].Key == "" || len(state.Open) != 48 || len(state.Parked) != 1 || state.Intent != 50 {
+	if state := s.Journal.State(); len(head) != 28 || head[0].Seq != 3 || head[0].Key == "" || len(state.Open) != 49 || len(state.Parked) != 1 || state.Intent != 51 {
 		t.Errorf("%d records, %d open, %d parked", len(head), len(state.Open), len(state.Parked))
 	}
 	if q := s.DB.Stats(); q.QueueRecords != 28 || q.Unanchored != 1 || q.DeadLetters != 1 {

@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"station-agent/store/record"
@@ -13,17 +12,15 @@ import (
 // to be compared.
 func (d *DB) openRows() error {
 	path := filepath.Join(d.cfg.dir, rowsName)
-	if err := os.Remove(path + temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removeFile(path + temporary); err != nil {
 		return err
 	}
-	err := d.checkRows(path)
-	if err != nil {
-		if !errors.Is(err, ErrDamaged) && !errors.Is(err, errNoRows) {
-			return err
-		}
+	if err := lookOver(path, d.cfg.probe); errors.Is(err, ErrDamaged) || errors.Is(err, errNoFile) {
 		if err := d.newRows(path, err); err != nil {
 			return err
 		}
+	} else if err != nil {
+		return err
 	}
 	rows, applied, err := openRowsFile(path, d.cfg.id, d.log.codec)
 	if err != nil {
@@ -39,20 +36,10 @@ func (d *DB) openRows() error {
 	return d.castSince(applied)
 }
 
-func (d *DB) checkRows(path string) error {
-	if !exists(path) {
-		return errNoRows
-	}
-	if err := dropCache(path); err != nil {
-		return err
-	}
-	return d.cfg.probe(path)
-}
-
 // newRows makes an empty rows file in place of a damaged or missing one.
 func (d *DB) newRows(path string, why error) error {
 	began := d.state.Number > 0
-	if !errors.Is(why, errNoRows) {
+	if !errors.Is(why, errNoFile) {
 		if err := linkAside(path, path+damagedSuffix); err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ type unpacker struct {
 
 func (u *unpacker) fail() {
 	if u.err == nil {
-		u.err = fmt.Errorf("%w: a commit is cut off", ErrDamaged)
+		u.err = fmt.Errorf("%w: a value is cut off", ErrDamaged)
 	}
 	u.b = nil
 }

@@ -16,6 +16,9 @@ import (
 // Probe reads every page of one of the store's bbolt files and every checksum in it, without writing. It may never return, or
 // end the program: call it in a child process with a time limit.
 func Probe(path string) error {
+	if filepath.Base(path) == mapName {
+		return checkMap(path)
+	}
 	err := guard(func() error {
 		if info, err := os.Stat(path); err != nil {
 			return err
@@ -34,10 +37,12 @@ func Probe(path string) error {
 			for err := range tx.Check() {
 				return fmt.Errorf("%w: %w", ErrDamaged, err)
 			}
-			if filepath.Base(path) == rowsName {
-				return probeRows(tx)
-			}
-			if filepath.Base(path) == oldFile {
+			switch filepath.Base(path) {
+			case rowsName:
+				return probeValues(tx, shadowBucket, pictureBucket)
+			case labelsName:
+				return errors.Join(probeValues(tx, labelBucket), (&labelsFile{}).readFolded(tx))
+			case oldFile:
 				return nil
 			}
 			return probeRecords(tx)
@@ -49,15 +54,15 @@ func Probe(path string) error {
 	return nil
 }
 
-func probeRows(tx *bolt.Tx) error {
-	for _, name := range []string{shadowBucket, pictureBucket} {
-		b := tx.Bucket([]byte(name))
-		if b == nil {
-			return fmt.Errorf("%w: bucket %s is missing", ErrDamaged, name)
-		}
-		err := b.ForEach(func(k, v []byte) error {
-			if len(v) < 4 || binary.LittleEndian.Uint32(v) != checksum(v[4:]) {
-				return fmt.Errorf("%w: the checksum of row %q is wrong", ErrDamaged, k)
+// probeValues reads every value of these buckets, with its sum.
+func probeValues(tx *bolt.Tx, buckets ...string) error {
+	if err := haveBuckets(tx, buckets...); err != nil {
+		return err
+	}
+	for _, name := range buckets {
+		err := tx.Bucket([]byte(name)).ForEach(func(k, v []byte) error {
+			if !summed(v) {
+				return fmt.Errorf("%w: the checksum of %q in %s is wrong", ErrDamaged, k, name)
 			}
 			return nil
 		})
@@ -150,7 +155,8 @@ func commitAt(f io.ReaderAt, at, size int64) (*commit, bool) {
 
 // inspect reads all of a file and counts the records in it that can't be read, as far as the commits around them tell.
 func inspect(path string) (lost int, err error) {
-	if filepath.Base(path) == rowsName {
+	switch filepath.Base(path) {
+	case rowsName, labelsName, mapName:
 		return 0, nil // nothing in it has no other copy
 	}
 	found, err := salvage(path)

@@ -2,18 +2,12 @@ package store
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"syscall"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"station-agent/store/record"
 )
@@ -28,14 +22,10 @@ import (
 // no page but the root's; moving it copies nothing but its name. So a commit costs its own pages, the root and a meta page.
 // Numbers in names are big-endian, so that names sort as commits follow one another.
 const (
-	logBucket  = "log"
-	metaBucket = "meta"
-	valueKey   = "v"
+	logBucket = "log"
+	valueKey  = "v"
 
-	recordsVersion = 2 // 1 was one file with a key for each record
-	pageSize       = 4096
-	maxFile        = 1 << 30 // a 32-bit process can map no more
-	openTimeout    = time.Second
+	recordsVersion = 2       // 1 was one file with a key for each record
 	rootBytes      = 3 << 10 // of names and small commits at the root before they are moved
 )
 
@@ -70,22 +60,6 @@ func parseRecordName(name string) (p place, ok bool) {
 	return p, err == nil && n == 2 && recordName(p) == name
 }
 
-// openBolt opens a file with the settings of bbolt that we allow. The list of free pages isn't written: a file only grows,
-// so opening it to write finds them by reading the root and a page for each commit.
-func openBolt(path string, flag int) (*bolt.DB, error) {
-	return bolt.Open(path, 0o600, &bolt.Options{
-		Timeout:        openTimeout,
-		PageSize:       pageSize,
-		MaxSize:        maxFile,
-		ReadOnly:       flag == os.O_RDONLY,
-		NoFreelistSync: true,
-		FreelistType:   bolt.FreelistMapType,
-		OpenFile: func(name string, _ int, perm os.FileMode) (*os.File, error) {
-			return os.OpenFile(name, flag, perm) // never make a file in place: a plug pulled then leaves one that doesn't open
-		},
-	})
-}
-
 // createRecords makes a file with its first commit and puts it in place when it is whole.
 func createRecords(dir, id string, first place, value []byte) (*recordFile, error) {
 	path := filepath.Join(dir, recordName(first))
@@ -104,60 +78,6 @@ func createRecords(dir, id string, first place, value []byte) (*recordFile, erro
 		f.base = int64(len(value))
 	}
 	return f, err
-}
-
-// createBolt makes a bbolt file under a temporary name, fills it and gives it its name, durably.
-func createBolt(path string, fill func(tx *bolt.Tx) error) error {
-	temp := path + temporary
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	b, err := openBolt(temp, os.O_RDWR|os.O_CREATE)
-	if err != nil {
-		return err
-	}
-	err = b.Update(fill)
-	if err := errors.Join(err, b.Sync(), b.Close()); err != nil {
-		os.Remove(temp) // it takes room; if it stays, the next opening removes it
-		return fmt.Errorf("create %s: %w", path, err)
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return err
-	}
-	return syncFolder(openFile, filepath.Dir(path))
-}
-
-func putMeta(tx *bolt.Tx, meta map[string]any) error {
-	b, err := tx.CreateBucketIfNotExists([]byte(metaBucket))
-	for name, value := range meta {
-		if err == nil {
-			var v []byte
-			if v, err = json.Marshal(value); err == nil {
-				err = b.Put([]byte(name), v)
-			}
-		}
-	}
-	return err
-}
-
-// checkMeta refuses a newer format and another store's file.
-func checkMeta(tx *bolt.Tx, id string, known int) error {
-	b := tx.Bucket([]byte(metaBucket))
-	if b == nil {
-		return fmt.Errorf("%w: it holds nothing of ours", ErrDamaged)
-	}
-	var version int
-	var owner string
-	if err := errors.Join(json.Unmarshal(b.Get([]byte("version")), &version), json.Unmarshal(b.Get([]byte("id")), &owner)); err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	switch {
-	case version > known:
-		return fmt.Errorf("%w (version %d, this program knows %d): install the newer program again", ErrNewer, version, known)
-	case owner != id:
-		return fmt.Errorf("%w: it belongs to store %s, this one is %s: put the right file back", ErrForeign, owner, id)
-	}
-	return nil
 }
 
 // openRecords opens a file to read it (os.O_RDONLY) or to go on with it.
@@ -193,18 +113,6 @@ func (f *recordFile) close() {
 		_ = f.bolt.Close() // all of it was flushed when it was written
 		f.bolt = nil
 	}
-}
-
-// explain says in our words what bbolt found at opening.
-func explain(err error) error {
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return fmt.Errorf("%w: a tool has it open: end it", ErrLocked)
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch),
-		errors.Is(err, syscall.EIO):
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return err
 }
 
 // rootCost is what a commit of n bytes takes of the root's page: small ones lie in it.
@@ -325,17 +233,4 @@ func (f *recordFile) view(use func(tx *bolt.Tx) error) error {
 		}
 		return f.bolt.View(use)
 	})
-}
-
-var errFault = errors.New("a page can't be read")
-
-// guard turns the panics and page faults that a damaged file causes in bbolt into an error.
-func guard(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %w: %v", ErrDamaged, errFault, p)
-		}
-	}()
-	return f()
 }

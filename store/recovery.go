@@ -15,6 +15,13 @@ import (
 
 const segmentSuffix = ".seg"
 
+// firstOf reads the first sequence out of the name of a segment, set aside or not.
+func firstOf(path string) uint64 {
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	first, _ := strconv.ParseUint(name, 16, 64) // 0 for a name that isn't ours
+	return first
+}
+
 func segmentName(first uint64) string { return fmt.Sprintf("%016x%s", first, segmentSuffix) }
 
 // segments lists the first sequences of all segments in dir, oldest first.
@@ -100,16 +107,11 @@ func (j *Journal) readBack() (read []*segment, err error) {
 }
 
 func readSegment(open opener, path, id string) (*segment, error) {
-	name, _, _ := strings.Cut(filepath.Base(path), ".")
-	first, err := strconv.ParseUint(name, 16, 64)
-	if err != nil {
-		return nil, fmt.Errorf("read name of %s: %w", path, err)
-	}
 	data, err := readFile(open, path)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	s, err := parseSegment(path, first, data, id)
+	s, err := parseSegment(path, firstOf(path), data, id)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -29,8 +28,7 @@ const (
 )
 
 type rowsFile struct {
-	path  string
-	bolt  *bolt.DB
+	boltFile
 	codec *codec
 }
 
@@ -47,49 +45,16 @@ func createRows(path, id string, applied uint64) error {
 
 // openRowsFile opens the file and tells up to which commit its shadow is brought.
 func openRowsFile(path, id string, z *codec) (f *rowsFile, applied uint64, err error) {
-	f = &rowsFile{path: path, codec: z}
-	err = guard(func() error {
-		if f.bolt, err = openBolt(path, os.O_RDWR); err != nil {
+	b, err := openBoltFile(path, os.O_RDWR, func(tx *bolt.Tx) error {
+		if err := checkMeta(tx, id, rowsVersion); err != nil {
 			return err
 		}
-		return f.bolt.View(func(tx *bolt.Tx) error {
-			if err := checkMeta(tx, id, rowsVersion); err != nil {
-				return err
-			}
-			if tx.Bucket([]byte(shadowBucket)) == nil || tx.Bucket([]byte(pictureBucket)) == nil {
-				return fmt.Errorf("%w: a bucket is missing", ErrDamaged)
-			}
-			if err := json.Unmarshal(tx.Bucket([]byte(metaBucket)).Get([]byte(appliedKey)), &applied); err != nil {
-				return fmt.Errorf("%w: %w", ErrDamaged, err)
-			}
-			return nil
-		})
+		return errors.Join(haveBuckets(tx, shadowBucket, pictureBucket), getMeta(tx, appliedKey, &applied))
 	})
 	if err != nil {
-		f.close()
-		return nil, 0, fmt.Errorf("open %s: %w", path, explain(err))
+		return nil, 0, err
 	}
-	return f, applied, nil
-}
-
-func (f *rowsFile) close() {
-	if f.bolt != nil {
-		_ = f.bolt.Close() // all of it was flushed when it was written
-	}
-}
-
-func (f *rowsFile) update(use func(tx *bolt.Tx) error) error {
-	return guard(func() error {
-		tx, err := f.bolt.Begin(true)
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback() // does nothing after a commit
-		if err := use(tx); err != nil {
-			return err
-		}
-		return tx.Commit()
-	})
+	return &rowsFile{b, z}, applied, nil
 }
 
 func (f *rowsFile) seal(plain []byte) []byte {
@@ -99,7 +64,7 @@ func (f *rowsFile) seal(plain []byte) []byte {
 }
 
 func (f *rowsFile) unseal(v []byte) ([]byte, error) {
-	if len(v) < 4 || binary.LittleEndian.Uint32(v) != checksum(v[4:]) {
+	if !summed(v) {
 		return nil, fmt.Errorf("%w: the checksum of a row is wrong", ErrDamaged)
 	}
 	plain, err := f.codec.unpack.DecodeAll(v[4:], nil)
@@ -110,10 +75,6 @@ func (f *rowsFile) unseal(v []byte) ([]byte, error) {
 }
 
 func (f *rowsFile) putShadow(rows []record.ShadowRow, applied uint64) error {
-	number, err := json.Marshal(applied)
-	if err != nil {
-		return err
-	}
 	return f.update(func(tx *bolt.Tx) error {
 		b := tx.Bucket([]byte(shadowBucket))
 		for _, r := range rows {
@@ -132,7 +93,7 @@ func (f *rowsFile) putShadow(rows []record.ShadowRow, applied uint64) error {
 				return err
 			}
 		}
-		return tx.Bucket([]byte(metaBucket)).Put([]byte(appliedKey), number)
+		return setMeta(tx, appliedKey, applied)
 	})
 }
 
@@ -192,10 +153,6 @@ func (f *rowsFile) shadowAll(collection string, use func(record.ShadowRow) error
 	})
 }
 
-func (f *rowsFile) view(use func(tx *bolt.Tx) error) error {
-	return guard(func() error { return f.bolt.View(use) })
-}
-
 func (f *rowsFile) putPicture(plain []byte) error {
 	v := f.seal(plain)
 	return f.update(func(tx *bolt.Tx) error { return tx.Bucket([]byte(pictureBucket)).Put([]byte("rows"), v) })
@@ -211,5 +168,3 @@ func (f *rowsFile) picture() (plain []byte, err error) {
 	})
 	return plain, err
 }
-
-var errNoRows = errors.New("the rows file is missing")

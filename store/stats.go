@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"math"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -24,6 +25,8 @@ type Stats struct {
 	RecordBytes      int64     `json:"record_bytes"`      // of all record files on the card
 	EvidenceBytes    int64     `json:"evidence_bytes"`    // of those in which every record is anchored
 	RowBytes         int64     `json:"row_bytes"`         // of shadow and picture
+	LabelBytes       int64     `json:"label_bytes"`       // of what is known of used package labels
+	MapBytes         int64     `json:"map_bytes"`         // of the map of tags
 	FreeBytes        int64     `json:"free_bytes"`        // of the card
 	Paused           bool      `json:"paused"`            // Put refuses: there is no room
 	Trouble          string    `json:"trouble,omitempty"` // why evidence can't be exported or let go
@@ -51,6 +54,8 @@ func (d *DB) Stats() Stats {
 	}
 	out.RecordBytes, out.EvidenceBytes = d.log.bytes(oldestOf(s.Runs))
 	out.RowBytes = cardBytes(d.rows.path)
+	out.LabelBytes = cardBytes(filepath.Join(d.cfg.dir, labelsName))
+	out.MapBytes = cardBytes(filepath.Join(d.cfg.dir, mapName))
 	out.FreeBytes, _ = d.free(d.log.dir) // 0 if it can't be asked
 	return out
 }

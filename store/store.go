@@ -47,6 +47,9 @@ type Store struct {
 	Journal *Journal
 	DB      *DB
 
+	labels *labels
+	tags   *epcMap
+
 	id      string
 	session uint64
 	lock    *os.File
@@ -95,6 +98,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.Journal.Run(ctx) })
 	g.Go(func() error { return s.DB.Run(ctx) })
+	g.Go(func() error { return s.labels.Run(ctx) })
 	return g.Wait()
 }
 
@@ -116,12 +120,19 @@ func (s *Store) open(c Config) (err error) {
 		return err
 	}
 	s.losses = openLosses(filepath.Join(c.Dir, lossesFile))
+	tell := func(l Loss) { s.losses.add(l) }
 	s.DB, err = openDB(dbConfig{
 		dir: c.Dir, id: s.id, fresh: fresh, now: c.Now, probe: c.Probe, maxBytes: c.MaxBytes, fileBytes: c.FileBytes,
 		evidenceDays: c.EvidenceDays, exportDir: c.ExportDir, firstLook: c.FirstLook,
-		tell: func(l Loss) { s.losses.add(l) },
+		tell: tell,
 	})
 	if err != nil {
+		return err
+	}
+	if s.labels, err = openLabels(c, s.id, tell); err != nil {
+		return err
+	}
+	if s.tags, err = openMap(c, tell); err != nil {
 		return err
 	}
 	var lost []Loss
@@ -129,6 +140,9 @@ func (s *Store) open(c Config) (err error) {
 		return err
 	}
 	s.losses.add(lost...)
+	if err = s.labels.follow(s.Journal, len(lost) > 0); err != nil {
+		return err
+	}
 	s.join(c.PackageOf)
 	if s.session, err = s.DB.begin(); err == nil && fresh {
 		err = begun(c.Dir, s.id, c.Identity)
@@ -171,6 +185,12 @@ func (s *Store) Close() error {
 	var errs []error
 	if s.Journal != nil {
 		errs = append(errs, s.Journal.Close())
+	}
+	if s.labels != nil {
+		errs = append(errs, s.labels.close())
+	}
+	if s.tags != nil {
+		s.tags.close()
 	}
 	if s.DB != nil {
 		errs = append(errs, s.DB.Close())

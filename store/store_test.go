@@ -100,7 +100,7 @@ func TestANewerStoreIsRefusedUnharmed(t *testing.T) {
 		replace(t, filepath.Join(dir, identityFile), `"format": 2`, `"format": 3, "unknown": {}`)
 		refused(t, dir, here, ErrNewer, "format 3")
 	})
-	for _, file := range []string{rowsName, filepath.Join(recordsFolder, recordName(place{1, 1}))} {
+	for _, file := range []string{rowsName, labelsName, filepath.Join(recordsFolder, recordName(place{1, 1}))} {
 		t.Run(file, func(t *testing.T) {
 			dir := t.TempDir()
 			ok(t, openTest(t, dir).Close())
@@ -127,7 +127,7 @@ func TestFilesOfTwoStoresDontMix(t *testing.T) {
 	a, b := t.TempDir(), t.TempDir()
 	ok(t, openTest(t, a).Close())
 	ok(t, openTest(t, b).Close())
-	for _, name := range []string{rowsName, recordsFolder, journalFolder} {
+	for _, name := range []string{rowsName, labelsName, recordsFolder, journalFolder} {
 		from, to := filepath.Join(a, name), filepath.Join(b, name)
 		ok(t, os.Rename(to, to+".own"))
 		ok(t, os.Rename(from, to))
@@ -145,15 +145,20 @@ func TestAFirstUseThatWasCutShort(t *testing.T) {
 	id := s.ID()
 	ok(t, s.Close())
 	ok(t, writeCard(filepath.Join(dir, identityFile), card{Format: format, ID: id, Identity: here}))
-	for _, rest := range [][]string{{}, {identityFile}, {identityFile, rowsName}} {
+	for _, rest := range [][]string{{}, {identityFile}, {identityFile, rowsName}, {identityFile, rowsName, labelsName}} {
 		cut := t.TempDir()
 		for _, name := range rest {
 			ok(t, os.WriteFile(filepath.Join(cut, name), read(t, filepath.Join(dir, name)), 0o600))
 		}
-		ok(t, os.WriteFile(filepath.Join(cut, rowsName+temporary), []byte("half"), 0o600))
+		for _, name := range []string{rowsName, labelsName, mapName} {
+			ok(t, os.WriteFile(filepath.Join(cut, name+temporary), []byte("half"), 0o600))
+		}
 		s := openTest(t, cut)
 		if s.Session() != 1 || len(rest) > 0 && s.ID() != id || len(s.Losses()) > 0 {
 			t.Fatal(rest, s.Session(), s.ID(), s.Losses())
+		}
+		if files, _ := filepath.Glob(filepath.Join(cut, "*"+temporary)); len(files) > 0 {
+			t.Fatal(files, "are left")
 		}
 		mustAppend(t, s.Journal, scanEntry("a"))
 		ok(t, s.Close())

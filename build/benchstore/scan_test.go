@@ -15,13 +15,14 @@ import (
 
 // operator packs ten items a package, without an end: what the bench makes of each scan is what the journal gets.
 type operator struct {
-	rules   station.Rules
-	session record.Session
-	packed  int
+	rules  station.Rules
+	state  station.State
+	packed int
+	scans  int
 }
 
 func newOperator() *operator {
-	return &operator{rules: station.Rules{Package: regexp.MustCompile(`PKG-\d{4}-\d{6}`), Close: "STA-7Q4-CLOSE", Undo: "STA-7Q4-UNDO"}}
+	return &operator{rules: station.Rules{Package: regexp.MustCompile(`PKG-\d{4}-\d{6}`)}}
 }
 
 // Lookup implements station.View: every item is on the station and in no package.
@@ -33,28 +34,45 @@ func (o *operator) Lookup(hash string) (station.PictureRow, bool) {
 // ByEAN implements station.View.
 func (o *operator) ByEAN(string) []station.PictureRow { return nil }
 
+// ByEPC implements station.View.
+func (o *operator) ByEPC(string) []station.PictureRow { return nil }
+
+// In implements station.View.
+func (o *operator) In(record.Value) []station.PictureRow { return nil }
+
+// Away implements station.View.
+func (o *operator) Away(string) (row station.PictureRow, known bool) { return row, false }
+
+// Use implements station.Labels: no label was used before.
+func (o *operator) Use(string) (use record.Use, known bool) { return use, false }
+
+// Standing implements station.Labels.
+func (o *operator) Standing(string) (waiting, parked int) { return 0, 0 }
+
 const perPackage = 10
 
 // scan makes the entry of the next scan.
 func (o *operator) scan() record.Entry {
 	code := fmt.Sprintf("PKG-2026-%06d", o.packed/perPackage+1)
-	if o.session.Package == code {
+	if o.state.Package == code {
 		code = hashOf(o.packed)
 		o.packed++
 	}
-	d := station.Decide(o.session, o.rules, record.Tag{Reader: "scanner", Code: code, Raw: []byte(code)}, o, true)
-	if d.Session != nil {
-		o.session = *d.Session
-	}
-	return record.Entry{Scan: &d.Scan, Session: d.Session, Intents: d.Intents}
+	return o.entry(code)
 }
 
 // refused makes the entry of a scan that changes nothing: an item without a package.
 func (o *operator) refused() record.Entry {
-	code := hashOf(o.packed)
 	o.packed++
-	d := station.Decide(record.Session{}, o.rules, record.Tag{Reader: "scanner", Code: code, Raw: []byte(code)}, o, true)
-	return record.Entry{Scan: &d.Scan}
+	return o.entry(hashOf(o.packed - 1))
+}
+
+func (o *operator) entry(code string) record.Entry {
+	o.scans++
+	w := station.World{Now: record.Stamp{Mono: time.Duration(o.scans) * time.Second}, Rows: o, Labels: o, Online: true}
+	d := station.Decide(o.state, o.rules, record.Tag{Reader: "scanner", Code: code, Raw: []byte(code)}, w)
+	o.state = d.Next
+	return record.Entry{Scan: d.Scan, Session: d.Session, Intents: d.Intents}
 }
 
 // outcomes says of every open intent that the row has it.
@@ -120,6 +138,7 @@ func (s *sheet) scanBytes() error {
 	s.note("scan.flushes", float64(n["first"].flushes)/firstScans, "flushes")
 	s.note("scan.flushes_with_rotation", float64(n["first"].flushes+n["scan"].flushes)/bytesOfScans, "flushes")
 	s.note("scan.card_bytes", n.bytes("first", "scan", "between")/bytesOfScans, "B")
+	s.note("scan.card_bytes_labels", n.bytes("first labels.db", "scan labels.db", "between labels.db")/bytesOfScans, "B")
 	s.note("scan.card_bytes_refused", n.bytes("refused")/bytesOfScans, "B")
 	s.note("scan.card_bytes_outcome", n.bytes("outcome")/bytesOfScans, "B")
 	s.note("scan.card_bytes_bbolt", n.bytes("plain")/plainScans, "B")

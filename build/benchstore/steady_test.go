@@ -99,6 +99,7 @@ func (s *sheet) steady(minutes int) error {
 	s.note("store.card_bytes_per_s", n.bytes("steady")/seconds, "B/s")
 	s.note("store.card_bytes_per_s_records", n.bytes("steady records", "steady records.db")/seconds, "B/s")
 	s.note("store.card_bytes_per_s_rows", n.bytes("steady rows.db")/seconds, "B/s")
+	s.note("store.card_bytes_per_s_labels", n.bytes("steady labels.db")/seconds, "B/s")
 	s.note("store.card_bytes_per_s_journal", n.bytes("steady journal")/seconds, "B/s")
 	s.note("store.flushes_per_s", float64(n["steady"].flushes)/seconds, "flushes/s")
 	return nil

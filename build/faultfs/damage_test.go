@@ -161,6 +161,7 @@ func (e exam) all() {
 	if e.opening() {
 		e.scans()
 		e.records()
+		e.labels()
 		e.afterwards()
 		e.aside()
 	}
@@ -263,6 +264,21 @@ func (e exam) unprovable(lost []int) bool {
 		}
 	}
 	return true
+}
+
+// labels holds that a label knows the items of all scans that are left, as it is made again from them, and that only a damaged
+// map of tags is gone, and said.
+func (e exam) labels() {
+	scans := e.lostScans(e.done)
+	for _, n := range e.lostItems(e.done) {
+		if !slices.Contains(scans, n) {
+			e.Errorf("the label doesn't know the item of scan %d, which is there", n)
+		}
+	}
+	gone := e.file == "map.db" && e.Map == 0 && (len(e.Losses) > 0 || e.kind == "gone")
+	if e.Map != e.done.Map && !gone {
+		e.Errorf("map %d of the tags, want %d, losses %s", e.Map, e.done.Map, asJSON(e.Losses))
+	}
 }
 
 // records looks for what nobody will read again: the position has passed it. What lies behind the position is still in the

@@ -22,9 +22,11 @@ type found struct {
 	Records  map[int][]string // number to the places where it lies
 	Position int
 	Stats    store.Stats
-	Rows     int      // of the picture
-	Shadow   int      // rows
-	Invented []string // what nobody wrote, or not so
+	Rows     int          // of the picture
+	Shadow   int          // rows
+	Packed   map[int]bool // scans whose item is known to be in the package
+	Map      int          // the number of the map of tags
+	Invented []string     // what nobody wrote, or not so
 
 	want func(n int) record.Record
 }
@@ -41,13 +43,14 @@ func look(o orders) any {
 	f.readJournal(s)
 	f.readRecords(s)
 	f.readRows(s)
+	f.readLabels(s)
 	f.Losses = s.Losses() // with what only reading has shown
 	f.failed("close", s.Close())
 	return f
 }
 
 func newFound(want func(n int) record.Record) *found {
-	return &found{Scans: map[int]uint64{}, Open: map[int]bool{}, Records: map[int][]string{}, want: want}
+	return &found{Scans: map[int]uint64{}, Open: map[int]bool{}, Records: map[int][]string{}, Packed: map[int]bool{}, want: want}
 }
 
 func (f *found) failed(step string, err error) {
@@ -130,6 +133,38 @@ func (f *found) readRows(s *store.Store) {
 	if f.Rows = len(rows); f.Rows > 0 && !reflect.DeepEqual(rows, pictureRows()) {
 		f.invented("the picture is not as it was")
 	}
+}
+
+// readLabels reads what is known of the package and of the tags.
+func (f *found) readLabels(s *store.Store) {
+	use, _ := s.Use("P")
+	for _, i := range use.Items {
+		f.Packed[number(i.Hash)] = true
+	}
+	for item := range tagged {
+		epcs := s.EPCsOf(digest("row", item)[:32])
+		n := 0
+		if len(epcs) > 0 {
+			n = number(epcs[0])
+		}
+		if item == 0 {
+			f.Map = n
+		}
+		if len(epcs) > 1 || n != f.Map {
+			f.invented("item %d has the tags %v, another that of map %d", item, epcs, f.Map)
+		}
+	}
+}
+
+// lostItems are the acknowledged scans whose item is not known to be in the package.
+func (f *found) lostItems(n notes) (lost []int) {
+	for number := range n.Scans {
+		if !f.Packed[number] {
+			lost = append(lost, number)
+		}
+	}
+	slices.Sort(lost)
+	return lost
 }
 
 // lostScans are the acknowledged scans that are not in the journal any more, although older ones are.

@@ -43,6 +43,9 @@ func TestAWholeCardKeepsEverything(t *testing.T) {
 	if done.Put < 300 || len(done.Scans) < 30 || places["waiting"] < 50 || places["ledger"] < 50 || places["evidence"] < 50 || places["refused"] < 10 {
 		t.Fatalf("too little was done: %d records, %v, %d scans", done.Put, places, len(done.Scans))
 	}
+	if found.Map != 2 {
+		t.Fatalf("map %d of the tags", found.Map)
+	}
 	if found.Rows == 0 || found.Shadow == 0 {
 		t.Fatalf("%d rows of the picture, %d of the shadow", found.Rows, found.Shadow)
 	}
@@ -153,6 +156,12 @@ func check(t *testing.T, done life, f found) {
 	}
 	if f.Accepted < uint64(len(done.Scans)) || f.Accepted > uint64(done.Tried) {
 		t.Errorf("the state counts %d scans, %d were acknowledged, %d tried", f.Accepted, len(done.Scans), done.Tried)
+	}
+	if lost := f.lostItems(done.notes); len(lost) > 0 {
+		t.Errorf("the label doesn't know the items of scans %v", lost)
+	}
+	if f.Map < done.Map || f.Map > done.TriedMap {
+		t.Errorf("map %d of the tags, %d was acknowledged, %d tried", f.Map, done.Map, done.TriedMap)
 	}
 	if lost := f.lostRecords(done.notes); len(lost) > 0 {
 		t.Errorf("acknowledged records are gone: %v", lost)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -98,6 +99,19 @@ func pictureRows() (rows []record.Row) {
 		rows = append(rows, record.Row{Hash: digest("row", n), EAN: fmt.Sprint(n), Name: "thing"})
 	}
 	return rows
+}
+
+const tagged = 200 // items in the map of tags
+
+// tags is the n-th map of tags: every item has the tag of that number.
+func tags(n int) iter.Seq2[store.MapLine, error] {
+	return func(yield func(store.MapLine, error) bool) {
+		for item := range tagged {
+			if !yield(store.MapLine{EPC: fmt.Sprintf("tag-%d", n), Hash: digest("row", item)[:32]}, nil) {
+				return
+			}
+		}
+	}
 }
 
 func asJSON(v any) string {

@@ -19,6 +19,8 @@ type notes struct {
 	Put      int            // records below this number were acknowledged
 	TriedPut int            // and below this one tried
 	Groups   []int          // where each acknowledged group ends
+	Map      int            // this map of tags was acknowledged
+	TriedMap int            // and this one tried
 	Stopped  bool           // an error of class Stop ended it
 	Failures []failure
 	Wrong    []string // broken promises
@@ -70,6 +72,7 @@ func work(o orders) any {
 	w.scan(14)
 	w.put(200, 1, 1)
 	w.picture()
+	w.tags(1)
 	w.settle(100)
 	w.close()
 	if w.Stopped || !w.open() {
@@ -79,6 +82,7 @@ func work(o orders) any {
 	w.put(3, 150)
 	w.settle(200)
 	w.look()
+	w.tags(2)
 	w.put(40)
 	w.close()
 	return w.notes
@@ -222,6 +226,16 @@ func (w *worker) snapshot() {
 
 func (w *worker) picture() {
 	w.write(database, "save picture", w.s.DB.SavePicture(pictureRows(), birth()))
+}
+
+// tags imports the n-th map of tags. One that was not taken can be imported again, whatever happened to the store.
+func (w *worker) tags(n int) {
+	w.TriedMap = max(w.TriedMap, n)
+	if _, err := w.s.ImportMap(tags(n)); err != nil {
+		w.note("import map", err)
+		return
+	}
+	w.Map = n
 }
 
 // settle delivers the oldest n records: each seventh is refused, each eleventh stays.

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"station-agent/store"
 	"station-agent/store/record"
@@ -34,7 +35,7 @@ func Check(dir string, steps []Step, done int) error {
 		s.Close()
 		return fmt.Errorf("opening reports losses: %+v", losses)
 	}
-	err = errors.Join(p.entries(s.Journal.Replay), p.state(s.Journal.State()), p.records(s.DB, dir), p.shadow(s.DB), p.picture(s.DB))
+	err = errors.Join(p.entries(s.Journal.Replay), p.state(s.Journal.State()), p.records(s.DB, dir), p.shadow(s.DB), p.picture(s.DB), p.labels(s), p.tags(s))
 	if err != nil {
 		s.Close()
 		return err
@@ -260,6 +261,39 @@ func (p promise) picture(db *store.DB) error {
 	}
 	if got < last(p.steps[:p.firm()], Picture) || got > last(p.steps[:p.begun()], Picture) {
 		return fmt.Errorf("picture %d, want %d to %d", got, last(p.steps[:p.firm()], Picture), last(p.steps[:p.begun()], Picture))
+	}
+	return nil
+}
+
+// labels checks that the label of each acknowledged scan is known, with its item unless the row turned out not to be ours. One
+// of long ago may be forgotten.
+func (p promise) labels(s *store.Store) error {
+	var errs []error
+	for n := range last(p.steps[:p.done], Scan) {
+		label, item := "P-"+strconv.Itoa(n), "item-"+strconv.Itoa(n)
+		use, known := s.Use(label)
+		holds := known && len(use.Items) == 1 && use.Items[0].Hash == item
+		if !holds && !(known && len(use.Items) == 0 && p.parked(n)) && !p.longAgo(n) {
+			errs = append(errs, fmt.Errorf("label %s: known %v, %v, want %s", label, known, use.Items, item))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tags checks that the map of tags is one that was imported, whole, and not older than the last acknowledged one.
+func (p promise) tags(s *store.Store) error {
+	n := -1
+	for item := range tagged {
+		epcs := s.EPCsOf(tagHash(item))
+		if item == 0 && len(epcs) == 1 {
+			n, _ = strconv.Atoi(strings.TrimPrefix(epcs[0], "tag-")) // another is none that was imported
+		}
+		if n >= 0 && !slices.Equal(epcs, []string{"tag-" + strconv.Itoa(n)}) || n < 0 && len(epcs) > 0 {
+			return fmt.Errorf("item %d has the tags %v, item 0 that of map %d", item, epcs, n)
+		}
+	}
+	if from, to := last(p.steps[:p.done], Map), last(p.steps[:p.begun()], Map); n+1 != from && n+1 != to {
+		return fmt.Errorf("map %d, want %d or %d", n, from-1, to-1)
 	}
 	return nil
 }

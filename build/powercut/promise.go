@@ -131,6 +131,18 @@ func (p promise) old(n int) bool {
 	return false
 }
 
+// parked tells whether the row of a scan may have turned out not to be ours.
+func (p promise) parked(n int) bool {
+	return slices.Contains(p.steps[:p.begun()], Step{Park, n, n + 1})
+}
+
+// longAgo tells whether the label of a scan may have been forgotten for its age.
+func (p promise) longAgo(n int) bool {
+	steps := p.steps[:p.begun()]
+	at := slices.Index(steps, Step{Scan, n, n + 1})
+	return at >= 0 && slices.ContainsFunc(steps[at:], func(s Step) bool { return s.Act == Days })
+}
+
 func names(places []place) string {
 	var b []string
 	for _, p := range places {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"path/filepath"
 	"strconv"
@@ -33,6 +34,7 @@ const (
 	Look    Act = "look"    // a verification says: not yet
 	Anchor  Act = "anchor"  // a verification says: anchored
 	Picture Act = "picture" // save the rows of the bench
+	Map     Act = "map"     // import the map of tags
 	Days    Act = "days"    // the clock goes on by so much that evidence may be dropped
 )
 
@@ -87,6 +89,9 @@ func bench(n int) []Step {
 	}
 	if n%6 == 5 {
 		steps = append(steps, Step{Picture, n, n + 1})
+	}
+	if n%5 == 3 {
+		steps = append(steps, Step{Map, n, n + 1})
 	}
 	return steps
 }
@@ -195,6 +200,21 @@ func answer(n int) json.RawMessage { return json.RawMessage(fmt.Sprintf(`{"proof
 func picture(n int) []record.Row {
 	return []record.Row{{Hash: strconv.Itoa(n), Name: noise(n, 3000)}}
 }
+
+const tagged = 300 // items in the map of tags
+
+// tags is the map of tags n: every item has one, which names n.
+func tags(n int) iter.Seq2[store.MapLine, error] {
+	return func(yield func(store.MapLine, error) bool) {
+		for item := range tagged {
+			if !yield(store.MapLine{EPC: "tag-" + strconv.Itoa(n), Hash: tagHash(item)}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func tagHash(item int) string { return fmt.Sprintf("%032x", item) }
 
 func payload(n int) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"n": %d, "noise": "%s"}`, n, noise(n, 500)))

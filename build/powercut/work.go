@@ -61,6 +61,9 @@ func (w *worker) do(s Step) error {
 		return w.store.DB.Put(group(s.From, s.To))
 	case Picture:
 		return w.store.DB.SavePicture(picture(s.From), begin())
+	case Map:
+		_, err := w.store.ImportMap(tags(s.From))
+		return err
 	case Accept, Refuse:
 		return w.deliver(s)
 	case Look, Anchor:

@@ -7,6 +7,7 @@ import "slices"
 type Session struct {
 	Package string    `json:"package,omitempty"` // "" if none is open
 	Items   []Packed  `json:"items,omitempty"`   // in the order of the scans; without a package: gathered
+	Kept    int       `json:"kept,omitempty"`    // the first of them were in the package before it was opened again
 	Undo    *Undoable `json:"undo,omitempty"`    // the last step that was more than adding one item
 	Badge   *Badge    `json:"badge,omitempty"`   // who is signed on
 	Shifts  uint64    `json:"shifts,omitempty"`  // begun at this station
@@ -23,6 +24,7 @@ type Undoable struct {
 	Step    Step     `json:"step"`
 	Package string   `json:"package,omitempty"`
 	Items   []Packed `json:"items,omitempty"`
+	Kept    int      `json:"kept,omitempty"`
 	Moves   []Move   `json:"moves,omitempty"`
 	Badge   *Badge   `json:"badge,omitempty"`
 	Count   int      `json:"count,omitempty"` // items in the session right after the step: those beyond were added since
@@ -59,8 +61,9 @@ func (s *Session) Follow(e Entry) {
 // Since tells whether s is the session before with one more item, and which.
 func (s Session) Since(before Session) (Addition, bool) {
 	n := len(before.Items)
-	if s.Package != before.Package || len(s.Items) != n+1 || !slices.EqualFunc(s.Items[:n], before.Items, samePacked) ||
-		!s.Undo.same(before.Undo) || !s.Badge.same(before.Badge) || s.Shifts != before.Shifts {
+	if s.Package != before.Package || s.Kept != before.Kept || len(s.Items) != n+1 ||
+		!slices.EqualFunc(s.Items[:n], before.Items, samePacked) || !s.Undo.same(before.Undo) ||
+		!s.Badge.same(before.Badge) || s.Shifts != before.Shifts {
 		return Addition{}, false
 	}
 	return Addition{s.Package, s.Items[n]}, true
@@ -74,7 +77,7 @@ func (u *Undoable) same(v *Undoable) bool {
 	if u == nil || v == nil {
 		return u == v
 	}
-	return u.Step == v.Step && u.Package == v.Package && u.Count == v.Count && u.Badge.same(v.Badge) &&
+	return u.Step == v.Step && u.Package == v.Package && u.Kept == v.Kept && u.Count == v.Count && u.Badge.same(v.Badge) &&
 		slices.EqualFunc(u.Items, v.Items, samePacked) && slices.EqualFunc(u.Moves, v.Moves, sameMove)
 }
 
