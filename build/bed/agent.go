@@ -16,20 +16,24 @@ import (
 
 // Line is one line of the agent's log.
 type Line struct {
-	Time    time.Time `json:"time"`
-	Level   string    `json:"level"`
-	Msg     string    `json:"msg"`
-	What    string    `json:"what"`
-	Err     string    `json:"err"`
-	Code    string    `json:"code"`
-	Verdict string    `json:"verdict"`
-	Step    string    `json:"step"`
-	Package string    `json:"package"`
-	Hash    string    `json:"hash"`
-	Text    string    `json:"text"`
-	TookMS  float64   `json:"took_ms"`
-	Raw     string    `json:"-"`
-	At      time.Time `json:"-"` // when it was read from the agent
+	Time     time.Time `json:"time"`
+	Level    string    `json:"level"`
+	Msg      string    `json:"msg"`
+	What     string    `json:"what"`
+	Err      string    `json:"err"`
+	Reader   string    `json:"reader"`
+	Code     string    `json:"code"`
+	Verdict  string    `json:"verdict"`
+	Step     string    `json:"step"`
+	Package  string    `json:"package"`
+	Hash     string    `json:"hash"`
+	Count    int       `json:"count"`
+	NotEmpty int       `json:"not_empty"`
+	Text     string    `json:"text"`
+	TookMS   float64   `json:"took_ms"`
+	Raw      string    `json:"-"`
+	At       time.Time `json:"-"` // when it was read from the agent
+	Place    int       `json:"-"` // among all lines, as for Wait
 }
 
 // Agent runs the agent's binary as a process, again and again.
@@ -84,6 +88,7 @@ func (a *Agent) read(out io.Reader) {
 		if err := json.Unmarshal(in.Bytes(), &line); err != nil {
 			line.Msg = line.Raw // not a log line: the last words of a refused start
 		}
+		line.Place = a.Mark()
 		if a.OnLine != nil {
 			a.OnLine(line)
 		}

@@ -26,8 +26,20 @@ const (
 	OtherStation = "1b0a7c3d-52c8-4f6e-8d3b-0c9d5d1e2f33"
 	CertyoKey    = "certyo_sk_test_bed"
 	Tenant       = "tovarna"
-	CloseCode    = "STA-7Q4-CLOSE"
-	UndoCode     = "STA-7Q4-UNDO"
+)
+
+// The command codes of the site.
+const (
+	CommandPrefix = "STA-7Q4-"
+
+	CloseCode       = CommandPrefix + "CLOSE"
+	UndoCode        = CommandPrefix + "UNDO"
+	RemoveCode      = CommandPrefix + "REMOVE"
+	ClearCode       = CommandPrefix + "CLEAR"
+	CancelCode      = CommandPrefix + "CANCEL"
+	OverrideCode    = CommandPrefix + "OVERRIDE"
+	StatusCode      = CommandPrefix + "STATUS"
+	AcknowledgeCode = CommandPrefix + "ACKNOWLEDGE"
 )
 
 // Options choose what differs between the tests.
@@ -38,16 +50,19 @@ type Options struct {
 	Broker *servers.Mosquitto
 }
 
-// Bed is the site. Close ends what it started; the servers belong to the caller.
+// Bed is the site. Close ends what it started; the servers belong to the caller. One operator at a time may scan.
 type Bed struct {
 	Options
 	MySQL, Certyo, Broker *uplinktest.Proxy // cut, black-hole and restore the way to each outside world
 	Cloud                 *uplinktest.Certyo
 	Scanner               *stationtest.Scanner
+	Antenna               *stationtest.Scanner // nil until AddAntenna
 	Bridge                *Bridge
 	Audit                 *Audit
 	Config                Config
 	Agent                 *Agent
+
+	scanned string // the last code
 }
 
 // New sets everything up but does not start the agent.
@@ -86,14 +101,28 @@ func (b *Bed) setUp(ctx context.Context) (err error) {
 	return b.WriteConfig()
 }
 
+// AddAntenna gives the station an RFID reader; the agent meets it when it is started next.
+func (b *Bed) AddAntenna() (err error) {
+	dir := b.path("antenna")
+	if err = os.Mkdir(dir, 0o700); err == nil {
+		b.Antenna, err = stationtest.NewScanner(dir)
+	}
+	if err == nil {
+		b.Config.Antenna = b.Antenna.Path()
+	}
+	return err
+}
+
 // Close ends the agent and everything else that New started.
 func (b *Bed) Close() error {
 	var errs []error
 	if b.Agent != nil {
 		b.Agent.Kill()
 	}
-	if b.Scanner != nil {
-		errs = append(errs, b.Scanner.Close())
+	for _, reader := range []*stationtest.Scanner{b.Scanner, b.Antenna} {
+		if reader != nil {
+			errs = append(errs, reader.Close())
+		}
 	}
 	for _, p := range []*uplinktest.Proxy{b.MySQL, b.Certyo, b.Broker} {
 		if p != nil {

@@ -52,6 +52,11 @@ func (b *Bridge) Pack(ctx context.Context, hash, pkg string) error {
 	return b.do(ctx, "UPDATE `external`.buylo_products SET external_package_id = ? WHERE hash = ?", pkg, hash)
 }
 
+// Unpack takes an item out of its package, as another writer would.
+func (b *Bridge) Unpack(ctx context.Context, hash string) error {
+	return b.do(ctx, "UPDATE `external`.buylo_products SET external_package_id = NULL WHERE hash = ?", hash)
+}
+
 // Package reads the package of an item, nil for NULL.
 func (b *Bridge) Package(ctx context.Context, hash string) (*string, error) {
 	var p *string

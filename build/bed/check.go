@@ -16,20 +16,21 @@ import (
 
 // Report compares what was promised with what happened.
 type Report struct {
-	Scans    int // item scans that were answered green, by the journal
-	Assigned int // of these, how many were settled: the database saw the write, or the value, or a newer step of the same item
-	Changes  int // committed row changes that this station owes a record for, by the database's triggers
-	Records  int // records at the stand-in, by distinct key
-	Anchored int // of these, anchored and proven to the agent, with the payload that it sent
-	Lost     int // changes without a record
-	Doubled  int // records without a change of their own
-	Faults   []string
-	Detail   []string // of a few rows whose records are not their changes
+	Scans      int // items that were put into a package and answered green, by the journal
+	Assigned   int // of these, how many were settled: the database saw the write, or the value, or a newer step of the same item
+	CalledBack int // of these, how many could not be: the station was offline or somebody else wrote or deleted the row, and the operator is called
+	Changes    int // committed row changes that this station owes a record for, by the database's triggers
+	Records    int // records at the stand-in, by distinct key
+	Anchored   int // of these, anchored and proven to the agent, with the payload that it sent
+	Lost       int // changes without a record
+	Doubled    int // records without a change of their own
+	Faults     []string
+	Detail     []string // of a few rows whose records are not their changes
 }
 
 // Clean tells whether everything that was promised has happened.
 func (r Report) Clean() bool {
-	return len(r.Faults) == 0 && r.Scans == r.Assigned && r.Changes == r.Records && r.Records == r.Anchored && r.Lost == 0 && r.Doubled == 0
+	return len(r.Faults) == 0 && r.Scans == r.Assigned+r.CalledBack && r.Changes == r.Records && r.Records == r.Anchored && r.Lost == 0 && r.Doubled == 0
 }
 
 // String is one line in the form that the demo ends with.
@@ -131,47 +132,34 @@ func difference(a, b []Expected) []Expected {
 }
 
 // checkScans holds that every green scan was settled exactly once: what the agent wrote into a row is what its intents for
-// that row asked for, each in its turn, none twice; a step may be missing only where a newer one took its place.
+// that row asked for, each in its turn, none twice; a step may be missing only where a newer one took its place. What takes
+// an item out again (undo, remove, clear, cancel) or over from another package (override) is an intent like any other.
 func (b *Bed) checkScans(r *Report, changes []Change) error {
 	rows := rowsOf(changes)
-	wanted := map[string][]step{}
-	outcomes := map[uint64]record.Result{}
-	err := store.ReplayDir(b.path("store"), func(e record.Entry) error {
-		green := e.Scan != nil && e.Scan.Verdict.Green() && e.Scan.Step == record.Added
-		if green {
-			r.Scans++
-		}
-		for _, i := range e.Intents {
-			wanted[i.Hash] = append(wanted[i.Hash], step{pkg: show(i.Package), intent: i.ID, green: green})
-		}
-		if e.Outcome != nil {
-			outcomes[e.Outcome.Intent] = e.Outcome.Result
-		}
-		return nil
-	})
-	if err != nil {
+	w := newWanted()
+	if err := store.ReplayDir(b.path("store"), func(e record.Entry) error { w.note(e, rows); return nil }); err != nil {
 		return fmt.Errorf("read journal: %w", err)
 	}
-	for hash, steps := range wanted {
-		for i := range steps {
-			steps[i].result = outcomes[steps[i].intent]
-		}
+	r.Scans = w.promised
+	r.Faults = append(r.Faults, w.faults...)
+	w.settle(rows)
+	for hash, steps := range w.steps {
 		row := rows[hash]
-		if row == nil {
-			row = &history{}
-		}
 		if !row.follows(row.wrote, steps) || !row.shows(steps) {
 			r.fault("row %s: wrote %v and shows %s for %v", hash, row.wrote, row.now, steps)
 			continue
 		}
 		for _, s := range steps {
-			if s.green && s.done() {
+			switch {
+			case s.green && s.done():
 				r.Assigned++
+			case s.green && (row.excuses(s) || s.result == record.Refused && w.spoilt[s.group]):
+				r.CalledBack++
 			}
 		}
 	}
 	for hash, row := range rows {
-		if len(row.wrote) > 0 && wanted[hash] == nil {
+		if len(row.wrote) > 0 && w.steps[hash] == nil {
 			r.fault("row %s: the agent wrote %v that nobody asked for", hash, row.wrote)
 		}
 	}
@@ -213,10 +201,13 @@ func rowsOf(changes []Change) map[string]*history {
 
 // step is one intent of a row.
 type step struct {
-	pkg    string
-	intent uint64
-	green  bool
-	result record.Result // "" while it is open
+	pkg     string
+	intent  uint64
+	scan    uint64        // that led to it
+	group   uint64        // the scan, if all that it wants is written together; else 0
+	green   bool          // an item was put into a package
+	offline bool          // and the station did not know how the row stood
+	result  record.Result // "" while it is open
 }
 
 // done tells whether the step ended as it was promised.
@@ -250,6 +241,17 @@ func (h *history) follows(writes []string, steps []step) bool {
 		return true
 	}
 	return (s.done() || s.result == "") && len(writes) > 0 && writes[0] == s.pkg && h.follows(writes[1:], rest)
+}
+
+// excuses tells whether a step may have gone wrong after it was answered green: only for what this station could not know.
+func (h *history) excuses(s step) bool {
+	switch s.result {
+	case record.OtherValue:
+		return s.offline || h.foreign
+	case record.NoSuchRow:
+		return s.offline || h.gone
+	}
+	return false
 }
 
 // shows tells whether the row shows what its last settled step wanted. Where somebody else wrote too, or the row is gone,

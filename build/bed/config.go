@@ -7,31 +7,50 @@ import (
 	"station-agent/build/servers"
 )
 
-// Config is the agent's configuration, as far as tests vary it.
+// Config is the agent's configuration, as far as tests vary it. An empty field leaves the agent's default.
 type Config struct {
-	Dir             string
-	Environment     string
-	Station         string
-	Device          string
-	MySQL           string
-	CaptureMode     string
-	Certyo          string
-	Linger          string
-	VerifyAfter     string // TOML list
-	Broker          string
-	BrokerUser      string
-	HealthEvery     string
-	Secrets         map[string]string // file name below Dir → content
-	User, Capturer  string
-	CloseCode, Undo string
+	Dir         string
+	Environment string
+	Station     string
+	Device      string // of the scanner
+	Antenna     string // device of an RFID reader; "": there is none
+	Packing     Packing
+	MySQL       string
+	User        string
+	Password    string // name of the file in Secrets
+	Next        string // name of the file in Secrets with the password after a rotation
+	Refresh     string
+	MapTable    string
+	Source      string // of capture
+	CaptureMode string
+	Capturer    string // "": capture uses the account of [mysql]
+	Certyo      string
+	Linger      string
+	VerifyAfter string // TOML list
+	Broker      string
+	BrokerUser  string
+	HealthEvery string
+	Secrets     map[string]string // file name below Dir → content
+}
+
+// Packing is how the station packs.
+type Packing struct {
+	Way, Commit, Identical string
+	CommandPrefix          string
+	BadgePattern           string
+	CoolDown               string // so short that a code scanned twice is two scans
+	Reopen, TimeOut        string
+	RowsAge, GoneAfter     string
+	AllowElsewhere         bool
 }
 
 func newConfig(b *Bed) Config {
 	return Config{
 		Dir: b.Dir, Environment: "test", Station: Station, Device: b.Scanner.Path(), MySQL: b.MySQL.Addr(), CaptureMode: "auto",
+		Packing: Packing{CommandPrefix: CommandPrefix, CoolDown: "1ms"}, Refresh: "250ms",
 		Certyo: "http://" + b.Certyo.Addr(), Linger: "100ms", VerifyAfter: `["700ms", "300ms", "500ms", "1s"]`,
-		Broker: "tcp://" + b.Broker.Addr(), HealthEvery: "1s", CloseCode: CloseCode, Undo: UndoCode,
-		User: servers.AgentUser, Capturer: servers.CaptureUser,
+		Broker: "tcp://" + b.Broker.Addr(), HealthEvery: "1s",
+		User: servers.AgentUser, Password: "mysql-password", Capturer: servers.CaptureUser,
 		Secrets: map[string]string{
 			"mysql-password": servers.AgentPassword, "capture-password": servers.CapturePassword,
 			"certyo-key": CertyoKey, "broker-password": "",
@@ -48,20 +67,68 @@ folder = "{{.Dir}}/store"
 [[reader]]
 name = "scanner"
 device = "{{.Device}}"
+{{- with .Antenna}}
+[[reader]]
+name = "antenna"
+kind = "rfid"
+device = "{{.}}"
+{{- end}}
 [packing]
 package_pattern = "PKG-[0-9]{4}-[0-9]{4,8}"
-close_code = "{{.CloseCode}}"
-undo_code = "{{.Undo}}"
+{{- with .Packing}}
+command_prefix = "{{.CommandPrefix}}"
+{{- with .Way}}
+way = "{{.}}"
+{{- end}}
+{{- with .Commit}}
+commit = "{{.}}"
+{{- end}}
+{{- with .Identical}}
+identical = "{{.}}"
+{{- end}}
+{{- with .BadgePattern}}
+badge_pattern = "{{.}}"
+{{- end}}
+{{- with .CoolDown}}
+cool_down = "{{.}}"
+{{- end}}
+{{- with .Reopen}}
+reopen = "{{.}}"
+{{- end}}
+{{- with .TimeOut}}
+time_out = "{{.}}"
+{{- end}}
+{{- with .RowsAge}}
+rows_age = "{{.}}"
+{{- end}}
+{{- with .GoneAfter}}
+gone_after = "{{.}}"
+{{- end}}
+{{- if .AllowElsewhere}}
+allow_elsewhere = true
+{{- end}}
+{{- end}}
 [mysql]
 address = "{{.MySQL}}"
 user = "{{.User}}"
-password_file = "{{.Dir}}/mysql-password"
-refresh = "250ms"
+password_file = "{{.Dir}}/{{.Password}}"
+{{- with .Next}}
+next_password_file = "{{$.Dir}}/{{.}}"
+{{- end}}
+refresh = "{{.Refresh}}"
+{{- with .MapTable}}
+map_table = "{{.}}"
+{{- end}}
 tls = "off"
 [capture]
+{{- with .Source}}
+source = "{{.}}"
+{{- end}}
 mode = "{{.CaptureMode}}"
-user = "{{.Capturer}}"
-password_file = "{{.Dir}}/capture-password"
+{{- with .Capturer}}
+user = "{{.}}"
+password_file = "{{$.Dir}}/capture-password"
+{{- end}}
 [certyo]
 url = "{{.Certyo}}"
 tenant = "tovarna"

@@ -11,10 +11,18 @@ import (
 // with other work to do.
 const patience = 10 * time.Second
 
+// breath is how long an operator takes at least to hold the same code before the scanner again: more than the cool-down of
+// the bed's configuration, within which it would be one scan.
+const breath = 3 * time.Millisecond
+
 // Scan holds a code before the scanner and waits for the verdict.
 func (b *Bed) Scan(ctx context.Context, code string) (Line, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if code == b.scanned {
+		time.Sleep(breath)
+	}
+	b.scanned = code
 	mark := b.Agent.Mark()
 	if err := b.Scanner.Scan(code); err != nil {
 		return Line{}, err
@@ -22,6 +30,32 @@ func (b *Bed) Scan(ctx context.Context, code string) (Line, error) {
 	line, err := b.Agent.Wait(ctx, mark, func(l Line) bool { return l.Msg == "verdict" && l.Code == code })
 	if err != nil {
 		return Line{}, fmt.Errorf("scan %q: %w", code, err)
+	}
+	return line, nil
+}
+
+// Answer holds a code before the scanner and waits until it is known what becomes of it: an item that isn't known yet is
+// answered "waiting", and again when it is known, or after three seconds.
+func (b *Bed) Answer(ctx context.Context, code string) (Line, error) {
+	line, err := b.Scan(ctx, code)
+	if err != nil || !line.Looking() {
+		return line, err
+	}
+	return b.Final(ctx, line)
+}
+
+// Looking tells whether the line is a verdict that another one follows.
+func (l Line) Looking() bool { return l.Verdict == "waiting" && l.Step == "" }
+
+// Final waits for the verdict that follows a "waiting".
+func (b *Bed) Final(ctx context.Context, waiting Line) (Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	line, err := b.Agent.Wait(ctx, waiting.Place+1, func(l Line) bool {
+		return l.Msg == "verdict" && l.Code == waiting.Code && !l.Looking()
+	})
+	if err != nil {
+		return line, fmt.Errorf("wait for what becomes of %q: %w", waiting.Code, err)
 	}
 	return line, nil
 }

@@ -102,13 +102,15 @@ func lookAround(ctx context.Context, show *show, b *bed.Bed, db *servers.Databas
 	show.title("everything stays up until Ctrl-C: type a code and Enter to scan it, or look around with")
 	for _, c := range [][2]string{
 		{"how is it going?", fmt.Sprintf("%s status --config %s/agent.toml", b.Options.Agent, b.Dir)},
+		{"what is on the station, and what was scanned", fmt.Sprintf("%[1]s items --config %[2]s/agent.toml; %[1]s scans --config %[2]s/agent.toml", b.Options.Agent, b.Dir)},
+		{"the command codes", fmt.Sprintf("%s commands --config %s/agent.toml", b.Options.Agent, b.Dir)},
 		{"the rows", strings.Join(db.Client(), " ") + " external -e 'SELECT hash, buylo_name, external_package_id FROM buylo_products'"},
 		{"what Certyo got", "curl -s -H 'X-API-Key: " + bed.CertyoKey + "' 'http://" + b.Cloud.Addr() + "/api/v1/records?tenantId=" + bed.Tenant + "'"},
 		{"what the fleet sees", strings.Join(broker.Client(), " ") + " -v -t 'station-agent/#'"},
 	} {
 		fmt.Printf("\n  %s\n    %s\n", c[0], c[1])
 	}
-	fmt.Printf("\n  codes to scan: PKG-2026-0099, %s, %s (close), %s (undo)\n\n", bed.Hash(9), bed.CloseCode, bed.UndoCode)
+	fmt.Printf("\n  codes to scan: PKG-2026-0099, %s, %s, %s (and the others that are printed)\n\n", bed.Hash(9), bed.CloseCode, bed.UndoCode)
 	go scanTyped(ctx, show, b)
 	<-ctx.Done()
 }

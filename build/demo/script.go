@@ -24,11 +24,12 @@ func (s *script) play() (bed.Report, error) {
 		play  func() error
 	}{
 		{"the agent starts, items arrive at the bench", s.open},
-		{"a parcel: three items, one scanned twice, one that nobody knows", s.firstParcel},
+		{"a parcel: three items, one scanned twice, one that nobody knows, one that is quicker than its row", s.firstParcel},
 		{"a second parcel: by EAN, an item of another package, a mistake taken back", s.secondParcel},
+		{"an item of another package after all, one taken out, and the first parcel opened again", s.changes},
 		{"the network goes down: the packer works on", s.offline},
 		{"the network comes back: everything catches up", s.online},
-		{"somebody pulls the plug in the middle of a parcel", s.plug},
+		{"somebody pulls the plug in the middle of a parcel: is it still the one at hand?", s.plug},
 		{"the parcels leave the bench", s.leave},
 	} {
 		s.show.title(scene.title)
@@ -70,6 +71,30 @@ func (s *script) scans(pairs ...string) error {
 	return nil
 }
 
+// lookedFor scans a code that isn't known yet and tells what becomes of it. Meanwhile something happens.
+func (s *script) lookedFor(code, verdict string, meanwhile func() error) error {
+	l, err := s.Scan(s.ctx, code)
+	if err != nil {
+		return err
+	}
+	s.show.lamp(code, l)
+	if !l.Looking() {
+		return fmt.Errorf("scan %q was answered %q, not \"waiting\": %s", code, l.Verdict, l.Text)
+	}
+	if err := meanwhile(); err != nil {
+		return err
+	}
+	if l, err = s.Final(s.ctx, l); err != nil {
+		return err
+	}
+	s.show.answer(code, l)
+	if l.Verdict != verdict {
+		return fmt.Errorf("%q became %q, not %q: %s", code, l.Verdict, verdict, l.Text)
+	}
+	s.pause(350 * time.Millisecond)
+	return nil
+}
+
 func (s *script) open() error {
 	if err := s.Agent.Start(); err != nil {
 		return err
@@ -83,21 +108,39 @@ func (s *script) open() error {
 		s.Bridge.Pack(s.ctx, foreign, "PKG-2026-7777"), s.Bridge.Arrive(s.ctx, foreign, bed.Station)); err != nil {
 		return err
 	}
-	if _, err := s.Stock(s.ctx, 1, 9); err != nil {
-		return err
+	for first, n := range map[int]int{1: 2, 4: 6} { // the third comes later
+		if _, err := s.Stock(s.ctx, first, n); err != nil {
+			return err
+		}
 	}
-	s.show.line("bridge", "10 items arrive at the bench; one of them belongs to package PKG-2026-7777 already")
+	s.show.line("bridge", "9 items arrive at the bench; one of them belongs to package PKG-2026-7777 already")
 	return s.Seen(s.ctx)
 }
 
 func (s *script) firstParcel() error {
-	return s.scans("PKG-2026-0001", "accepted", bed.Hash(1), "accepted", bed.Hash(2), "accepted", bed.Hash(2), "duplicate",
-		bed.Hash(999), "unknown", bed.Hash(3), "accepted", bed.CloseCode, "accepted")
+	err := s.scans("PKG-2026-0001", "accepted", bed.Hash(1), "accepted", bed.Hash(2), "accepted", bed.Hash(2), "duplicate")
+	if err != nil {
+		return err
+	}
+	if err := s.lookedFor(bed.Hash(999), "unknown", func() error { return nil }); err != nil {
+		return err
+	}
+	if err := s.Bridge.Insert(s.ctx, bed.Hash(3), "Item 3 – číslo", "8590000000003"); err != nil {
+		return err
+	}
+	err = s.lookedFor(bed.Hash(3), "accepted", func() error {
+		s.pause(700 * time.Millisecond)
+		s.show.line("bridge", "item %s… arrives at the bench", bed.Hash(3)[:8])
+		return s.Bridge.Arrive(s.ctx, bed.Hash(3), bed.Station)
+	})
+	if err != nil {
+		return err
+	}
+	return s.scans(bed.CloseCode, "accepted")
 }
 
 func (s *script) secondParcel() error {
-	err := s.scans("PKG-2026-0002", "accepted", "8590000000004", "accepted", bed.Hash(10), "conflict", bed.Hash(1), "conflict",
-		bed.Hash(5), "accepted")
+	err := s.scans("PKG-2026-0002", "accepted", "8590000000004", "accepted", bed.Hash(1), "conflict", bed.Hash(5), "accepted")
 	if err != nil {
 		return err
 	}
@@ -107,10 +150,25 @@ func (s *script) secondParcel() error {
 	if err := s.scans(bed.UndoCode, "accepted"); err != nil {
 		return err
 	}
-	if err := s.row(bed.Hash(5), ""); err != nil {
+	return s.row(bed.Hash(5), "")
+}
+
+// changes goes on with the second parcel.
+func (s *script) changes() error {
+	err := s.scans(bed.Hash(10), "conflict", bed.OverrideCode, "accepted", bed.RemoveCode, "accepted", "8590000000004", "accepted")
+	if err != nil {
 		return err
 	}
-	return s.scans(bed.CloseCode, "accepted")
+	if err := s.row(bed.Hash(10), "PKG-2026-0002"); err != nil {
+		return err
+	}
+	if err := s.row(bed.Hash(4), ""); err != nil {
+		return err
+	}
+	if err := s.scans(bed.CloseCode, "accepted", "PKG-2026-0001", "accepted", bed.Hash(4), "accepted", bed.CloseCode, "accepted"); err != nil {
+		return err
+	}
+	return s.row(bed.Hash(4), "PKG-2026-0001")
 }
 
 // row waits until the row shows the package ("" for NULL).
@@ -189,8 +247,8 @@ func (s *script) plug() error {
 	if err := s.Ready(s.ctx, "reader scanner", "mysql"); err != nil {
 		return err
 	}
-	s.show.line("world", "the agent starts again; its package is still open")
-	return s.scans(bed.Hash(7), "duplicate", bed.Hash(8), "accepted", bed.CloseCode, "accepted")
+	s.show.line("world", "the agent starts again; its package is still open, but somebody may have changed the box meanwhile")
+	return s.scans(bed.Hash(8), "question", "PKG-2026-0004", "accepted", bed.Hash(7), "duplicate", bed.Hash(8), "accepted", bed.CloseCode, "accepted")
 }
 
 func (s *script) leave() error {

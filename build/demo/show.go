@@ -49,19 +49,32 @@ func (s *show) line(who, format string, args ...any) {
 
 // lamp shows one verdict as the lamps would.
 func (s *show) lamp(code string, l bed.Line) {
+	s.line("packer", "scans %-16s %s  %s", short(code), s.colours(l), l.Text)
+}
+
+// answer shows the verdict that follows on a "waiting".
+func (s *show) answer(code string, l bed.Line) {
+	s.line("", "then  %-16s %s  %s", short(code), s.colours(l), l.Text)
+}
+
+func (s *show) colours(l bed.Line) string {
 	colour, lamp := "31", "● red   "
 	switch l.Verdict {
 	case "accepted":
 		colour, lamp = "32", "● green "
-	case "accepted offline":
+	case "accepted offline", "accepted offline, unverified":
 		colour, lamp = "36", "● green+blue"
-	case "duplicate", "waiting", "no package open":
+	case "duplicate", "waiting", "question", "no package open":
 		colour, lamp = "33", "● yellow"
 	}
+	return s.paint(colour, lamp)
+}
+
+func short(code string) string {
 	if len(code) == 32 {
-		code = code[:8] + "…"
+		return code[:8] + "…"
 	}
-	s.line("packer", "scans %-16s %s  %s", code, s.paint(colour, lamp), l.Text)
+	return code
 }
 
 // watchFleet shows the state that the fleet sees, as a subscriber of its own.

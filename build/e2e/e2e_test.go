@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,13 +99,78 @@ func (s *site) seen() {
 	s.must(s.Seen(s.ctx))
 }
 
-// scan wants a verdict.
-func (s *site) scan(code, verdict string) {
+// scan wants a verdict, that which stays unless "waiting" is wanted, and gives its line.
+func (s *site) scan(code, verdict string) bed.Line {
 	s.t.Helper()
-	line, err := s.Scan(s.ctx, code)
+	ask := s.Answer
+	if verdict == "waiting" {
+		ask = s.Scan
+	}
+	line, err := ask(s.ctx, code)
 	s.must(err)
 	if line.Verdict != verdict {
 		s.t.Fatalf("scan %q: %s (%s), want %s", code, line.Verdict, line.Text, verdict)
+	}
+	return line
+}
+
+// step wants an accepted scan to do something to the session.
+func (s *site) step(code, step string) bed.Line {
+	s.t.Helper()
+	line, err := s.Answer(s.ctx, code)
+	s.must(err)
+	if line.Step != step || !strings.HasPrefix(line.Verdict, "accepted") {
+		s.t.Fatalf("scan %q: %s, %q (%s), want %q", code, line.Verdict, line.Step, line.Text, step)
+	}
+	return line
+}
+
+// lookedFor wants codes to be looked for; stay says that they stayed unknown.
+func (s *site) lookedFor(codes ...string) (stay func()) {
+	s.t.Helper()
+	var lines []bed.Line
+	for _, code := range codes {
+		lines = append(lines, s.scan(code, "waiting"))
+	}
+	return func() {
+		s.t.Helper()
+		for _, l := range lines {
+			if final, err := s.Final(s.ctx, l); err != nil || final.Verdict != "unknown" {
+				s.t.Fatalf("scan %q: %v %s, want unknown", l.Code, err, final.Raw)
+			}
+		}
+	}
+}
+
+// rows wants rows to show a package, "" for none, in the end.
+func (s *site) rows(pkg string, hashes ...string) {
+	s.t.Helper()
+	for _, hash := range hashes {
+		s.until(fmt.Sprintf("row %s shows %q", hash, pkg), func() bool { return s.shows(hash) == pkg })
+	}
+}
+
+// shows gives the package that a row shows, "" for none.
+func (s *site) shows(hash string) string {
+	s.t.Helper()
+	p, err := s.Bridge.Package(s.ctx, hash)
+	s.must(err)
+	if p == nil {
+		return ""
+	}
+	if *p == "" {
+		s.t.Fatalf("row %s shows the empty text", hash)
+	}
+	return *p
+}
+
+// until waits for something.
+func (s *site) until(what string, done func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("waited for: %s", what)
+		}
 	}
 }
 

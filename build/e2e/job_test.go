@@ -47,15 +47,14 @@ func mainJob(s *site) {
 	s.scan(items[0], "duplicate")
 	s.scan("8590000000002", "accepted") // the EAN of items[1]
 	s.scan("8590000000999", "ambiguous")
-	s.scan(bed.Hash(52), "unknown")
-	s.scan(strings.Repeat("f", 32), "unknown")
 	s.scan(items[5], "conflict")
 	s.scan(items[2], "accepted")
 	s.scan(bed.UndoCode, "accepted")
-	s.scan("PKG-2026-0002", "accepted")
+	stay := s.lookedFor(bed.Hash(52), strings.Repeat("f", 32), "x'); DROP TABLE buylo_products; --")
+	s.scan("PKG-2026-0002", "accepted") // which ends the looking
+	stay()
 	s.scan(items[2], "accepted")
 	s.scan(items[0], "conflict")
-	s.scan("x'); DROP TABLE buylo_products; --", "unknown")
 	s.scan(bed.CloseCode, "accepted")
 	s.scan(bed.CloseCode, "no package open")
 	for _, h := range items[:3] {

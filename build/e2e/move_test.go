@@ -55,7 +55,9 @@ func TestANewCard(t *testing.T) {
 	if after["session"].(float64) != before["session"].(float64)+1 || after["store_id"] != before["store_id"] || after["open_package"] != "PKG-2026-0002" {
 		t.Errorf("before %v, after %v", before, after)
 	}
-	s.scan(items[3], "accepted") // into the package that was open
+	s.scan(items[3], "question") // as after every start: is it still the package at hand?
+	s.step("PKG-2026-0002", "resumed")
+	s.step(items[3], "added")
 	s.scan(bed.CloseCode, "accepted")
 	s.Certyo.Restore()
 	r := s.clean()

@@ -106,49 +106,6 @@ func TestTroubles(t *testing.T) {
 	s.stop()
 }
 
-// TestCallBack packs an item offline that somebody else packs meanwhile: the foreign value stays, the operator is called
-// back, status and fleet say so until a person has looked.
-func TestCallBack(t *testing.T) {
-	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		s := newSite(t, db)
-		f := s.subscribe()
-		s.started()
-		items := s.stock(1, 2)
-		s.MySQL.Cut()
-		s.said("lost", "mysql")
-		for _, code := range []string{"PKG-2026-0001", items[0], items[1]} {
-			line, err := s.Scan(s.ctx, code)
-			s.must(err)
-			if !strings.HasPrefix(line.Verdict, "accepted") {
-				t.Fatal(line.Raw)
-			}
-		}
-		s.must(s.Bridge.Pack(s.ctx, items[0], "pkg-2026-0001")) // another value, though not to the table's collation
-		s.MySQL.Restore()
-		if text := s.problem("assignments", true); !strings.Contains(text, items[0]) || !strings.Contains(text, "pkg-2026-0001") {
-			t.Errorf("assignments: %q", text)
-		}
-		f.state(t, "alert")
-		_, err := s.Agent.Wait(s.ctx, 0, func(l bed.Line) bool { return l.Msg == "call back" && strings.Contains(l.Raw, items[0]) })
-		s.must(err)
-		for hash, want := range map[string]string{items[0]: "pkg-2026-0001", items[1]: "PKG-2026-0001"} {
-			if p, err := s.Bridge.Package(s.ctx, hash); err != nil || p == nil || *p != want {
-				t.Errorf("row %s: %v %v, want %s", hash, p, err, want)
-			}
-		}
-		s.scan(items[0], "conflict")
-		out, _, _, err := s.Agent.Command(s.ctx, "intents", "--config", filepath.Join(s.Dir, "agent.toml"))
-		s.must(err)
-		id, _, _ := strings.Cut(out, ":")
-		if _, errs, code, err := s.Agent.Command(s.ctx, "intents", "drop", id, "--config", filepath.Join(s.Dir, "agent.toml")); code != 0 || err != nil {
-			t.Fatalf("drop %q: %d %s %v", id, code, errs, err)
-		}
-		s.problem("assignments", false)
-		f.state(t, "ready")
-		s.stop()
-	})
-}
-
 // TestBinlogOff starts against a server without binary log: packing works, capture says what is missing, and once the
 // server writes a log the state of the rows is recorded.
 func TestBinlogOff(t *testing.T) {
