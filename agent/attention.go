@@ -58,8 +58,8 @@ func (a *attention) lookAtParked() {
 	case len(list) == 0:
 		a.parked.Back()
 	default:
-		a.parked.Lost(fmt.Errorf("%d assignments need a person, first item %s for package %s: %s: look at the item, then station-agent intents drop %d",
-			len(list), list[0].Hash, show(list[0].Package), list[0].Outcome.Text, list[0].ID))
+		a.parked.Lost(fmt.Errorf("assignments that need a person: %d, first item %s for package %s: %s; then station-agent intents drop %d, or retry %d",
+			len(list), list[0].Hash, show(list[0].Package), list[0].Outcome.Text, list[0].ID, list[0].ID))
 	}
 	a.lastParked = now
 }

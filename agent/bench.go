@@ -28,9 +28,7 @@ type benchDesk struct {
 // stoppedBench is the desk of a command that opened the store of a stopped agent.
 func stoppedBench(st *store.Store) benchDesk {
 	d := benchDesk{store: st, picture: station.NewPicture(0)}
-	if rows, _, err := st.DB.LoadPicture(); err == nil {
-		d.picture.Load(rows) // else no item is known here
-	}
+	_ = loadPicture(d.picture, st) // else no item is known here
 	for _, i := range st.Journal.Open() {
 		d.picture.Intended(i)
 	}
@@ -211,8 +209,8 @@ func (d benchDesk) act(verb string, do func(ctx context.Context, id uint64) erro
 		if c.All {
 			c.Seqs = d.parked()
 		}
-		n := 0
-		for _, id := range c.Seqs {
+		before := len(d.parked())
+		for n, id := range c.Seqs {
 			if !slices.Contains(d.parked(), id) { // it may have gone along with one before it
 				if c.All {
 					continue
@@ -222,9 +220,8 @@ func (d benchDesk) act(verb string, do func(ctx context.Context, id uint64) erro
 			if err := do(r.Context(), id); err != nil {
 				return fmt.Errorf("%s assignment %d (%d were done before it): %w", verb, id, n, err)
 			}
-			n++
 		}
-		return writeJSON(w, map[string]int{"count": n})
+		return writeJSON(w, map[string]int{"count": max(0, before-len(d.parked()))}) // some may have gone along
 	})
 }
 

@@ -38,7 +38,7 @@ func (p *place) pack() {
 	err := errors.Join(
 		st.Journal.Settle(record.Outcome{Intent: 1, Result: record.Settled},
 			record.Outcome{Intent: 3, Result: record.OtherValue, Found: record.Package("PKG-9"), Text: "is in PKG-9"}),
-		st.DB.SavePicture([]record.Row{{Hash: itemA, Name: "mug", EAN: "400", Package: record.Package("PKG-1")}, {Hash: itemB, Name: "jug\x1b[31m"}}, time.Now()),
+		st.DB.SavePicture(store.Picture{At: time.Now(), Seq: 1, Rows: []record.Row{{Hash: itemA, Name: "mug", EAN: "400"}, {Hash: itemB, Name: "jug\x1b[31m"}}}),
 		st.Close())
 	if err != nil {
 		p.t.Fatal(err)

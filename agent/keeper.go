@@ -21,7 +21,9 @@ type keeper struct {
 	inquiries *inquiries
 	cond      *condition
 
-	read  atomic.Bool // something was
+	read  atomic.Bool   // something was
+	seq   atomic.Uint64 // of the journal, when the last read had ended
+	known atomic.Uint64 // and the one before: the last read shows all that had happened by then
 	saved []record.Row
 	kept  time.Time // when they were saved
 }
@@ -34,17 +36,31 @@ const (
 // load puts the rows that were kept on disk into the Picture; they are no read, so that the Picture stays offline. If they
 // can't be read, the bench starts without them.
 func (k *keeper) load() error {
-	rows, _, err := k.store.DB.LoadPicture()
-	switch {
-	case record.ClassOf(err) == record.StopHere:
-		return err
-	case err != nil:
-		k.cond.Lost(fmt.Errorf("%w: until MySQL answers, no item is known here", err))
-	case len(rows) > 0:
-		k.picture.Load(rows)
-		k.saved = rows
+	err := loadPicture(k.picture, k.store)
+	if err != nil && record.ClassOf(err) != record.StopHere {
+		k.cond.Lost(fmt.Errorf("%w: until MySQL answers, not every item is known here", err))
+		return nil
 	}
-	return nil
+	k.seq.Store(k.store.Journal.Seq())
+	return err
+}
+
+// loadPicture puts what is kept on disk into the picture, and over it what the journal knows of rows since: they may be half
+// a minute older than the last scan, and an item that was packed meanwhile must not go into another package.
+func loadPicture(p *station.Picture, st *store.Store) error {
+	kept, err := st.DB.LoadPicture()
+	if err != nil || kept.At.IsZero() {
+		return err
+	}
+	p.Load(kept.Rows)
+	if kept.Seq == 0 { // saved by an older agent
+		return nil
+	}
+	shown, err := st.Journal.Shown(kept.Seq)
+	for _, s := range shown {
+		p.Showed(s.Hash, s.Value)
+	}
+	return err
 }
 
 // seen takes one read of the rows.
@@ -53,6 +69,8 @@ func (k *keeper) seen(r record.Reading) {
 	k.tags.add(r.Here)
 	k.picture.Replace(r)
 	k.inquiries.answer(r)
+	k.known.Store(k.seq.Load())
+	k.seq.Store(k.store.Journal.Seq())
 	k.read.Store(true)
 }
 
@@ -80,11 +98,12 @@ func (k *keeper) save() error {
 	if !k.read.Load() {
 		return nil
 	}
+	seq := k.known.Load() // before the rows, which may be of a newer read
 	rows, at := k.picture.Kept(), time.Now().Add(-k.picture.Age(time.Now()))
 	if slices.EqualFunc(rows, k.saved, sameRow) {
 		return nil
 	}
-	err := k.store.DB.SavePicture(rows, at)
+	err := k.store.DB.SavePicture(store.Picture{At: at, Rows: rows, Seq: max(1, seq)})
 	if record.ClassOf(err) == record.StopHere {
 		return err
 	}

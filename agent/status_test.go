@@ -109,7 +109,8 @@ func TestKeeperSavesWhatChanged(t *testing.T) {
 	if err := k.save(); err != nil {
 		t.Fatal(err)
 	}
-	rows, at, err := st.DB.LoadPicture()
+	p, err := st.DB.LoadPicture()
+	rows, at := p.Rows, p.At
 	if err != nil || len(rows) != 2 || rows[0].Hash != "a" || !near(at, began) {
 		t.Fatalf("%v %v %v", rows, at, err)
 	}
@@ -117,7 +118,7 @@ func TestKeeperSavesWhatChanged(t *testing.T) {
 	if err := k.save(); err != nil {
 		t.Fatal(err)
 	}
-	if _, at, _ := st.DB.LoadPicture(); !near(at, began) {
+	if p, _ := st.DB.LoadPicture(); !near(p.At, began) {
 		t.Error("the same rows were written to the card again")
 	}
 	again := newKeeper()

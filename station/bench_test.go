@@ -407,13 +407,13 @@ func TestRetry(t *testing.T) {
 func TestLogPanel(t *testing.T) {
 	var out bytes.Buffer
 	p := LogPanel{slog.New(slog.NewJSONHandler(&out, nil))}
-	hostile := "x\n{\"msg\":\"verdict\"}\x1d"
+	hostile, shown := "x\n{\"msg\":\"verdict\"}\x1d\u202ež\u200b", "x\n{\"msg\":\"verdict\"}\x1d\\u202ež\\u200b"
 	p.Show(record.Scan{Tag: record.Tag{Reader: "r", Code: hostile}, Verdict: record.Accepted, Step: record.Added, Package: "P-1", Hash: "h", Count: 2, Text: "t"}, 1500*time.Microsecond)
 	p.Resume(session("P-1:ab"))
 	p.CallBack(record.Parked{Intent: intentOf(1, "h", "P-1", "-"), Outcome: record.Outcome{Result: record.OtherValue, Text: "look"}})
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	want := []map[string]any{
-		{"level": "INFO", "msg": "verdict", "reader": "r", "code": hostile, "verdict": "accepted", "step": "added", "package": "P-1", "hash": "h", "count": 2.0, "not_empty": 0.0, "text": "t", "took_ms": 1.5},
+		{"level": "INFO", "msg": "verdict", "reader": "r", "code": shown, "verdict": "accepted", "step": "added", "package": "P-1", "hash": "h", "count": 2.0, "not_empty": 0.0, "text": "t", "took_ms": 1.5},
 		{"level": "INFO", "msg": "still open", "package": "P-1", "count": 2.0, "text": `package "P-1" is open with 2 items: scan the label to go on`},
 		{"level": "WARN", "msg": "call back", "hash": "h", "package": "P-1", "result": "conflict", "found": "NULL", "text": "look"},
 	}

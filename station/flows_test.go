@@ -97,7 +97,7 @@ func TestFlows(t *testing.T) {
 			{0, "P-1", okay, "assigned", "", "a→P-1 for -", ""},
 		}},
 		{"sweep", sweeping, []step{
-			{1000, "P-1", okay, "listed", "", "", `4 items go into package "P-1"`},
+			{1000, "P-1", okay, "listed", "", "", `into package "P-1", if its label is scanned again: 4 items: `},
 			{1005, "P-1", okay, "assigned", "", "a→P-1 for -, b→P-1 for -, c→P-1 for -, h→P-1 for -", ""},
 			{0, "UNDO", okay, "undone", "", "a→- for - P-1, b→- for - P-1, c→- for - P-1, h→- for - P-1", ""},
 			{0, a, "no package open", "", "", "", "items aren't scanned here"},
@@ -595,7 +595,7 @@ func TestAMisreadIsNoScan(t *testing.T) {
 	s.event("REMOVE")
 	s.now++
 	s.adopt(Decide(s.state, s.rules, record.Tag{Bad: "cut off"}, s.world()))
-	s.run("", []step{{0, hash("a"), okay, "removed", "P-1", "a→- for P-1", ""}})
+	s.run("", []step{{0, hash("a"), okay, "removed", "P-1", "", ""}})
 }
 
 // TestStatus tells how a package stands.

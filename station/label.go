@@ -177,7 +177,7 @@ func (d *decider) sweep(label string) Decision {
 	}
 	d.arm(listed)
 	d.scan.Count = len(rows)
-	return d.tell(record.Listed, "%s go into package %q if its label is scanned again: %s", items(len(rows)), label, names(rows))
+	return d.tell(record.Listed, "into package %q, if its label is scanned again: %s: %s", label, items(len(rows)), names(rows))
 }
 
 func (d *decider) takeListed(label string, hashes []string) Decision {

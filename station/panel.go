@@ -2,8 +2,11 @@ package station
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode"
 
 	"station-agent/store/record"
 )
@@ -17,7 +20,7 @@ func (p LogPanel) Show(s record.Scan, took time.Duration) {
 	if s.Verdict == record.Fault {
 		level = slog.LevelError
 	}
-	p.Log.Log(context.Background(), level, "verdict", "reader", s.Reader, "code", s.Code, "verdict", string(s.Verdict), "step", string(s.Step),
+	p.Log.Log(context.Background(), level, "verdict", "reader", s.Reader, "code", visible(s.Code), "verdict", string(s.Verdict), "step", string(s.Step),
 		"package", s.Package, "hash", s.Hash, "count", s.Count, "not_empty", s.NotEmpty, "text", s.Text, "took_ms", milliseconds(took))
 }
 
@@ -31,6 +34,25 @@ func (p LogPanel) CallBack(c record.Parked) {
 	p.Log.Warn("call back", "hash", c.Hash, "package", text(c.Package), "result", string(c.Outcome.Result),
 		"found", text(c.Outcome.Found), "text", c.Outcome.Text)
 }
+
+// visible writes out what a terminal would act on instead of showing it: format characters, such as those that turn the
+// direction of writing. Control characters are left to the log's own quoting.
+func visible(code string) string {
+	if !strings.ContainsFunc(code, hidden) {
+		return code
+	}
+	var b strings.Builder
+	for _, r := range code {
+		if hidden(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func hidden(r rune) bool { return r > 0x7f && !unicode.IsPrint(r) }
 
 // milliseconds keeps microseconds, as a number.
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -101,10 +101,19 @@ func (p *Picture) Replace(r record.Reading) {
 	signal(p.changed)
 }
 
-// Load takes in the rows that were kept on disk: no read, so that the Picture stays offline.
+// Load takes in the rows that were kept on disk: no read, so that the Picture stays offline. Showed is for what own writes
+// have shown since.
 func (p *Picture) Load(rows []record.Row) {
 	away := slices.DeleteFunc(slices.Clone(rows), func(r record.Row) bool { return !r.Away })
 	p.Replace(record.Reading{Here: slices.DeleteFunc(slices.Clone(rows), func(r record.Row) bool { return r.Away }), Away: away})
+}
+
+// Showed takes in the value that a row was seen to have after the rows that were loaded had been read.
+func (p *Picture) Showed(hash string, v record.Value) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holds(hash, v, time.Time{})
+	p.lay(hash)
 }
 
 func entriesOf(rows []record.Row) ([]entry, map[string]*entry) {

@@ -202,6 +202,18 @@ func TestPictureKeepsWhatWasReadForTheDisk(t *testing.T) {
 	if _, known := q.Away("c"); !known {
 		t.Error("c had left")
 	}
+	q.Showed("a", val("P-7"))
+	q.Showed("d", val("P-8"))
+	if row, _ := q.Lookup("a"); vals(row.May) != "P-7" {
+		t.Error("an own write after the rows were read:", vals(row.May))
+	}
+	if row, known := q.Away("d"); !known || *row.Package != "P-8" {
+		t.Error("an own write to a row that was never seen:", row, known)
+	}
+	q.Replace(here(1, rowOf("a", "", "-")))
+	if row, _ := q.Lookup("a"); row.Package != nil {
+		t.Error("a read outranks it")
+	}
 }
 
 func TestPictureOnline(t *testing.T) {

@@ -177,11 +177,16 @@ func (d *decider) want(hash string, was, pkg record.Value, may []record.Value) {
 	d.moves = append(d.moves, record.Move{Hash: hash, Was: was, Now: pkg})
 }
 
-// back adds the intent that undoes a move. Its row may be changed only while it shows what this station made of it.
+// back adds the intent that undoes a move. Its row may be changed only while it shows what this station made of it; one that
+// is known to show something else is left alone.
 func (d *decider) back(m record.Move) {
 	may := []record.Value{m.Now}
-	if row, _ := d.w.Rows.Lookup(m.Hash); record.Same(row.Package, m.Now) {
+	row, here := d.w.Rows.Lookup(m.Hash)
+	switch {
+	case record.Same(row.Package, m.Now):
 		may = union(may, row.May...)
+	case here:
+		return
 	}
 	d.want(m.Hash, m.Now, m.Was, may)
 }

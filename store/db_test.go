@@ -187,17 +187,17 @@ func TestTheRunOfASnapshotOutlivesACrash(t *testing.T) {
 
 func TestPicture(t *testing.T) {
 	s := openTest(t, t.TempDir())
-	if rows, at, err := s.DB.LoadPicture(); rows != nil || !at.IsZero() || err != nil {
-		t.Fatal(rows, at, err)
+	if p, err := s.DB.LoadPicture(); p.Rows != nil || !p.At.IsZero() || err != nil {
+		t.Fatal(p, err)
 	}
 	rows := []record.Row{
 		{Hash: "a", Product: "p", EAN: "859", Name: "Hrnek", Package: record.Package("P"), Created: testNow().Wall, EPCs: []string{"3034A", "urn:epc:x"}},
 		{Hash: "b"}, {Hash: "c", Station: record.Package("bench-2"), Away: true},
 	}
-	ok(t, s.DB.SavePicture(rows, testNow().Wall))
-	got, at, err := s.DB.LoadPicture()
-	if err != nil || !at.Equal(testNow().Wall) || !reflect.DeepEqual(got, rows) {
-		t.Fatal(got, at, err)
+	ok(t, s.DB.SavePicture(Picture{At: testNow().Wall, Rows: rows, Seq: 7}))
+	p, err := s.DB.LoadPicture()
+	if err != nil || !p.At.Equal(testNow().Wall) || p.Seq != 7 || !reflect.DeepEqual(p.Rows, rows) {
+		t.Fatal(p, err)
 	}
 }
 

@@ -31,7 +31,7 @@ func TestMakeFormat2(t *testing.T) {
 	r0 := rec(0)
 	ok(t, s.DB.Settle([]record.Delivery{{Seq: 1, Receipt: &record.Receipt{Hash: "0x" + markOf(&r0).sum}}, {Seq: 2, Receipt: &record.Receipt{Hash: "h"}}, {Seq: 3, Refusal: "no"}}))
 	ok(t, s.DB.Look([]record.Look{{Seq: 1, State: record.Anchored, Answer: []byte(`{"x":"` + markOf(&r0).sum + `"}`)}}))
-	ok(t, s.DB.SavePicture([]record.Row{{Hash: "item-1", Name: "Hrnek"}}, testNow().Wall))
+	ok(t, s.DB.SavePicture(Picture{Rows: []record.Row{{Hash: "item-1", Name: "Hrnek"}}, At: testNow().Wall}))
 	ok(t, s.Close())
 }
 
@@ -60,8 +60,8 @@ func TestAStoreOfFormat2Opens(t *testing.T) {
 	if err != nil || string(rows[rec(4).ID].Payload) != string(rec(4).Payload) {
 		t.Fatal(rows, err)
 	}
-	if rows, _, err := s.DB.LoadPicture(); err != nil || len(rows) != 1 || rows[0].Name != "Hrnek" {
-		t.Fatal(rows, err)
+	if p, err := s.DB.LoadPicture(); err != nil || len(p.Rows) != 1 || p.Rows[0].Name != "Hrnek" {
+		t.Fatal(p, err)
 	}
 }
 

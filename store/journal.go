@@ -128,6 +128,13 @@ func (j *Journal) State() record.State {
 	return j.state.Clone()
 }
 
+// Seq is the sequence of the last entry.
+func (j *Journal) Seq() uint64 {
+	j.reading.Lock()
+	defer j.reading.Unlock()
+	return j.state.Seq
+}
+
 // Open lists the intents that are not settled, oldest first.
 func (j *Journal) Open() []record.Intent {
 	j.reading.Lock()

@@ -254,7 +254,7 @@ func (m *migration) rows() error {
 
 func (m *migration) picture(f *rowsFile) error {
 	v := m.tx.Bucket([]byte(pictureBucket)).Get([]byte("rows"))
-	var p picture
+	var p Picture
 	if v == nil {
 		return nil
 	}

@@ -28,7 +28,7 @@ func movable(t *testing.T, dir string) {
 	ok(t, s.Journal.Settle(record.Outcome{Intent: 1, Result: record.Settled}, record.Outcome{Intent: 2, Result: record.OtherValue, Text: "elsewhere"}))
 	ok(t, s.DB.Put(group(0, 30)))
 	ok(t, s.DB.Settle([]record.Delivery{{Seq: 1, Receipt: &record.Receipt{Hash: "h"}}, {Seq: 2, Refusal: "no such tenant"}}))
-	ok(t, s.DB.SavePicture([]record.Row{{Hash: "a"}}, moveTime))
+	ok(t, s.DB.SavePicture(Picture{Rows: []record.Row{{Hash: "a"}}, At: moveTime}))
 	pack(t, s.Journal, "P", "packed")
 	_, err := s.ImportMap(generationLines(1))
 	ok(t, errors.Join(err, s.Close()))

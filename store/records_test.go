@@ -168,7 +168,7 @@ func TestAStoreOfFormat1IsTakenOver(t *testing.T) {
 		if err != nil || len(rows) != 2 || rows["item-8"].Left.IsZero() || rows["item-3"].Version != "1003" {
 			t.Fatal(rows, err)
 		}
-		if rows, _, err := s.DB.LoadPicture(); err != nil || len(rows) != 1 || rows[0].Name != "Hrnek" {
+		if p, err := s.DB.LoadPicture(); err != nil || len(p.Rows) != 1 || p.Rows[0].Name != "Hrnek" {
 			t.Fatal(rows, err)
 		}
 		if run, err := s.DB.BeginSnapshot(); err != nil || len(run) != 32 {

@@ -188,15 +188,16 @@ func (d *DB) ShadowAll(collection string, f func(record.ShadowRow) error) error 
 	return give("")
 }
 
-// picture is the rows of the bench and when they were read.
-type picture struct {
-	At   time.Time    `json:"at"`
+// Picture is the rows of the bench, as they are kept for a start without a network.
+type Picture struct {
+	At   time.Time    `json:"at"` // when they were read
 	Rows []record.Row `json:"rows"`
+	Seq  uint64       `json:"seq,omitempty"` // of the last entry of the journal when that read began
 }
 
 // SavePicture keeps the rows for a start without a network. It costs a transaction: call it when rows changed.
-func (d *DB) SavePicture(rows []record.Row, at time.Time) error {
-	b, err := json.Marshal(picture{at, rows})
+func (d *DB) SavePicture(p Picture) error {
+	b, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("save picture: %w", err)
 	}
@@ -208,11 +209,10 @@ func (d *DB) SavePicture(rows []record.Row, at time.Time) error {
 	return d.judge(d.rows.putPicture(b))
 }
 
-// LoadPicture gives the rows that were saved last and when they were read, nothing and zero if none were. A damaged value
+// LoadPicture gives what was saved last, zero if nothing was. A damaged value
 // is ErrDamaged of class record.Again: the bench goes on without and the next SavePicture replaces it. Only a page that
 // can't be read is of class record.Stop.
-func (d *DB) LoadPicture() ([]record.Row, time.Time, error) {
-	var p picture
+func (d *DB) LoadPicture() (p Picture, err error) {
 	b, err := d.rows.picture()
 	if err == nil && b != nil {
 		if err = json.Unmarshal(b, &p); err != nil {
@@ -220,7 +220,7 @@ func (d *DB) LoadPicture() ([]record.Row, time.Time, error) {
 		}
 	}
 	if err != nil {
-		return nil, time.Time{}, d.suspect(fmt.Errorf("load picture: %w", err))
+		return Picture{}, d.suspect(fmt.Errorf("load picture: %w", err))
 	}
-	return p.Rows, p.At, nil
+	return p, nil
 }

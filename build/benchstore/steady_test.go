@@ -86,7 +86,7 @@ func (w *shift) scan() {
 // keep saves the rows, which always changed.
 func (w *shift) keep() {
 	rows := slices.SortedFunc(maps.Values(w.goods.rows), func(a, b record.Row) int { return cmp.Compare(a.Hash, b.Hash) })
-	must(w.t, w.s.DB.SavePicture(rows, w.now().Wall))
+	must(w.t, w.s.DB.SavePicture(store.Picture{Rows: rows, At: w.now().Wall}))
 }
 
 // steady notes what a second costs.

@@ -132,4 +132,6 @@ func (s *site) logIsPlain() {
 }
 
 // obeyed tells whether a terminal does something else with r than to show it.
-func obeyed(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }
+func obeyed(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
+}

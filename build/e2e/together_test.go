@@ -98,7 +98,7 @@ func (s *site) none(label string, items []string, again func([]intent) string) {
 	for _, i := range items {
 		s.calledBack(mark, i)
 	}
-	if text := s.problem("assignments", true); !strings.Contains(text, "3 assignments") {
+	if text := s.problem("assignments", true); !strings.Contains(text, "person: 3") {
 		s.t.Errorf("assignments: %q", text)
 	}
 	s.rows("", items[0], items[2])

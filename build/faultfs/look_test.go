@@ -128,7 +128,8 @@ func (f *found) readRows(s *store.Store) {
 		}
 		return nil
 	}))
-	rows, _, err := s.DB.LoadPicture()
+	saved, err := s.DB.LoadPicture()
+	rows := saved.Rows
 	f.failed("picture", err)
 	if f.Rows = len(rows); f.Rows > 0 && !reflect.DeepEqual(rows, pictureRows()) {
 		f.invented("the picture is not as it was")

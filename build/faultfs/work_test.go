@@ -225,7 +225,7 @@ func (w *worker) snapshot() {
 }
 
 func (w *worker) picture() {
-	w.write(database, "save picture", w.s.DB.SavePicture(pictureRows(), birth()))
+	w.write(database, "save picture", w.s.DB.SavePicture(store.Picture{Rows: pictureRows(), At: birth()}))
 }
 
 // tags imports the n-th map of tags. One that was not taken can be imported again, whatever happened to the store.

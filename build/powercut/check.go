@@ -247,7 +247,8 @@ func (p promise) shadow(db *store.DB) error {
 
 // picture checks that the picture is one that was saved, and not older than the last one that is firm.
 func (p promise) picture(db *store.DB) error {
-	rows, _, err := db.LoadPicture()
+	saved, err := db.LoadPicture()
+	rows := saved.Rows
 	if err != nil {
 		return err
 	}

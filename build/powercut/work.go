@@ -60,7 +60,7 @@ func (w *worker) do(s Step) error {
 	case Put:
 		return w.store.DB.Put(group(s.From, s.To))
 	case Picture:
-		return w.store.DB.SavePicture(picture(s.From), begin())
+		return w.store.DB.SavePicture(store.Picture{Rows: picture(s.From), At: begin()})
 	case Map:
 		_, err := w.store.ImportMap(tags(s.From))
 		return err
