@@ -132,8 +132,8 @@ type scanLine struct {
 // scans gives the newest scans that fit, oldest first.
 func (d benchDesk) scans(w http.ResponseWriter, r *http.Request) error {
 	limit, err := strconv.Atoi(r.FormValue("limit"))
-	if err != nil || limit < 0 {
-		return fmt.Errorf("list scans: limit %q is no number", r.FormValue("limit"))
+	if err != nil || limit < 0 || limit > mostScans {
+		return fmt.Errorf("list scans: limit %q is no number up to %d; 0 lists all", r.FormValue("limit"), mostScans)
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a month of scans is read
 	var list []scanLine
@@ -159,11 +159,23 @@ func (d benchDesk) scans(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+const mostScans = 1_000_000 // to be asked for at once
+
 // fits tells whether a scan is one that was asked for.
 func fits(r *http.Request, e record.Entry) bool {
 	pkg, hash := r.FormValue("package"), r.FormValue("hash")
 	of := func(i record.Intent) bool { return i.Hash == hash }
-	return (pkg == "" || e.Scan.Package == pkg) && (hash == "" || e.Scan.Hash == hash || slices.ContainsFunc(e.Intents, of))
+	return (pkg == "" || concerns(e, pkg)) && (hash == "" || e.Scan.Hash == hash || slices.ContainsFunc(e.Intents, of))
+}
+
+// concerns tells whether a scan was about a package: by its label, as one that it closed, or by what it did to items.
+func concerns(e record.Entry, pkg string) bool {
+	if e.Scan.Package == pkg || e.Session != nil && e.Session.Undo != nil && e.Session.Undo.Package == pkg && e.Session.Package != pkg {
+		return true
+	}
+	return slices.ContainsFunc(e.Intents, func(i record.Intent) bool {
+		return record.Same(i.Package, &pkg) || i.May(&pkg)
+	})
 }
 
 // intentLine is one assignment as the commands show it.

@@ -54,7 +54,7 @@ func TestLookingAtTheBench(t *testing.T) {
 			if how == "running" {
 				p.agent()
 			}
-			p.want(0, []string{itemA, `"PKG-1"`, `"PKG-1" (waits)`, "2 items are here, as they were kept on disk"}, "items")
+			p.want(0, []string{itemA, `"PKG-1"`, `"PKG-1" (waits)`, "items here: 2, as they were kept on disk"}, "items")
 			if out := p.want(0, nil, "items", "--json"); strings.Count(out, "\n") != 2 || !strings.Contains(out, `"pending":true`) {
 				t.Error(out)
 			}
@@ -77,6 +77,7 @@ func TestLookingAtTheBench(t *testing.T) {
 				t.Error(out)
 			}
 			p.want(exitUsage, []string{"--limit -1"}, "scans", "--limit", "-1")
+			p.want(exitFailed, []string{"no number up to"}, "scans", "--limit", "1100000000")
 
 			p.want(0, []string{"2: item " + itemB + ` for package "PKG-1": waits for the database`, "3: item " + itemC + ` for package "PKG-1": conflict: is in PKG-9`}, "intents")
 			if out := p.want(0, nil, "intents", "--parked", "--json"); strings.Count(out, "\n") != 1 || !strings.Contains(out, `"state":"parked"`) {

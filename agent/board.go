@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"station-agent/uplink/fleet"
 )
@@ -107,7 +108,7 @@ func (c *condition) Back() {
 // oneLine keeps a text from outside from breaking a line of the log or the terminal.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r

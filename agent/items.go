@@ -84,7 +84,7 @@ func (a agentAt) printItems(cmd *cobra.Command, asJSON bool) error {
 		if i.Pending {
 			pkg += " (waits)"
 		}
-		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", i.Hash, pkg, oneLine(i.EAN), oneLine(i.Name))
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", oneLine(i.Hash), pkg, oneLine(i.EAN), oneLine(i.Name))
 		return err
 	})
 	if err != nil || asJSON {
@@ -93,7 +93,7 @@ func (a agentAt) printItems(cmd *cobra.Command, asJSON bool) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d items are here, %s\n", n, map[bool]string{
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "items here: %d, %s\n", n, map[bool]string{
 		true: "as they were kept on disk", false: "as read " + seconds(max(age, 0)) + " ago"}[age < 0])
 	return err
 }

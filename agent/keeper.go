@@ -179,13 +179,17 @@ type labels struct{ *store.Store }
 // Standing implements station.Labels.
 func (l labels) Standing(label string) (waiting, parked int) {
 	s := l.Journal.State()
+	concerns := func(i record.Intent) bool { // into it, or out of it
+		pkg := record.Package(label)
+		return record.Same(i.Package, pkg) || i.May(pkg)
+	}
 	for _, i := range s.Open {
-		if i.Package != nil && *i.Package == label {
+		if concerns(i) {
 			waiting++
 		}
 	}
 	for _, p := range s.Parked {
-		if p.Package != nil && *p.Package == label {
+		if concerns(p.Intent) {
 			parked++
 		}
 	}

@@ -75,7 +75,9 @@ func (a agentAt) status(ctx context.Context) (s status, body []byte, err error) 
 // print shows the status to a person: trouble first.
 func (s *status) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(what, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", what, fmt.Sprintf(format, args...)) }
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t%s\n", what, oneLine(fmt.Sprintf(format, args...)))
+	}
 	line("station", "%s (%s), environment %s, version %s, up %s", s.Name, s.Station, s.Environment, s.Version, seconds(s.UptimeS))
 	line("state", "%s", s.State)
 	for _, p := range s.Problems {
@@ -84,7 +86,7 @@ func (s *status) print(out io.Writer) error {
 	for _, p := range s.Parked {
 		line("parked", "item %s for package %s: %s %s", p.Hash, show(p.Package), p.Outcome.Result, p.Outcome.Text)
 	}
-	line("bench", "%s; %d items are here%s; last scan %s", s.packing(), s.ItemsHere, s.rowsAge(), maybeAgo(s.LastScanS))
+	line("bench", "%s; items here: %d%s; last scan %s", s.packing(), s.ItemsHere, s.rowsAge(), maybeAgo(s.LastScanS))
 	line("database", "%d assignments waiting, %d need a person; last one settled %s", s.IntentsOpen, s.IntentsParked, maybeAgo(s.LastSettledS))
 	line("capture", "%s%s", s.Capture, behind(s.CaptureLagS))
 	if s.CapturePaused {
@@ -104,9 +106,9 @@ func (s *status) print(out io.Writer) error {
 func (s *status) packing() string {
 	switch {
 	case s.OpenPackage != "":
-		return fmt.Sprintf("package %s is open with %d items", s.OpenPackage, s.OpenItems)
+		return fmt.Sprintf("package %s is open, items in it: %d", s.OpenPackage, s.OpenItems)
 	case s.OpenItems > 0:
-		return fmt.Sprintf("%d items are gathered", s.OpenItems)
+		return fmt.Sprintf("items gathered: %d", s.OpenItems)
 	default:
 		return "no package is open"
 	}

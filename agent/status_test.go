@@ -59,7 +59,7 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	out, errs, code := command(t, "status", "--socket", socket)
-	for _, want := range []string{"alert", "mysql", "connect: refused", `abc for package "PKG-1": conflict is in PKG-2`, "PKG-1 is open with 2 items", "3s ago", "12 records unsent (oldest 1m30s)",
+	for _, want := range []string{"alert", "mysql", "connect: refused", `abc for package "PKG-1": conflict is in PKG-2`, "PKG-1 is open, items in it: 2", "3s ago", "12 records unsent (oldest 1m30s)",
 		"paused", "3.0 MiB of records", "records/1.db: a page can't be read: 12 records are lost"} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("status lacks %q: %d %s%s", want, code, out, errs)

@@ -94,7 +94,7 @@ func (p *parts) addBench() error {
 	refresh := p.cfg.MySQL.Refresh.value()
 	p.picture = station.NewPicture(max(3*refresh, 3*time.Second))
 	p.bench = station.NewBench(station.Config{
-		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Gone: p.cfg.Packing.GoneAfter.value(),
+		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Named: p.store.Journal.Named(), Gone: p.cfg.Packing.GoneAfter.value(),
 	}, scanJournal{p.store.Journal, p.board.condition("journal")}, p.picture, station.LogPanel{Log: p.log})
 	p.add(p.bench)
 	p.add(p.store)

@@ -44,7 +44,9 @@ func (p *Picture) Away(hash string) (PictureRow, bool) {
 	defer p.mu.Unlock()
 	a, known := p.away[hash]
 	a.row.Hash = hash
-	return p.elsewhere(a.row), known
+	row := p.elsewhere(a.row)
+	row.Ago = time.Since(a.seen)
+	return row, known
 }
 
 // elsewhere lays own intents over a row that isn't here.
@@ -55,5 +57,5 @@ func (p *Picture) elsewhere(row record.Row) PictureRow {
 	if s, ok := p.settled[row.Hash]; ok {
 		row.Package = s.value
 	}
-	return PictureRow{row, []record.Value{row.Package}}
+	return PictureRow{Row: row, May: []record.Value{row.Package}}
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
+	"station-agent/station/gs1"
 	"station-agent/store/record"
 )
 
@@ -30,7 +32,8 @@ type Panel interface {
 // Read is a tag and the moment when it was decoded.
 type Read struct {
 	record.Tag
-	At time.Time
+	At   time.Time
+	Lost bool // no tag: the reader of that name is away
 }
 
 // Config is what a Bench needs to know.
@@ -39,8 +42,9 @@ type Config struct {
 	Start  record.State        // what the journal adds up to
 	Stamp  func() record.Stamp // the stamp of this moment
 	Labels Labels
-	Gone   time.Duration // without a read, then a tag has left the antenna; 0 means 2 s
-	Queue  int           // reads that may wait for their verdict, 0 means 64; then the readers wait
+	Named  map[string]string // which item a code added, lately
+	Gone   time.Duration     // without a read, then a tag has left the antenna; 0 means 2 s
+	Queue  int               // reads that may wait for their verdict, 0 means 64; then the readers wait
 }
 
 const (
@@ -91,9 +95,12 @@ func NewBench(c Config, journal Journal, picture *Picture, panel Panel) *Bench {
 	for _, i := range c.Start.Open {
 		picture.Intended(i)
 	}
+	now := c.Stamp()
+	state := Resume(c.Start.Session, now)
+	state.Taken = serials(c.Named)
 	return &Bench{
 		rules: c.Rules.filled(), stamp: c.Stamp, journal: journal, picture: picture, labels: c.Labels, panel: panel,
-		state: Resume(c.Start.Session, c.Stamp()), field: Field{Gone: c.Gone}, parked: c.Start.Parked,
+		state: state, field: Field{Gone: c.Gone, Began: now.Mono}, parked: c.Start.Parked,
 		reads: make(chan Read, c.Queue), retries: make(chan retry), told: make(chan struct{}, 1),
 	}
 }
@@ -171,10 +178,23 @@ func (b *Bench) world() World {
 
 // judge gives one read its verdict.
 func (b *Bench) judge(r Read) error {
-	if r.Radio && r.Bad == "" && !b.field.Saw(r.Code, b.stamp().Mono) {
+	if r.Radio && !b.saw(r) {
 		return nil
 	}
-	return b.adopt(Decide(b.state, b.rules, r.Tag, b.world()), r.Tag, r.At)
+	return b.adopt(Decide(b.state, b.rules, r.Tag, b.world()), r.At)
+}
+
+// saw tells whether a tag came onto an antenna: by the time when it was read, as the bench may have been held up since.
+func (b *Bench) saw(r Read) bool {
+	at := b.stamp().Mono - time.Since(r.At)
+	switch {
+	case r.Lost:
+		b.field.Lost(r.Reader, at)
+		return false
+	case r.Bad != "":
+		return false
+	}
+	return b.field.Saw(r.Reader, r.Code, at)
 }
 
 // tick lets time go on, until nothing comes of it.
@@ -184,7 +204,7 @@ func (b *Bench) tick() error {
 		if !more {
 			break
 		}
-		if err := b.adopt(d, d.tag(), time.Now()); err != nil {
+		if err := b.adopt(d, time.Now()); err != nil {
 			b.pause = b.stamp().Mono + tickAgain
 			return err
 		}
@@ -193,11 +213,13 @@ func (b *Bench) tick() error {
 }
 
 // adopt makes a decision true. Nothing is adopted or shown before the journal has it.
-func (b *Bench) adopt(d Decision, tag record.Tag, at time.Time) error {
+func (b *Bench) adopt(d Decision, at time.Time) error {
 	if d.Scan != nil {
+		began := time.Now()
 		e, err := b.journal.Append(record.Entry{At: b.stamp(), Scan: d.Scan, Session: d.Session, Intents: d.Intents})
+		b.field.Excuse(time.Since(began))
 		if err != nil {
-			b.panel.Show(fault(tag, len(b.state.Items)), time.Since(at))
+			b.panel.Show(b.fault(d.tag()), time.Since(at))
 			return fmt.Errorf("append scan to the journal: %w", err)
 		}
 		for n := range d.Next.Waiting {
@@ -221,17 +243,32 @@ func (b *Bench) adopt(d Decision, tag record.Tag, at time.Time) error {
 // hashesOf gives the codes that may be hashes.
 func hashesOf(waiting []Wait) (hashes []string) {
 	for _, w := range waiting {
-		if len(w.Tag.Code) == hashLen {
+		if utf8.RuneCountInString(w.Tag.Code) == hashLen {
 			hashes = append(hashes, w.Tag.Code)
 		}
 	}
 	return hashes
 }
 
-// fault is the verdict on a tag that could not be saved.
-func fault(tag record.Tag, count int) record.Scan {
-	return record.Scan{Tag: tag, Verdict: record.Fault, Count: count,
+// fault is the verdict on what could not be saved.
+func (b *Bench) fault(tag record.Tag) record.Scan {
+	s := record.Scan{Tag: tag, Verdict: record.Fault, Count: len(b.state.Items),
 		Text: "the scan could not be saved and does not count: call service, then scan it again"}
+	if tag.Reader == clockReader {
+		s.Text = "nothing can be saved: call service"
+	}
+	return s
+}
+
+// serials gives those of the codes that name one unit each.
+func serials(named map[string]string) map[string]string {
+	list := map[string]string{}
+	for code, hash := range named {
+		if g, ok := gs1.GTINOf(code); ok && g.Serial != "" && len(list) < maxTaken {
+			list[code] = hash
+		}
+	}
+	return list
 }
 
 // again makes a parked intent open again.

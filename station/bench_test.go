@@ -117,7 +117,7 @@ func (r *rig) stop() { r.cancel(); <-r.done }
 func (r *rig) scan(codes ...string) {
 	for _, c := range codes {
 		r.reader++ // another one each time: nothing bounces
-		r.Reads() <- Read{record.Tag{Reader: fmt.Sprint(r.reader), Code: c}, time.Now()}
+		r.Reads() <- Read{Tag: record.Tag{Reader: fmt.Sprint(r.reader), Code: c}, At: time.Now()}
 	}
 	synctest.Wait()
 }
@@ -361,10 +361,11 @@ func TestTimeGoesOnAtTheBench(t *testing.T) {
 func TestTagsOnTheAntenna(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, record.State{})
+		r.field.Began -= time.Hour
 		r.start(t)
 		lie := func(code string) {
 			for range 50 {
-				r.Reads() <- Read{record.Tag{Reader: "antenna", Code: code, Radio: true}, time.Now()}
+				r.Reads() <- Read{Tag: record.Tag{Reader: "antenna", Code: code, Radio: true}, At: time.Now()}
 				time.Sleep(20 * time.Millisecond)
 			}
 		}

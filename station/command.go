@@ -1,8 +1,10 @@
 package station
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"station-agent/store/record"
 )
@@ -20,7 +22,11 @@ import (
 //	status         tells how the next label's package stands
 //	acknowledge    ends the call-back
 func (d *decider) command(c Command) Decision {
-	if d.was.Ask != Nothing && !slices.Contains([]Command{Close, Cancel, SetAside, Status, Acknowledge}, c) {
+	allowed := []Command{Close, Cancel, SetAside, Status, Acknowledge}
+	if d.was.Package == "" {
+		allowed = append(allowed, Remove) // a gathered item that no label takes must come out somehow
+	}
+	if d.was.Ask != Nothing && !slices.Contains(allowed, c) {
 		return d.question()
 	}
 	switch c {
@@ -61,6 +67,8 @@ func (d *decider) question() Decision {
 	d.scan.Package = d.was.Package
 	what := standing(d.was.Session)
 	switch {
+	case d.was.Ask == AskBadge && d.was.Package == "":
+		return d.refuse(record.Question, "somebody else signs on while %s: scan the new badge again to take over, or cancel", what)
 	case d.was.Ask == AskBadge:
 		return d.refuse(record.Question, "somebody else signs on while %s: scan its label or the new badge again to take over, close it, or cancel", what)
 	case d.was.Package == "":
@@ -70,14 +78,19 @@ func (d *decider) question() Decision {
 	}
 }
 
+// defaultUndo is for a site where no label opens again.
+const defaultUndo = 10 * time.Minute
+
 func (d *decider) undo() Decision {
 	u, n := d.was.Undo, len(d.was.Items)
 	switch {
-	case len(d.was.Waiting) > 0:
-		return d.forget()
+	case d.lastWaiting() >= 0:
+		return d.forget(d.lastWaiting())
+	case u != nil && n <= u.Count && !d.was.busy() && d.w.Now.Mono-d.was.Stepped > d.undoTime():
+		return d.refuse(record.NoPackage, "nothing to undo: the last step was %v ago", (d.w.Now.Mono - d.was.Stepped).Round(time.Second))
 	case u != nil && n <= u.Count:
 		return d.revert(u)
-	case n > 0:
+	case n > d.was.Kept:
 		return d.takeOut()
 	case d.was.Package != "":
 		d.scan.Package = d.was.Package
@@ -88,19 +101,32 @@ func (d *decider) undo() Decision {
 	}
 }
 
-// forget drops the newest scan that waits.
-func (d *decider) forget() Decision {
-	last := len(d.was.Waiting) - 1
-	d.scan.Package, d.scan.Judges = d.was.Package, d.was.Waiting[last].Seq
-	d.next.Waiting = d.next.Waiting[:last]
-	return d.tell(record.Undone, "code %q isn't looked for any more", d.was.Waiting[last].Tag.Code)
+// undoTime is how long a step is undone after which nothing is open: as long as the label would open again.
+func (d *decider) undoTime() time.Duration { return cmp.Or(d.rules.ReopenTime, defaultUndo) }
+
+// lastWaiting finds the scan that waits, if the operator scanned it after the last step; -1 if there is none.
+func (d *decider) lastWaiting() int {
+	for n, w := range slices.Backward(d.was.Waiting) {
+		if !w.Tag.Radio && w.At >= d.was.Stepped {
+			return n
+		}
+	}
+	return -1
+}
+
+// forget drops a scan that waits.
+func (d *decider) forget(n int) Decision {
+	w := d.was.Waiting[n]
+	d.scan.Package, d.scan.Judges = d.was.Package, w.Seq
+	d.next.Waiting = slices.Delete(d.next.Waiting, n, n+1)
+	return d.tell(record.Undone, "code %q isn't looked for any more", w.Tag.Code)
 }
 
 // takeOut undoes the adding of the last item.
 func (d *decider) takeOut() Decision {
 	last := d.was.Items[len(d.was.Items)-1]
 	d.next.Items = d.next.Items[:len(d.next.Items)-1]
-	d.next.Kept = min(d.next.Kept, len(d.next.Items))
+	d.untook(last.Hash)
 	d.takeBack([]record.Packed{last})
 	row, _ := d.w.Rows.Lookup(last.Hash)
 	d.scan.Package, d.scan.Hash = d.was.Package, last.Hash
@@ -150,7 +176,7 @@ func (d *decider) cancel() Decision {
 	d.scan.Package = d.was.Package
 	a := d.was.Armed
 	switch {
-	case a != nil && a.By != Override && d.w.Now.Mono <= a.Until:
+	case a != nil && d.w.Now.Mono <= a.Until:
 		return d.tell(record.Cancelled, "nothing is waited for any more")
 	case d.was.Ask == AskBadge:
 		d.next.Ask, d.next.Newcomer = Nothing, ""
@@ -158,7 +184,10 @@ func (d *decider) cancel() Decision {
 	case !d.was.busy():
 		return d.refuse(record.NoPackage, "nothing to cancel")
 	}
-	added := d.was.Items[min(d.was.Kept, len(d.was.Items)):]
+	added := d.was.Items[d.was.Kept:]
+	for _, i := range added {
+		d.untook(i.Hash)
+	}
 	d.takeBack(added)
 	d.begin("")
 	return d.accept(record.Cancelled, "taken back: %s; no package is open", items(len(added)))
@@ -170,10 +199,8 @@ func (d *decider) override() Decision {
 	if !d.waitsFor(Override) {
 		return d.refuse(record.NoPackage, "no item was refused just now for being in another package")
 	}
-	row, here := d.w.Rows.Lookup(a.Hash)
-	if !here {
-		row, _ = d.w.Rows.Away(a.Hash)
-	}
+	d.named = a.Code
+	row, _ := d.row(a.Hash)
 	if row.Package == nil || *row.Package != a.Package {
 		return d.add(row, false)
 	}

@@ -192,7 +192,7 @@ func TestFlows(t *testing.T) {
 		{"tags on the antenna when a package opens don't count", nil, []step{
 			{1000, "~" + a, "", "", "", "", ""}, // nothing is open
 			{1001, "~T-c", "", "", "", "", ""},
-			{1001.5, "P-1", okay, "opened", "P-1", "", "2 tags on the antenna don't count"},
+			{1001.5, "P-1", okay, "opened", "P-1", "", "come back: 2"},
 			{1002, "~" + a, "", "", "P-1", "", ""},
 			{1003, "~T-c", "", "", "P-1", "", ""},
 			{1003.5, "~" + b, okay, "added", "P-1:b", "b→P-1 for -", ""},
@@ -207,7 +207,7 @@ func TestFlows(t *testing.T) {
 			{1020, "~" + a, "", "", "", "", ""}, // closed
 			{1021, "~P-3", "", "", "", "", ""},  // a tag opens nothing
 			{1022, "~CLOSE", "", "", "", "", ""},
-			{1022.5, "P-1", okay, "reopened", "P-1:bchd", "", "2 tags on the antenna"},
+			{1022.5, "P-1", okay, "reopened", "P-1:bchd", "", "come back: 2"},
 		}},
 		{"tags gather", itemsFirst, []step{
 			{1000, "~" + a, okay, "added", ":a", "", ""},
@@ -279,7 +279,7 @@ func TestLookedFor(t *testing.T) {
 		s.run("", append(start, step{1001, z, "waiting", "", "P-1", "", ""}, step{1003.9, "", "", "", "P-1", "", ""}, step{1004, "", "unknown", "", "P-1", "", "no item"}))
 	})
 	t.Run("is elsewhere", func(t *testing.T) {
-		away := record.Reading{Away: []record.Row{{Hash: z, Name: "mug", Station: val("bench 7"), Away: true}}, Began: at(3)}
+		away := record.Reading{Away: []record.Row{{Hash: z, Name: "mug", Station: val("bench 7"), Away: true}}, Began: time.Now()}
 		s := newScenario(t, nil, rowsHere())
 		s.run("", append(start, step{1001, z, "waiting", "", "P-1", "", ""}))
 		s.rows.Replace(away)
@@ -495,7 +495,7 @@ func TestAfterARestart(t *testing.T) {
 			{0, "UNDO", question, "", "P-1:a", "", ""},
 			{0, "~" + hash("b"), "", "", "P-1:a", "", ""},
 			{0, "B-1", question, "", "P-1:a", "", ""},
-			{0, "P-1", okay, "resumed", "P-1:a", "", "goes on with 1 item; the table is not empty: 1 tags"},
+			{0, "P-1", okay, "resumed", "P-1:a", "", "goes on with 1 item; the table is not empty: tags on the antenna that don't count until they leave and come back: 1"},
 			{0, hash("c"), okay, "added", "P-1:ac", "c→P-1 for -", ""},
 		}},
 		{"another label", nil, "P-1:a", []step{{0, "P-2", okay, "opened", "P-2", "", ""}, {0, hash("c"), okay, "added", "P-2:c", "c→P-2 for -", ""}}},
@@ -694,13 +694,13 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestField(t *testing.T) {
-	f := Field{Gone: 2 * time.Second}
+	f := Field{Gone: 2 * time.Second, Began: -time.Hour}
 	for n, c := range []struct {
 		at   float64
 		code string
 		came bool
 	}{{0, "a", true}, {1, "a", false}, {3, "a", false}, {3, "b", true}, {5.1, "a", true}, {5, "b", false}} {
-		if came := f.Saw(c.code, stamp(c.at).Mono); came != c.came {
+		if came := f.Saw("r", c.code, stamp(c.at).Mono); came != c.came {
 			t.Errorf("read %d: came %v", n, came)
 		}
 	}
@@ -708,12 +708,12 @@ func TestField(t *testing.T) {
 		t.Error(tags)
 	}
 	for n := range 2 * maxField {
-		f.Saw(string(rune(1000+n)), stamp(8).Mono)
+		f.Saw("r", string(rune(1000+n)), stamp(8).Mono)
 	}
-	if len(f.seen) > maxField || f.Saw("new", stamp(8).Mono) {
+	if len(f.seen) > maxField || f.Saw("r", "new", stamp(8).Mono) {
 		t.Error(len(f.seen))
 	}
-	if !f.Saw("new", stamp(20).Mono) {
+	if !f.Saw("r", "new", stamp(20).Mono) {
 		t.Error("the others have left long ago")
 	}
 }

@@ -56,7 +56,7 @@ func (w *shift) snapshot() {
 	gone := w.r.IntN(16)
 	for n, h := range w.hashes() {
 		if n != gone {
-			w.read.Here = append(w.read.Here, record.Row{Hash: h, EAN: w.eans[h], Product: w.eans[h], Package: w.table[h]})
+			w.read.Here = append(w.read.Here, record.Row{Hash: h, EAN: w.eans[h], Product: w.eans[h], Package: w.table[h], EPCs: []string{"T-" + letter(h)}})
 		}
 	}
 }
@@ -87,15 +87,15 @@ func (w *shift) label() string { return fmt.Sprintf("P-%d", w.r.IntN(5)) }
 // code is something that an operator may scan.
 func (w *shift) code() string {
 	commands := []string{"CLOSE", "UNDO", "UNDO", "REMOVE", "CLEAR", "CANCEL", "OVERRIDE", "LAST", "STATUS", "B-1", "B-2"}
-	switch n := w.r.IntN(16); {
+	switch n := w.r.IntN(18); {
 	case n < 5:
 		return w.row()
 	case n < 7:
 		return w.eans[w.row()]
 	case n < 10:
 		return w.label()
-	case n == 10:
-		return "~" + w.row()
+	case n == 10, n > 15:
+		return []string{"~" + w.row(), "~T-" + letter(w.row())}[w.r.IntN(2)]
 	case n == 11:
 		return hash("z") // there is no such row
 	default:
@@ -206,6 +206,8 @@ func (w *shift) settle(h string) {
 	}
 	result := record.OtherValue
 	switch v := w.table[h]; {
+	case w.foreign && w.r.IntN(10) == 0:
+		result = record.Refused
 	case record.Same(v, i.Package):
 		result = record.SameValue
 	case i.May(v):

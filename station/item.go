@@ -19,11 +19,12 @@ func (d *decider) adding() bool { return d.was.Package != "" || d.rules.Way == I
 
 // code is a code that a person scanned and that is no command, badge or label.
 func (d *decider) code(code string) Decision {
+	d.asItem = true
 	switch {
-	case d.was.Ask != Nothing:
-		return d.question()
 	case d.waitsFor(Remove):
 		return d.remove(code)
+	case d.was.Ask != Nothing:
+		return d.question()
 	}
 	f := d.find(code)
 	if !d.adding() && f.pending {
@@ -38,7 +39,7 @@ func (d *decider) code(code string) Decision {
 // radio is a tag that came onto an antenna. Nobody asked for it, so it is answered only while it can be added, and only if
 // that changes or refuses anything.
 func (d *decider) radio(tag record.Tag) Decision {
-	d.aside = true
+	d.aside, d.asItem = true, true
 	silent := Decision{Next: d.was}
 	if tag.Bad != "" || tag.Code == "" || d.was.Ask != Nothing || !d.adding() {
 		return silent
@@ -71,14 +72,14 @@ func (d *decider) wait(code string) Decision {
 	case len(d.was.Waiting) >= maxWaiting:
 		return d.refuse(record.Unknown, "code %q is not known, and %d scans are being looked for already: scan it again", code, maxWaiting)
 	}
-	d.next.Waiting = append(d.next.Waiting, Wait{Tag: d.scan.Tag, Round: d.was.Round, Until: d.w.Now.Mono + d.rules.Patience})
+	d.next.Waiting = append(d.next.Waiting, Wait{Tag: d.scan.Tag, At: d.w.Now.Mono, Round: d.was.Round, Until: d.w.Now.Mono + d.rules.Patience})
 	return d.refuse(record.Waiting, "no item on this station has the code %q yet: it is looked for", code)
 }
 
 // judge answers the n-th scan that waits, if it can be answered now.
 func (d *decider) judge(n int) (decision Decision, answered bool) {
 	w := d.was.Waiting[n]
-	d.aside = true
+	d.aside, d.asItem, d.named = true, true, w.Tag.Code
 	d.scan = record.Scan{Tag: w.Tag, Count: len(d.was.Items), Badge: d.was.Badge, Judges: w.Seq}
 	d.next.Waiting = slices.Delete(d.next.Waiting, n, n+1)
 	switch {
@@ -111,23 +112,32 @@ func (d *decider) add(row PictureRow, unseen bool) Decision {
 	switch {
 	case !d.adding():
 		return d.noPackage(name(row))
-	case d.contains(row), held && d.isNotWritten(row.Hash), held && row.Package == nil && !d.isHere(row.Hash):
+	case d.contains(row), held && d.isDue(row.Hash):
 		return d.refuse(record.Duplicate, "%s is %s already", name(row), d.where())
 	case row.Package != nil:
-		d.arm(Armed{By: Override, Package: *row.Package, Hash: row.Hash})
+		d.offer(row)
 		return d.refuse(record.Conflict, "%s is in package %q and stays there", name(row), *row.Package)
 	}
 	return d.put(row, unseen)
 }
 
-func (d *decider) isHere(hash string) bool {
-	_, here := d.w.Rows.Lookup(hash)
-	return here
+// offer arms the override for an item that is in another package. What a person armed stays, if nobody scanned the item;
+// and of two items that came onto an antenna neither is meant.
+func (d *decider) offer(row PictureRow) {
+	a := Armed{By: Override, Package: *row.Package, Hash: row.Hash, Code: d.named, Radio: d.scan.Radio}
+	was := d.was.Armed
+	switch {
+	case !d.aside || was == nil || d.w.Now.Mono > was.Until:
+		d.arm(a)
+	case was.Radio && was.Hash != row.Hash:
+		d.next.Armed = nil
+	}
 }
 
-// isNotWritten tells whether the item was added and its row is to be written later, with the others.
-func (d *decider) isNotWritten(hash string) bool {
-	return d.was.Package == "" || !d.written(record.Packed{Hash: hash})
+// isDue tells whether the item was added and its row is to be written later, with the others.
+func (d *decider) isDue(hash string) bool {
+	n := d.place(hash)
+	return n >= 0 && (d.was.Package == "" || d.was.Items[n].Due)
 }
 
 func (d *decider) where() string {
@@ -141,11 +151,14 @@ func (d *decider) put(row PictureRow, unseen bool) Decision {
 	if len(d.was.Items) >= maxItems {
 		return d.refuse(record.Question, "%s with %d items is full: close it first", cmp.Or(d.was.Package, "a package"), maxItems)
 	}
-	if !d.was.holds(row.Hash) {
-		d.next.Items = append(d.next.Items, record.Packed{Hash: row.Hash, Was: row.Package})
+	if n := d.place(row.Hash); n >= 0 {
+		d.again = true // what undoes it is noted, as it isn't only one more item
+		d.drop(n)
 	}
+	later := d.was.Package == "" || d.rules.Together
+	d.next.Items = append(d.next.Items, record.Packed{Hash: row.Hash, Was: row.Package, Due: later && d.was.Package != ""})
 	d.took(row.Hash)
-	if d.was.Package != "" && !d.rules.Together {
+	if !later {
 		d.want(row.Hash, row.Package, record.Package(d.was.Package), row.May)
 	}
 	if unseen {
@@ -157,13 +170,33 @@ func (d *decider) put(row PictureRow, unseen bool) Decision {
 	return d.accept(record.Added, "%s is in package %q, which holds %s", name(row), d.was.Package, items(len(d.next.Items)))
 }
 
-// took remembers which code added an item: with its serial number it names no other.
+// maxTaken is how many serial numbers are remembered: those of some shifts. Beyond, all are forgotten.
+const maxTaken = 8192
+
+// took remembers which item a code with a serial number named: it names no other, whatever becomes of the package.
 func (d *decider) took(hash string) {
+	if g, ok := d.carried(d.named); !ok || g.Serial == "" {
+		return
+	}
 	d.next.Taken = maps.Clone(d.next.Taken)
-	if d.next.Taken == nil {
+	if d.next.Taken == nil || len(d.next.Taken) >= maxTaken {
 		d.next.Taken = map[string]string{}
 	}
-	d.next.Taken[d.scan.Code] = hash
+	d.next.Taken[d.named] = hash
+}
+
+// untook forgets what named an item that was taken out: it may have been the wrong one.
+func (d *decider) untook(hash string) {
+	d.next.Taken = maps.Clone(d.next.Taken)
+	maps.DeleteFunc(d.next.Taken, func(_, h string) bool { return h == hash })
+}
+
+// drop takes the n-th item out of the next session.
+func (d *decider) drop(n int) {
+	d.next.Items = slices.Delete(d.next.Items, n, n+1)
+	if n < d.next.Kept {
+		d.next.Kept--
+	}
 }
 
 // remove takes the item that code names out of the open package, or of the gathered items.
@@ -180,13 +213,11 @@ func (d *decider) remove(code string) Decision {
 	d.scan.Hash = row.Hash
 	item := record.Packed{Hash: row.Hash}
 	if n := d.place(row.Hash); n >= 0 {
-		item = d.was.Items[n]
-		d.next.Items = slices.Delete(d.next.Items, n, n+1)
-		if n < d.next.Kept {
-			d.next.Kept--
-		}
+		item.Due = d.was.Items[n].Due
+		d.drop(n)
 	}
-	d.takeBack([]record.Packed{item})
+	d.untook(row.Hash)
+	d.takeBack([]record.Packed{item}) // to NULL: nobody said that it goes back to where it was
 	return d.accept(record.Removed, "%s was taken out, left: %s", name(row), items(len(d.next.Items)))
 }
 
@@ -206,7 +237,10 @@ func (d *decider) inside(code string) []PictureRow {
 		case ByMap:
 			rows = d.w.Rows.ByEPC(code)
 		case ByGTIN:
-			if g, ok := d.carried(code); ok {
+			if hash := d.was.Taken[code]; hash != "" {
+				row, _ := d.row(hash)
+				rows = []PictureRow{row}
+			} else if g, ok := d.carried(code); ok {
 				rows = d.w.Rows.ByEAN(g.Digits)
 			}
 		case ByEAN:

@@ -72,6 +72,9 @@ func (d *decider) open(label string) Decision {
 	if err != nil {
 		return d.refuse(record.LabelUsed, "%v", err)
 	}
+	if row, found := d.spoilt(d.due(), d.was.Package); found {
+		return d.stuck(row)
+	}
 	d.shut()
 	d.begin(label)
 	step, text := record.Opened, fmt.Sprintf("package %q is open", label)
@@ -109,7 +112,7 @@ func (d *decider) lookAtTable() string {
 	if d.scan.NotEmpty == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; the table is not empty: %d tags on the antenna don't count until they leave and come back", d.scan.NotEmpty)
+	return fmt.Sprintf("; the table is not empty: tags on the antenna that don't count until they leave and come back: %d", d.scan.NotEmpty)
 }
 
 func (d *decider) close() Decision {
@@ -121,6 +124,9 @@ func (d *decider) close() Decision {
 	case pkg == "":
 		return d.refuse(record.NoPackage, "nothing to close: scan a package label first")
 	}
+	if row, found := d.spoilt(d.due(), pkg); found {
+		return d.stuck(row)
+	}
 	next := d.was.Newcomer
 	d.shut()
 	if d.was.Ask == AskBadge {
@@ -129,16 +135,19 @@ func (d *decider) close() Decision {
 	return d.accept(record.Closed, "package %q was closed with %s", pkg, items(n))
 }
 
+// stuck refuses what could never be written: an item got another package since it was added.
+func (d *decider) stuck(row PictureRow) Decision {
+	d.scan.Hash = row.Hash
+	return d.refuse(record.Conflict, "%s is in %s since it was added here: remove it first", name(row), inside(row.Package))
+}
+
 // assign brings the gathered items into the package and closes it.
 func (d *decider) assign(label string) Decision {
 	if _, _, err := d.use(label); err != nil {
 		return d.refuse(record.LabelUsed, "%v", err)
 	}
-	for _, i := range d.was.Items {
-		if row, here := d.w.Rows.Lookup(i.Hash); here && !record.Same(row.Package, i.Was) {
-			d.scan.Hash = i.Hash
-			return d.refuse(record.Conflict, "%s is in %s since it was gathered: remove it from the gathered items", name(row), inside(row.Package))
-		}
+	if row, found := d.spoilt(d.was.Items, label); found {
+		return d.stuck(row)
 	}
 	return d.fill(label, d.was.Items)
 }
@@ -205,6 +214,7 @@ func (d *decider) clear(label string) Decision {
 			may = union(may, row.May...)
 		}
 		d.want(i.Hash, pkg, nil, may)
+		d.untook(i.Hash)
 		if n := d.place(i.Hash); n >= 0 && label != d.was.Package {
 			d.next.Items[n].Was = nil // it was taken out of there, and is to be written yet
 		}
@@ -242,6 +252,8 @@ func (d *decider) standing(label string) Decision {
 	d.scan.Count = len(use.Items)
 	d.scan.Step = record.Told
 	switch {
+	case parked == 0 && label == d.was.Package && len(d.due()) > 0:
+		return d.refuse(record.Waiting, "package %q is open: its items are written when it is closed: %s", label, items(len(d.due())))
 	case parked > 0:
 		return d.refuse(record.Conflict, "package %q: for a person: %s, waiting for the database: %d", label, items(parked), waiting)
 	case waiting > 0:

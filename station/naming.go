@@ -38,12 +38,20 @@ func (d *decider) find(code string) finding {
 func (d *decider) by(n Naming, code string) (f finding, known bool) {
 	switch n {
 	case ByHash:
+		if utf8.RuneCountInString(code) != hashLen {
+			return f, false
+		}
 		row, here := d.w.Rows.Lookup(code)
-		return found(row), utf8.RuneCountInString(code) == hashLen && (here || d.was.holds(code))
+		if !here {
+			row, _ = d.row(code)
+		}
+		return found(row), here || d.contains(row) || d.isDue(code)
 	case ByMap:
 		return d.choose(n, code, d.w.Rows.ByEPC(code))
 	case ByGTIN:
-		if g, ok := d.carried(code); ok {
+		if g, ok := d.carried(code); ok && g.Serial != "" {
+			return d.unit(code, d.w.Rows.ByEAN(g.Digits))
+		} else if ok {
 			return d.choose(n, code, d.w.Rows.ByEAN(g.Digits))
 		}
 	case ByEAN:
@@ -68,8 +76,11 @@ func (d *decider) carried(code string) (g gs1.GTIN, ok bool) {
 // choose takes one of the rows that a code fits. Only one without a package is a candidate; several are never guessed
 // between, unless they are units of one product and the site said that any of them will do.
 func (d *decider) choose(by Naming, code string, rows []PictureRow) (f finding, known bool) {
-	if len(rows) == 0 {
+	switch {
+	case len(rows) == 0:
 		return f, false
+	case by == ByMap && len(rows) > 1:
+		return none(record.Ambiguous, "the tag %q is mapped to %d items: correct the map", code, len(rows)), true
 	}
 	free := slices.DeleteFunc(slices.Clone(rows), func(r PictureRow) bool { return r.Package != nil || d.was.holds(r.Hash) })
 	switch {
@@ -79,7 +90,7 @@ func (d *decider) choose(by Naming, code string, rows []PictureRow) (f finding, 
 		return d.checked(by, code, free[0]), true
 	case !oneProduct(free):
 		return none(record.Ambiguous, "code %q fits %d items of different products: scan the item's own code", code, len(free)), true
-	case !d.rules.AnyUnit || by == ByMap:
+	case !d.rules.AnyUnit:
 		return none(record.Ambiguous, "code %q fits %d items without a package: scan the item's own code", code, len(free)), true
 	default:
 		return found(slices.MinFunc(free, older)), true
@@ -89,7 +100,9 @@ func (d *decider) choose(by Naming, code string, rows []PictureRow) (f finding, 
 // taken is for a code of which every row has a package.
 func (d *decider) taken(by Naming, code string, rows []PictureRow) finding {
 	if n := slices.IndexFunc(rows, func(r PictureRow) bool { return d.contains(r) || d.was.holds(r.Hash) }); n >= 0 {
-		return d.inThere(by, code, rows[n])
+		f := found(rows[n]) // to be told that it is in there already
+		f.pending = d.rules.AnyUnit && by != ByMap
+		return f
 	}
 	f := none(record.Unknown, "every item with the code %q is in another package already", code)
 	if len(rows) == 1 {
@@ -99,18 +112,38 @@ func (d *decider) taken(by Naming, code string, rows []PictureRow) finding {
 	return f
 }
 
-// inThere is for a code of which a row is in the open package. It was added before: a code without a serial number can't say
-// more. One with a serial number names that unit only if it was the one that added it; else its row is still to come.
-func (d *decider) inThere(by Naming, code string, row PictureRow) finding {
-	f := found(row) // to be told that it is in there already
-	if g, _ := d.carried(code); by == ByGTIN && g.Serial != "" {
-		if d.was.Taken[code] == "" {
-			f = none(record.Unknown, "every item with the code %q is packed already, and this is another one", code)
-			f.pending = true
-		}
-		return f
+// unit is for a code with a serial number, which names one unit and no other. The unit that it named before, it names again;
+// else it may be one that no other code has named, neither at this bench nor in the map.
+func (d *decider) unit(code string, rows []PictureRow) (f finding, known bool) {
+	if hash := d.was.Taken[code]; hash != "" {
+		return d.sameUnit(code, hash), true
 	}
-	f.pending = d.rules.AnyUnit && by != ByMap
+	claimed := map[string]bool{}
+	for _, hash := range d.was.Taken {
+		claimed[hash] = true
+	}
+	open := slices.DeleteFunc(slices.Clone(rows), func(r PictureRow) bool {
+		return claimed[r.Hash] || len(r.EPCs) > 0 || d.contains(r) || d.was.holds(r.Hash)
+	})
+	if len(rows) > 0 && len(open) == 0 {
+		f = none(record.Unknown, "every item with the code %q is packed already or has another tag, and this is another one", code)
+		f.pending = true
+		return f, true
+	}
+	return d.choose(ByGTIN, code, open)
+}
+
+// sameUnit is for a code that named the item before.
+func (d *decider) sameUnit(code, hash string) finding {
+	row, here := d.w.Rows.Lookup(hash)
+	if !here {
+		row, _ = d.row(hash)
+	}
+	if here || row.Package != nil || d.isDue(hash) {
+		return found(row)
+	}
+	f := none(record.Unknown, "%s with the code %q is not on this station", name(row), code)
+	f.pending = true
 	return f
 }
 
@@ -145,7 +178,7 @@ func (d *decider) unseen(code string) finding {
 	}
 	away, known := d.w.Rows.Away(code)
 	switch {
-	case known && d.rules.AllowElsewhere:
+	case known && d.rules.AllowElsewhere && (!d.w.Online || away.Ago <= d.rules.Patience):
 		return found(away)
 	case known:
 		f.text = fmt.Sprintf("%s is not on this station (%s)", name(away), whereabouts(away))

@@ -63,6 +63,8 @@ type PictureRow struct {
 	// May holds every value that the row may have now, as far as this station knows: the one that was read, or while own
 	// intents are unsettled what they want and what they may replace. Read only.
 	May []record.Value
+	// Ago tells how long ago a row that isn't here was seen.
+	Ago time.Duration
 }
 
 // NewPicture makes an empty Picture, which is offline once the last read is older than stale.
@@ -217,7 +219,12 @@ func (p *Picture) take(hash string, id uint64) (i record.Intent, ok bool) {
 	return i, true
 }
 
+// holds notes what a row showed at some time; zero for a time after the rows that were kept on disk. A read that began later
+// knows better.
 func (p *Picture) holds(hash string, v record.Value, at time.Time) {
+	if at.Before(p.read) {
+		return
+	}
 	p.settled[hash] = settlement{v, at}
 	if e := p.rows[hash]; e != nil {
 		e.base.Package = v
@@ -240,13 +247,13 @@ func (e *entry) lay(w *wishes) {
 		e.shown = w.over(e.base)
 		return
 	}
-	e.shown = PictureRow{e.base, []record.Value{e.base.Package}}
+	e.shown = PictureRow{Row: e.base, May: []record.Value{e.base.Package}}
 }
 
 // over is the row with the newest wish laid over it.
 func (w *wishes) over(r record.Row) PictureRow {
 	r.Package = w.open[len(w.open)-1].Package
-	return PictureRow{r, w.may}
+	return PictureRow{Row: r, May: w.may}
 }
 
 // union appends those of more that are not in list yet.
@@ -309,7 +316,10 @@ func (p *Picture) Hurry() { signal(p.kick) }
 func (p *Picture) Asked() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.wanted
+	const look = 8 // at a time: each has its turn
+	n := min(look, len(p.wanted))
+	p.wanted = slices.Concat(p.wanted[n:], p.wanted[:n])
+	return slices.Concat(p.wanted[len(p.wanted)-n:], p.wanted[:len(p.wanted)-n])
 }
 
 // ask wants to know of hashes, and for a read at once if there is any reason for one.

@@ -32,16 +32,26 @@ type ear struct {
 
 func (e *ear) Feed(p []byte) { e.send(e.line.Feed(p)) }
 func (e *ear) Idle()         { e.send(e.line.Idle()) }
-func (e *ear) Gone()         { e.send(e.line.Gone()) }
+
+// Gone also tells that a reader of tags sees nothing any more: what lay there still does.
+func (e *ear) Gone() {
+	e.send(e.line.Gone())
+	if e.radio {
+		e.hand(Read{Tag: record.Tag{Reader: e.line.Reader, Radio: true}, At: time.Now(), Lost: true})
+	}
+}
 
 func (e *ear) send(tags []record.Tag) {
 	now := time.Now()
 	for _, tag := range tags {
 		tag.Radio = e.radio
-		select {
-		case e.reads <- Read{tag, now}:
-		case <-e.ctx.Done():
-			return
-		}
+		e.hand(Read{Tag: tag, At: now})
+	}
+}
+
+func (e *ear) hand(r Read) {
+	select {
+	case e.reads <- r:
+	case <-e.ctx.Done():
 	}
 }

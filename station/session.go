@@ -69,13 +69,14 @@ func (d Decision) tag() record.Tag {
 //	anything else                 an item (item.go, naming.go)
 func Decide(s State, rules Rules, tag record.Tag, w World) Decision {
 	d := newDecider(s, rules, w)
-	d.scan = record.Scan{Tag: tag, Count: len(s.Items), Badge: s.Badge}
+	d.scan, d.named = record.Scan{Tag: tag, Count: len(s.Items), Badge: s.Badge}, tag.Code
 	if tag.Radio {
 		return d.radio(tag)
 	}
 	if d.bounced(tag) {
 		return Decision{Next: d.next}
 	}
+	d.next.Touched = w.Now.Mono
 	switch code := tag.Code; {
 	case tag.Bad != "":
 		return d.refuse(record.Misread, "the code could not be read (%s): scan it again", tag.Bad)
@@ -104,7 +105,10 @@ type decider struct {
 	scan    record.Scan
 	intents []record.Intent
 	moves   []record.Move
-	aside   bool // nobody scanned: what is armed stays armed
+	aside   bool   // nobody scanned: what is armed stays armed
+	asItem  bool   // the scan was taken for an item
+	again   bool   // an item that the session holds was added once more
+	named   string // the code that names the item
 }
 
 func newDecider(s State, rules Rules, w World) *decider {
@@ -128,7 +132,7 @@ func (d *decider) refuse(v record.Verdict, text string, args ...any) Decision {
 	if v != record.Misread {
 		d.next.Armed = d.armed()
 	}
-	if v != record.Misread && v != record.Waiting {
+	if d.asItem && v != record.Waiting {
 		said := d.scan
 		d.next.refused = &said
 	}
@@ -153,18 +157,40 @@ func (d *decider) tell(step record.Step, text string, args ...any) Decision {
 // accept makes the next session, with the intents, and touches it. What it takes to undo the step is noted, unless only one
 // item was added: that is undone by taking it out.
 func (d *decider) accept(step record.Step, text string, args ...any) Decision {
-	switch step {
-	case record.Added, record.Undone, record.Resumed:
+	switch {
+	case step == record.Added && !d.again, step == record.Undone, step == record.Resumed:
 	default:
 		d.next.Undo = &record.Undoable{Step: step, Package: d.was.Package, Items: d.was.Items, Kept: d.was.Kept,
 			Moves: d.moves, Badge: d.was.Badge, Count: len(d.next.Items)}
 	}
-	d.next.Touched = d.w.Now.Mono
+	d.next.Touched, d.next.Stepped = d.w.Now.Mono, d.w.Now.Mono
 	d.scan.Count = len(d.next.Items)
 	decision := d.tell(step, text, args...)
 	session := d.next.Session.Clone()
 	decision.Session, decision.Intents = &session, d.intents
 	return decision
+}
+
+// row is what is known of a row, and whether anything is: it is here, or was seen to be elsewhere.
+func (d *decider) row(hash string) (row PictureRow, known bool) {
+	if row, known = d.w.Rows.Lookup(hash); known {
+		return row, true
+	}
+	if away, known := d.w.Rows.Away(hash); known {
+		return away, true
+	}
+	return row, false
+}
+
+// spoilt finds an item whose row is known to show another package than when it was added: it can't be written any more.
+func (d *decider) spoilt(list []record.Packed, label string) (row PictureRow, found bool) {
+	for _, i := range list {
+		row, known := d.row(i.Hash)
+		if known && !record.Same(row.Package, i.Was) && !record.Same(row.Package, record.Package(label)) {
+			return row, true
+		}
+	}
+	return row, false
 }
 
 // want adds the intent that hash be in pkg, for the values that may be replaced.
@@ -178,8 +204,11 @@ func (d *decider) want(hash string, was, pkg record.Value, may []record.Value) {
 }
 
 // back adds the intent that undoes a move. Its row may be changed only while it shows what this station made of it; one that
-// is known to show something else is left alone.
+// is known to show something else is left alone. The empty text is never written: a row that held it gets NULL.
 func (d *decider) back(m record.Move) {
+	if m.Was != nil && *m.Was == "" {
+		m.Was = nil
+	}
 	may := []record.Value{m.Now}
 	row, here := d.w.Rows.Lookup(m.Hash)
 	switch {
@@ -195,7 +224,7 @@ func (d *decider) back(m record.Move) {
 func (d *decider) into(label string, list []record.Packed) {
 	pkg := record.Package(label)
 	for _, i := range list {
-		row, _ := d.w.Rows.Lookup(i.Hash)
+		row, _ := d.row(i.Hash)
 		if record.Same(row.Package, pkg) {
 			continue
 		}
@@ -212,34 +241,23 @@ func (d *decider) begin(label string) {
 	d.next.Session = record.Session{Package: label, Badge: d.next.Badge, Shifts: d.next.Shifts}
 	d.next.Ask, d.next.Newcomer = Nothing, ""
 	d.next.Round++
-	d.next.Taken = nil
 }
 
 // shut closes the open package in the next session, and writes its rows if that was put off until now.
 func (d *decider) shut() {
-	if d.rules.Together && d.was.Package != "" {
-		d.into(d.was.Package, d.unwritten(d.was.Items))
-	}
+	d.into(d.was.Package, d.due())
 	d.begin("")
 }
 
-// unwritten gives those of the open package's items that no intent was made for: their package is not closed yet.
-func (d *decider) unwritten(list []record.Packed) []record.Packed {
-	use, _ := d.w.Labels.Use(d.was.Package)
-	return slices.DeleteFunc(slices.Clone(list), func(i record.Packed) bool {
-		return slices.ContainsFunc(use.Items, func(u record.Packed) bool { return u.Hash == i.Hash })
-	})
-}
-
-// written tells whether an intent was made for the item of the open package.
-func (d *decider) written(i record.Packed) bool {
-	return !d.rules.Together || len(d.unwritten([]record.Packed{i})) == 0
+// due gives those of the open package's items whose rows are to be written when it is closed.
+func (d *decider) due() []record.Packed {
+	return slices.DeleteFunc(slices.Clone(d.was.Items), func(i record.Packed) bool { return !i.Due })
 }
 
 // takeBack adds the intents that take items out of the open package again.
 func (d *decider) takeBack(list []record.Packed) {
 	for _, i := range list {
-		if d.was.Package != "" && d.written(i) {
+		if d.was.Package != "" && !i.Due {
 			d.back(record.Move{Hash: i.Hash, Was: i.Was, Now: record.Package(d.was.Package)})
 		}
 	}

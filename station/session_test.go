@@ -192,7 +192,7 @@ func (s *scenario) event(code string) Decision {
 	tag := record.Tag{Reader: "r", Code: code}
 	if c, radio := strings.CutPrefix(code, "~"); radio {
 		tag = record.Tag{Reader: "antenna", Code: c, Radio: true}
-		if !s.field.Saw(c, stamp(s.now).Mono) {
+		if !s.field.Saw("antenna", c, stamp(s.now).Mono) {
 			return Decision{Next: s.state}
 		}
 	}
@@ -282,7 +282,7 @@ func TestSession(t *testing.T) {
 		{"P-1:f", hash("f"), "duplicate", "", "=", "", "P-1", "f", "already"},
 		{"P-1:a", hash("a"), "accepted", "added", "P-1:a", "a→P-1 for -", "P-1", "a", "which holds 1 item"}, // its intent failed, its row is free
 		{"P-1:d", hash("d"), "conflict", "", "=", "", "P-1", "d", `is in package "P-9" and stays there`},    // its intent met another package
-		{"P-1:x", hash("x"), "duplicate", "", "=", "", "P-1", "x", "already"},                               // has left the station since
+		{"P-1:x", hash("x"), "waiting", "", "=", "", "", "", "is looked for"},                               // nobody knows what became of its row
 		{"P-1", hash("f"), "duplicate", "", "=", "", "P-1", "f", "already"},
 		{"P-1", "404", "duplicate", "", "=", "", "P-1", "f", "already"},
 		{"P-1", hash("d"), "conflict", "", "=", "", "P-1", "d", `is in package "P-9" and stays there`},

@@ -15,8 +15,9 @@ type State struct {
 	Newcomer string            // who signs on while a package is open, by pseudonym
 	Waiting  []Wait            // scans of items that aren't known yet, oldest first
 	Round    uint64            // counts what was opened, gathered anew, and ended
-	Taken    map[string]string // which item a code added to what is open or gathered; never changed in place
-	Touched  time.Duration     // when somebody last worked on what is open or gathered, since boot
+	Taken    map[string]string // which item a code with a serial number named, never changed in place
+	Touched  time.Duration     // when somebody scanned last, since boot
+	Stepped  time.Duration     // and when a scan changed the session last
 	heard    heard
 	refused  *record.Scan // the last scan that was refused
 }
@@ -27,6 +28,8 @@ type Armed struct {
 	Until   time.Duration
 	Package string   // Override: the one that the item is in; a sweep: the label
 	Hash    string   // Override: the item
+	Code    string   // Override: what named it
+	Radio   bool     // Override: nobody scanned the item, it came onto an antenna
 	Rows    []string // a sweep: the hashes listed
 }
 
@@ -44,6 +47,7 @@ const (
 type Wait struct {
 	Tag   record.Tag
 	Seq   uint64 // of that scan
+	At    time.Duration
 	Round uint64 // in which it was scanned: it joins nothing later
 	Until time.Duration
 }
@@ -54,11 +58,14 @@ type heard struct {
 	at           time.Duration
 }
 
-// Resume is the state after a start: whatever was open may have been swapped meanwhile, so it is asked for.
+// Resume is the state after a start: whatever was open may have been swapped meanwhile, so it is asked for. What was closed
+// or ended before the start is not undone any more: nobody knows how long ago that was.
 func Resume(s record.Session, now record.Stamp) State {
-	st := State{Session: s.Clone(), Touched: now.Mono}
-	if st.Package != "" || len(st.Items) > 0 {
+	st := State{Session: s.Clone(), Touched: now.Mono, Stepped: now.Mono}
+	if st.busy() {
 		st.Ask = AskLabel
+	} else {
+		st.Undo = nil
 	}
 	return st
 }

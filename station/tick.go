@@ -2,6 +2,9 @@ package station
 
 import "station-agent/store/record"
 
+// clockReader stands where a reader's name does, in what time did.
+const clockReader = "clock"
+
 // Tick tells what becomes of s because time went on or the rows changed; false if nothing does. It is asked again until
 // then.
 //
@@ -15,7 +18,7 @@ func Tick(s State, rules Rules, w World) (Decision, bool) {
 		}
 	}
 	d := newDecider(s, rules, w)
-	d.scan = record.Scan{Tag: record.Tag{Reader: "clock"}, Package: s.Package, Count: len(s.Items), Badge: s.Badge}
+	d.scan = record.Scan{Tag: record.Tag{Reader: clockReader}, Package: s.Package, Count: len(s.Items), Badge: s.Badge}
 	switch now := w.Now.Mono; {
 	case s.Armed != nil && now > s.Armed.Until:
 		return d.expire(), true
@@ -45,6 +48,9 @@ func (d *decider) timeOut() Decision {
 		return d.refuse(record.TimedOut, "gathered for %v: %s: scan the label that they go to, or cancel", d.rules.TimeOut, items(n))
 	}
 	d.shut()
+	if d.was.Ask == AskBadge {
+		d.signOn(d.was.Newcomer)
+	}
 	decision := d.accept(record.Closed, "package %q was closed with %s: nobody scanned for %v", d.was.Package, items(n), d.rules.TimeOut)
 	decision.Scan.Verdict = record.TimedOut
 	return decision

@@ -56,3 +56,23 @@ func TestShown(t *testing.T) {
 		t.Error(got, err)
 	}
 }
+
+// TestNamed: the newest item that each code added, over segments.
+func TestNamed(t *testing.T) {
+	c := testConfig(t.TempDir(), here)
+	c.SegmentBytes = 4 << 10
+	s, err := Open(c)
+	ok(t, err)
+	defer s.Close()
+	for n := range 100 {
+		scan := record.Scan{Tag: record.Tag{Code: fmt.Sprint("code-", n%70)}, Verdict: record.Accepted, Step: record.Added, Hash: fmt.Sprint("item-", n)}
+		if n%3 == 0 {
+			scan.Verdict, scan.Step = record.Unknown, ""
+		}
+		mustAppend(t, s.Journal, record.Entry{Scan: &scan})
+	}
+	named := s.Journal.Named()
+	if named["code-1"] != "item-71" || named["code-0"] != "item-70" || named["code-40"] != "item-40" || named["code-33"] != "" {
+		t.Error(named)
+	}
+}

@@ -183,10 +183,10 @@ func (c *entryChanges) was(i record.Intent) (was record.Value, known bool) {
 	return nil, false
 }
 
-// untrue gives the intent that an outcome says didn't come true, because the row is not ours; unless a newer one wants the
+// untrue gives the intent that an outcome says didn't come true, so that the row is not ours; unless a newer one wants the
 // same of the row.
 func untrue(o *record.Outcome, open []record.Intent) (i record.Intent, ok bool) {
-	if o == nil || o.Result != record.NoSuchRow && o.Result != record.OtherValue {
+	if o == nil || !o.Result.Parks() {
 		return i, false
 	}
 	n := slices.IndexFunc(open, func(i record.Intent) bool { return i.ID == o.Intent })

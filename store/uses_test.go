@@ -187,7 +187,7 @@ func TestWhatEntriesDoToLabels(t *testing.T) {
 		"refused": {func(p *packing) {
 			p.scan(record.Added, "P", opened("P", item("a")), into("P", "a"))
 			p.ends(record.Refused)
-		}, "[a]@1 unknown"},
+		}, "[]@1 unknown"},
 		"the row holds another value": {func(p *packing) {
 			p.scan(record.Added, "P", opened("P", item("a")), into("P", "a"))
 			p.ends(record.OtherValue)

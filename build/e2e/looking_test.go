@@ -113,7 +113,7 @@ func TestLooking(t *testing.T) {
 	if list := s.intents(); len(list) != 0 {
 		t.Errorf("assignments: %+v", list)
 	}
-	if out := s.command(0, "items"); !strings.Contains(out, "4 items are here, as they were kept on disk") {
+	if out := s.command(0, "items"); !strings.Contains(out, "items here: 4, as they were kept on disk") {
 		t.Errorf("items of a stopped agent: %q", out)
 	}
 }

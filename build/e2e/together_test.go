@@ -92,9 +92,11 @@ func (s *site) none(label string, items []string, again func([]intent) string) {
 	for _, i := range items {
 		s.scan(i, "accepted")
 	}
+	s.MySQL.Cut() // else the agent may see it in time, and refuses to close
 	s.must(s.Bridge.Pack(s.ctx, items[1], "PKG-2026-9999"))
 	mark := s.Agent.Mark()
 	s.scan(bed.CloseCode, "accepted")
+	s.MySQL.Restore()
 	for _, i := range items {
 		s.calledBack(mark, i)
 	}

@@ -67,7 +67,7 @@ func TestASessionFollowsItsEntries(t *testing.T) {
 		Undo: &Undoable{Step: Opened, Package: "O", Items: []Packed{{Hash: "x", Was: Package("N")}}, Moves: []Move{{Hash: "x", Now: Package("O")}}}}
 	undo := func(s *Session) *Undoable { u := *s.Undo; s.Undo = &u; return s.Undo }
 	more := before.Clone()
-	more.Items = append(more.Items, Packed{"b", Package("")})
+	more.Items = append(more.Items, Packed{Hash: "b", Was: Package("")})
 	added, ok := more.Since(before)
 	if !ok || added.Package != "P" || added.Hash != "b" {
 		t.Fatal(added, ok)

@@ -17,6 +17,7 @@ type Session struct {
 type Packed struct {
 	Hash string `json:"hash"`
 	Was  Value  `json:"was"`
+	Due  bool   `json:"due,omitempty"` // its row is to be written when the package is closed
 }
 
 // Undoable is what it takes to undo a step: the session before it, and what it did to rows.
@@ -69,7 +70,7 @@ func (s Session) Since(before Session) (Addition, bool) {
 	return Addition{s.Package, s.Items[n]}, true
 }
 
-func samePacked(a, b Packed) bool { return a.Hash == b.Hash && Same(a.Was, b.Was) }
+func samePacked(a, b Packed) bool { return a.Hash == b.Hash && Same(a.Was, b.Was) && a.Due == b.Due }
 
 func sameMove(a, b Move) bool { return a.Hash == b.Hash && Same(a.Was, b.Was) && Same(a.Now, b.Now) }
 
