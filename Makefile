@@ -22,6 +22,11 @@ test: $(OUT)/station-agent ## unit tests, import rules, end-to-end tests on real
 crash: $(OUT)/station-agent ## kill the real agent at random moments; ROUNDS=500
 	@ROUNDS=$(or $(ROUNDS),500) $(GO) test -count=1 -timeout 0 -run '^TestCrash' -v ./build/e2e
 
+.PHONY: model
+model: $(OUT)/station-agent ## random operators at three stations, one database, a breaking world: SECONDS=600, ROUNDS=1, SEED=n
+	@env STATION_AGENT_BINARY=$(CURDIR)/$(OUT)/station-agent SECONDS=$(or $(SECONDS),600) ROUNDS=$(or $(ROUNDS),1) \
+		$(GO) test -count=1 -timeout 0 -v -run '^TestThreeStations$$' ./build/model
+
 .PHONY: powercut
 powercut: ## cut the power of a card under a working store at every moment, in QEMU
 	@POWERCUTS=full $(GO) test -count=1 -timeout 0 -v -run '^TestPowerCuts$$' ./build/powercut
@@ -63,6 +68,10 @@ bench: ## every benchmark
 .PHONY: bench-main
 bench-main: $(OUT)/station-agent ## idle memory, and verdict time with MySQL up and black-holed
 	@$(GO) test -count=1 -run '^$$' -bench '^BenchmarkMain$$' -benchtime 1x ./build/e2e
+
+.PHONY: bench-packing
+bench-packing: $(OUT)/station-agent ## verdict with MySQL up, slow and black-holed; how fast a thousand packages drain
+	@STATION_AGENT_BINARY=$(CURDIR)/$(OUT)/station-agent $(GO) test -count=1 -timeout 20m -run '^$$' -bench '^BenchmarkPacking$$' -benchtime 1x ./build/benchpacking
 
 .PHONY: bench-store
 bench-store: ## flushes and bytes on the card, scans on a slow card, a million waiting; SHORT=1: only what needs no clock

@@ -58,7 +58,8 @@ func (p *packingConfig) code(c station.Command) string {
 	return p.CommandPrefix + strings.ToUpper(string(c))
 }
 
-// pseudonym stands for a badge in journal and proofs. Without the site's prefix nobody can try badge numbers on it.
+// pseudonym stands for a badge in journal and proofs. Who doesn't know the site's prefix can't try badge numbers on it; who
+// stands at the bench can.
 func (p *packingConfig) pseudonym(badge string) string {
 	m := hmac.New(sha256.New, []byte("badge\n"+p.CommandPrefix))
 	m.Write([]byte(badge))
@@ -162,6 +163,9 @@ func (p *packingConfig) checkCommands(r report, patterns []named) {
 		} else if len(p.CommandPrefix) > 0 && len(p.CommandPrefix) < 6 {
 			r("packing.command_prefix", errors.New("is too short to be random: at least 6 characters, such as config sample makes"))
 		}
+	}
+	if p.BadgePattern != "" && p.CommandPrefix == "" {
+		r("packing.badge_pattern", errors.New("needs command_prefix, of which the pseudonyms are made"))
 	}
 	owner := map[string]string{}
 	for _, c := range station.Commands() {

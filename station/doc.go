@@ -20,11 +20,11 @@
 //     override command, which names the item that was refused.
 //   - Nothing joins by accident: no tag joins a closed or unopened package, what lies on the antenna when a package opens
 //     doesn't count, and after a restart or another badge the label is asked for again.
-//   - Every step but a look can be undone by the next scan.
+//   - What a step did to packages and items is undone by the next scan, if it is undo.
 //   - The network never delays the bench: deciding needs the tag, the session, the Picture and the labels, all in memory or
 //     one look into a file. The one thing waited for is the journal's flush.
 //
-// It never talks to a database, never writes a code into a package column that does not match the package pattern, and
-// never changes a code: codes are compared byte by byte. A GTIN compares by its 14 digits and an EPC by its bits, as both are
+// It never talks to a database, never writes a code into a package column that does not match the package pattern (but puts
+// back what an override replaced, unless it was the empty text), and never changes a code: codes are compared byte by byte. A GTIN compares by its 14 digits and an EPC by its bits, as both are
 // written in several ways. A badge's code is not kept, only its pseudonym.
 package station

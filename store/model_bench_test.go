@@ -204,7 +204,7 @@ func (b *benchModel) end(t *testing.T, r *rand.Rand, j *Journal) {
 		again := slices.ContainsFunc(b.intents, func(o record.Intent) bool {
 			return o.ID > i.ID && o.Hash == i.Hash && record.Same(o.Package, i.Package)
 		})
-		if i.Package != nil && !again && (result == record.OtherValue || result == record.NoSuchRow) {
+		if i.Package != nil && !again && result.Parks() {
 			b.take(*i.Package, i.Hash)
 		}
 		ok(t, j.Settle(record.Outcome{Intent: i.ID, Result: result}))
