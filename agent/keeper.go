@@ -45,18 +45,22 @@ func (k *keeper) load() error {
 	return err
 }
 
+// lately is how many entries of the journal are looked at if nobody knows from where on: a shift.
+const lately = 5000
+
 // loadPicture puts what is kept on disk into the picture, and over it what the journal knows of rows since: they may be half
 // a minute older than the last scan, and an item that was packed meanwhile must not go into another package.
 func loadPicture(p *station.Picture, st *store.Store) error {
 	kept, err := st.DB.LoadPicture()
-	if err != nil || kept.At.IsZero() {
+	if err != nil {
 		return err
 	}
 	p.Load(kept.Rows)
-	if kept.Seq == 0 { // saved by an older agent
-		return nil
+	after := kept.Seq
+	if after == 0 { // nothing was kept yet, or by an older agent
+		after = st.Journal.Seq() - min(st.Journal.Seq(), lately)
 	}
-	shown, err := st.Journal.Shown(kept.Seq)
+	shown, err := st.Journal.Shown(after)
 	for _, s := range shown {
 		p.Showed(s.Hash, s.Value)
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	maxField   = 4096             // tags that can be told apart on the antennas of one station
-	fieldBegin = 10 * time.Second // after the start: what a reader sees first lay there before
+	maxField   = 4096            // tags that can be told apart on the antennas of one station
+	fieldBegin = 5 * time.Second // after the start: what a reader sees first lay there before
 )
 
 // Field is the RFID tags that lie on the antennas. A tag that lies there is read again and again: it is one presentation

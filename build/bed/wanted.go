@@ -26,7 +26,7 @@ func newWanted() *wanted {
 
 // note takes in one entry. rows is what became of the rows.
 func (w *wanted) note(e record.Entry, rows map[string]*history) {
-	w.takenOut(e)
+	w.takenOut(e, rows)
 	if e.Scan != nil && e.Scan.Step == record.Added {
 		w.unsure[e.Scan.Hash] = e.Scan.Verdict != record.Accepted
 	}
@@ -131,8 +131,8 @@ func (w *wanted) settle(rows map[string]*history) {
 }
 
 // takenOut holds that an item which is taken out of its package gets an intent that says so, unless its row was never to be
-// in there.
-func (w *wanted) takenOut(e record.Entry) {
+// in there, or is known to show something else.
+func (w *wanted) takenOut(e record.Entry, rows map[string]*history) {
 	if e.Scan == nil || e.Session == nil {
 		return
 	}
@@ -148,7 +148,10 @@ func (w *wanted) takenOut(e record.Entry) {
 	for _, hash := range list {
 		of := func(i record.Intent) bool { return i.Hash == hash && show(i.Package) != e.Scan.Package }
 		steps := w.steps[hash]
-		if n := len(steps); n > 0 && steps[n-1].pkg == e.Scan.Package && !slices.ContainsFunc(e.Intents, of) {
+		if row := rows[hash]; row != nil && (row.foreign || row.gone) {
+			continue
+		}
+		if n := len(steps); n > 0 && steps[n-1].pkg == e.Scan.Package && !w.results[steps[n-1].intent].Parks() && !slices.ContainsFunc(e.Intents, of) {
 			w.faults = append(w.faults, fmt.Sprintf("row %s: was taken out of %s (%s), and nothing was wanted of it", hash, e.Scan.Package, e.Scan.Step))
 		}
 	}

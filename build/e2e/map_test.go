@@ -47,6 +47,7 @@ func TestMap(t *testing.T) {
 		s.MySQL.Cut() // and offline after a restart
 		s.start()
 		s.must(s.Ready(s.ctx, "reader scanner", "reader antenna"))
+		time.Sleep(5 * time.Second) // until then, what lies on the antenna lay there before the start
 		s.joins("PKG-2026-0003", tag4, items[3], "accepted offline")
 		s.MySQL.Restore()
 		s.rows("PKG-2026-0003", items[3])
@@ -80,7 +81,7 @@ func (s *site) byTable(items []string) {
 	s.until("the tags are read", func() bool { return len(s.item(items[0]).EPCs) == 1 && len(s.item(items[1]).EPCs) == 1 })
 	mark := s.Agent.Mark()
 	lift := s.lay(tag2)
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(time.Second) // until then, what a reader sees after the start lay there before
 	if list := s.verdicts(mark); len(list) != 0 {
 		s.t.Errorf("a tag did something without a package: %s", list[0].Raw)
 	}
@@ -120,6 +121,7 @@ func (s *site) byFile(items []string) {
 	s.must(os.WriteFile(file, []byte("epc,hash\n"+tag3+",x\n"), 0o600))
 	s.command(1, "map", "import", file)
 	s.until("the tags are known", func() bool { return len(s.item(items[2]).EPCs) == 1 })
+	time.Sleep(5 * time.Second) // until then, what lies on the antenna lay there before the start
 	s.joins("PKG-2026-0002", tag3, items[2], "accepted")
 	s.rows("PKG-2026-0002", items[2])
 }

@@ -49,7 +49,8 @@ func (s *site) itemsFirst(items []string) {
 
 	s.step(items[1], "added")
 	s.scan(items[0], "conflict")
-	s.step(bed.CancelCode, "cancelled")
+	s.step(bed.CancelCode, "cancelled") // that item is left where it is
+	s.step(bed.CancelCode, "cancelled") // and what is gathered is dropped
 	s.step(items[3], "added")
 	s.must(s.Bridge.Pack(s.ctx, items[3], "PKG-2026-9999")) // somebody else was quicker
 	s.until("the row is seen", func() bool { return s.item(items[3]).shows("PKG-2026-9999") })
