@@ -312,9 +312,9 @@ func TestOldCommandCodes(t *testing.T) {
 // TestPseudonym: the same badge is the same person at every station of a site, and the badge can't be read from it.
 func TestPseudonym(t *testing.T) {
 	a, b := packingConfig{CommandPrefix: "ONE-SITE-"}, packingConfig{CommandPrefix: "ANOTHER-"}
-	if a.pseudonym("B-0042") != a.pseudonym("B-0042") || a.pseudonym("B-0042") == a.pseudonym("B-0043") || a.pseudonym("B-0042") == b.pseudonym("B-0042") ||
-		strings.Contains(a.pseudonym("B-0042"), "42") && strings.Contains(a.pseudonym("B-0042"), "0042") {
-		t.Error(a.pseudonym("B-0042"))
+	one, again := a.pseudonym("B-0042"), (&packingConfig{CommandPrefix: "ONE-SITE-", CloseCode: "X"}).pseudonym("B-0042")
+	if one != again || one == a.pseudonym("B-0043") || one == b.pseudonym("B-0042") || len(one) != 12 || strings.Contains(one, "0042") {
+		t.Error(one, again)
 	}
 }
 

@@ -17,6 +17,7 @@ const nothing = "nothing"
 type wish struct {
 	at     time.Time
 	values []string
+	from   string // what the row is to show for that; a row that is known to show something else is left alone. "": any
 	scan   int    // the answers of a station are numbered: what one asked for
 	why    string // the answer
 }
@@ -26,10 +27,11 @@ func (w wish) sure() bool { return len(w.values) == 1 }
 
 func (w wish) may(v string) bool { return slices.Contains(w.values, v) }
 
-// packed is an item in the hands of the operator. Its hash is "" if only its number is known.
+// packed is an item in the hands of the operator. Of one that was in a package before it was opened again the hash isn't
+// known, and is "".
 type packed struct {
-	hash  string
-	added bool // it was told so since the package was opened: closing it has to write it
+	hash string
+	due  bool // its row is to be written when the package is closed
 }
 
 // session is what the operator has before him: a package that is open, or gathered items.
@@ -52,11 +54,10 @@ type step struct {
 	count int // items in the session right after it
 }
 
-// move is what a step did to one row: undone, the row is wished to show one of these values.
+// move is what a step did to one row: undone, a row that shows now is wished to show one of the values back.
 type move struct {
-	hash string
-	now  string // the package it was brought into; "" for none
-	back []string
+	hash, now string
+	back      []string
 }
 
 // again is an item that was added though it is in the session.
@@ -78,14 +79,13 @@ type ledger struct {
 	rules
 	session
 	wishes map[string][]wish
-	belong map[string]map[string]bool // label → item: whether it is certain that the station takes it for one of its own there
+	mine   map[string]map[string]bool // label → items that the station may take for its own there
 
 	told       map[string]string   // by hash: the package named by the last conflict
 	overridden map[string][]string // by hash: packages of others that the operator took it out of
 	taken      map[string][]string // by hash: open packages that the operator took it out of, though it came there otherwise
 	calls      []call
-	called     map[string]map[string]bool // label → item: it was called back once
-	added      map[string]time.Time       // by label and hash: when last
+	added      map[string]time.Time // by label and hash: when last
 	twice      []again
 	labels     []string // used ones
 	verdicts   map[string]int
@@ -96,8 +96,10 @@ type ledger struct {
 }
 
 func newLedger(r rules) *ledger {
-	return &ledger{rules: r, wishes: map[string][]wish{}, belong: map[string]map[string]bool{}, told: map[string]string{}, added: map[string]time.Time{},
-		overridden: map[string][]string{}, taken: map[string][]string{}, called: map[string]map[string]bool{}, verdicts: map[string]int{}, steps: map[string]int{}}
+	return &ledger{
+		rules: r, wishes: map[string][]wish{}, mine: map[string]map[string]bool{}, told: map[string]string{}, overridden: map[string][]string{},
+		taken: map[string][]string{}, added: map[string]time.Time{}, verdicts: map[string]int{}, steps: map[string]int{},
+	}
 }
 
 // take reads one line of the log.
@@ -133,32 +135,15 @@ func (l *ledger) hear(n line) {
 
 func (l *ledger) callBack(n line) {
 	l.calls = append(l.calls, call{n.Time, n.Hash, n.Package, n.Result})
-	mark(l.called, n.Package, n.Hash, true)
-	if n.Result != "refused" { // the row is not ours: the station doesn't take it for its own any more, unless it wants it anew
-		l.doubt(n.Package, n.Hash)
-	}
-}
-
-func mark(m map[string]map[string]bool, label, hash string, v bool) {
-	if m[label] == nil {
-		m[label] = map[string]bool{}
-	}
-	m[label][hash] = v
-}
-
-func (l *ledger) doubt(label, hash string) {
-	if _, there := l.belong[label][hash]; there {
-		l.belong[label][hash] = false
-	}
 }
 
 // step follows one step. What the number of items was afterwards is held against what the ledger makes of it.
 func (l *ledger) step(n line) {
 	switch n.Step {
 	case "opened":
-		l.open(n, nil)
+		l.open(n, 0)
 	case "reopened":
-		l.open(n, l.inside(n.Package, n.Count))
+		l.open(n, n.Count)
 	case "added":
 		l.add(n)
 	case "removed":
@@ -179,84 +164,74 @@ func (l *ledger) step(n line) {
 	}
 	if len(l.items) != n.Count {
 		l.drift = append(l.drift, fmt.Sprintf("%d items, where the answers add up to %d: %s", n.Count, len(l.items), n.raw))
-		l.items = slices.Repeat([]packed{{}}, n.Count) // go on
+		l.items = make([]packed, n.Count) // go on
 	}
 }
+
+// unclear notes a text that the ledger can't read: the bench has other words now, and this file has to learn them.
+func (l *ledger) unclear(n line) { l.drift = append(l.drift, "nobody knows what this says: "+n.raw) }
 
 // replace makes next the session, by a step that can be undone.
 func (l *ledger) replace(next session, moves []move) {
-	next.undo = &step{was: session{label: l.label, items: l.items, kept: l.kept}, moves: moves, count: len(next.items)}
+	next.undo = &step{was: l.before(), moves: moves, count: len(next.items)}
 	l.session = next
 }
 
+// before is the session as a step finds it.
+func (l *ledger) before() session { return session{label: l.label, items: l.items, kept: l.kept} }
+
 func (n line) said() string { return oneLine(n.Code + " " + n.Verdict + ", " + n.Step + ": " + n.Text) }
 
-// want notes a wish for a row and what it does to the packages that the station takes it to be in.
-func (l *ledger) want(hash string, values ...string) {
-	l.wishes[hash] = append(l.wishes[hash], wish{l.now.Time, values, l.scans, l.now.said()})
-	for label := range l.belong {
-		l.doubt(label, hash)
-	}
+// want notes a wish for a row. With from it is one for a row that shows that.
+func (l *ledger) want(hash, from string, values ...string) {
+	l.wishes[hash] = append(l.wishes[hash], wish{l.now.Time, values, from, l.scans, l.now.said()})
+	delete(l.mine[from], hash)
 	for _, v := range values {
-		if v != null && v != nothing {
-			mark(l.belong, v, hash, len(values) == 1)
+		if l.mine[v] == nil {
+			l.mine[v] = map[string]bool{}
 		}
+		l.mine[v][hash] = true
 	}
 }
 
-// before gives what a row may have shown before this station packed it: nothing but what the operator took it out of.
-func (l *ledger) before(hash string) []string { return append([]string{null}, l.overridden[hash]...) }
+// was gives what a row may have shown before this station packed it: nothing but what the operator took it out of.
+func (l *ledger) was(hash string) []string {
+	values := []string{null}
+	for _, v := range l.overridden[hash] {
+		if v != "" && !slices.Contains(values, v) { // which is never written: NULL takes its place
+			values = append(values, v)
+		}
+	}
+	return values
+}
 
-// into wishes items into a package and gives the moves.
+// into wishes items into a package and gives the moves. One that was taken out of that package may show it still.
 func (l *ledger) into(label string, list []packed) (moves []move) {
 	for _, i := range list {
-		values, back := []string{label}, l.before(i.hash)
-		if slices.Contains(back, label) { // it may show it
+		values, back := []string{label}, l.was(i.hash)
+		if slices.Contains(back, label) {
 			values, back = append(values, nothing), append(back, nothing)
 		}
-		l.want(i.hash, values...)
+		l.want(i.hash, "", values...)
 		moves = append(moves, move{i.hash, label, back})
 	}
 	return moves
 }
 
-// shut writes what was not written yet of the open package, where rows are written when it is closed.
-func (l *ledger) shut() (moves []move) {
-	if !l.together || l.label == "" {
-		return nil
-	}
-	var list []packed
-	if l.place("") >= 0 {
-		moves = l.perhaps(l.label)
-	}
+// shut writes what was not written yet of the open package.
+func (l *ledger) shut() []move {
+	var due []packed
 	for _, i := range l.items {
-		certain, there := l.belong[l.label][i.hash]
-		switch {
-		case i.hash == "":
-		case i.added, !there && !l.called[l.label][i.hash]:
-			list = append(list, i)
-		case !certain || l.called[l.label][i.hash]:
-			l.want(i.hash, l.label, nothing)
-			moves = append(moves, move{i.hash, l.label, append(l.before(i.hash), nothing)})
+		if i.due {
+			due = append(due, i)
 		}
 	}
-	return append(moves, l.into(l.label, list)...)
+	return l.into(l.label, due)
 }
 
-// perhaps is for items that only their number is known of: whatever may be in the package may be meant.
-func (l *ledger) perhaps(label string) (moves []move) {
-	for hash, certain := range l.belong[label] {
-		if !certain {
-			l.want(hash, label, nothing)
-			moves = append(moves, move{hash, label, append(l.before(hash), nothing)})
-		}
-	}
-	return moves
-}
-
-func (l *ledger) open(n line, items []packed) {
+func (l *ledger) open(n line, kept int) {
 	moves := l.shut()
-	l.replace(session{label: n.Package, items: items, kept: len(items)}, moves)
+	l.replace(session{label: n.Package, items: make([]packed, kept), kept: kept}, moves)
 	l.used(n.Package)
 }
 
@@ -266,18 +241,8 @@ func (l *ledger) used(label string) {
 	}
 }
 
-// inside gives the items that the station takes to be in a package of its own, as far as their number leaves no doubt.
-func (l *ledger) inside(label string, count int) (items []packed) {
-	for hash := range l.belong[label] {
-		items = append(items, packed{hash: hash})
-	}
-	if len(items) != count {
-		return slices.Repeat([]packed{{}}, count)
-	}
-	return items
-}
-
-// add is an item that was put into the open package, or gathered.
+// add is an item that was put into the open package, or gathered. If their number stayed the same it was there already, and
+// stands last now.
 func (l *ledger) add(n line) {
 	if n.Package != l.label {
 		l.drift = append(l.drift, fmt.Sprintf("%q is open, not %q: %s", l.label, n.Package, n.raw))
@@ -285,35 +250,25 @@ func (l *ledger) add(n line) {
 	if pkg, told := l.told[n.Hash]; n.Code == prefix+"OVERRIDE" && told {
 		l.overridden[n.Hash] = append(l.overridden[n.Hash], pkg)
 	}
-	here := l.place(n.Hash)
-	if here < 0 && l.has(n.Hash) && n.Count == len(l.items) { // it may be one of those whose hash isn't known
-		here = l.place("")
+	before, held := l.before(), n.Count == len(l.items) && l.pop(n.Hash)
+	l.items = append(slices.Clone(l.items), packed{n.Hash, l.together && l.label != ""})
+	var moves []move
+	if l.label != "" && !l.together {
+		moves = l.into(l.label, []packed{{hash: n.Hash}})
 	}
-	l.items = slices.Clone(l.items)
-	if here < 0 {
-		l.items = append(l.items, packed{n.Hash, true})
-	} else {
-		l.twice = append(l.twice, again{l.added[l.label+n.Hash], n.Time, n.Hash, l.label})
-		l.items[here] = packed{n.Hash, true}
+	if held {
+		l.undo = &step{was: before, moves: moves, count: len(l.items)}
+		if first, known := l.added[l.label+n.Hash]; known {
+			l.twice = append(l.twice, again{first, n.Time, n.Hash, l.label})
+		}
 	}
 	l.added[l.label+n.Hash] = n.Time
-	switch {
-	case l.label != "" && !l.together:
-		l.want(n.Hash, l.label)
-	case l.has(n.Hash): // it was written once and isn't there any more: at once, or when the package is closed
-		l.want(n.Hash, l.label, nothing)
-	}
 }
 
-func (l *ledger) has(hash string) bool {
-	_, there := l.belong[l.label][hash]
-	return there
-}
-
-// pop takes an item out of the session; false if it wasn't there.
+// pop takes an item out of the session, or one that may be it.
 func (l *ledger) pop(hash string) bool {
 	n := l.place(hash)
-	if n < 0 && l.has(hash) {
+	if n < 0 {
 		n = l.place("")
 	}
 	if n < 0 {
@@ -327,38 +282,34 @@ func (l *ledger) pop(hash string) bool {
 }
 
 // takeBack wishes items out of the open package again, those that were written.
-func (l *ledger) takeBack(hashes ...string) (moves []move) {
-	for _, hash := range hashes {
-		certain, there := l.belong[l.label][hash]
-		if l.label == "" || l.together && !there {
-			continue
+func (l *ledger) takeBack(list []packed) (moves []move) {
+	for _, i := range list {
+		if l.label != "" && !i.due && i.hash != "" {
+			l.want(i.hash, l.label, l.was(i.hash)...)
+			moves = append(moves, move{i.hash, null, []string{l.label}})
 		}
-		values, back := l.before(hash), []string{l.label}
-		if l.together && (!certain || l.called[l.label][hash]) {
-			values, back = append(values, nothing), append(back, nothing)
-		}
-		l.want(hash, values...)
-		if values[len(values)-1] != nothing {
-			delete(l.belong[l.label], hash)
-		}
-		moves = append(moves, move{hash, "", back})
 	}
 	return moves
 }
 
-// remove is an item that was taken out. One that the station did not put there is taken out all the same: it was named.
+// remove is an item that was taken out, of the session or, if their number stayed the same, of the package alone: one that
+// the station did not put there is taken out all the same, as it was named.
 func (l *ledger) remove(n line) {
-	was := session{label: l.label, items: l.items, kept: l.kept}
-	known := l.pop(n.Hash) || l.has(n.Hash)
-	var moves []move
-	if known || l.label == "" {
-		moves = l.takeBack(n.Hash)
+	before, item := l.before(), packed{hash: n.Hash}
+	if here := l.place(n.Hash); here >= 0 {
+		item = l.items[here]
+	}
+	if n.Count < len(l.items) {
+		l.pop(n.Hash)
 	} else {
 		l.taken[n.Hash] = append(l.taken[n.Hash], l.label)
-		l.want(n.Hash, null)
-		moves = []move{{n.Hash, "", []string{l.label}}}
 	}
-	l.undo = &step{was: was, moves: moves, count: len(l.items)}
+	var moves []move
+	if l.label != "" && !item.due {
+		l.want(n.Hash, l.label, null)
+		moves = []move{{n.Hash, null, []string{l.label}}}
+	}
+	l.undo = &step{was: before, moves: moves, count: len(l.items)}
 }
 
 func (l *ledger) assign(n line) {
@@ -370,13 +321,9 @@ func (l *ledger) assign(n line) {
 // takenOut finds how many items were cleared.
 var takenOut = regexp.MustCompile(`^taken out of package "[^"]*": ([0-9]+) item`)
 
-// unclear notes a text that the ledger can't read: the bench has other words now, and this file has to learn them.
-func (l *ledger) unclear(n line) { l.drift = append(l.drift, "nobody knows what this says: "+n.raw) }
-
 // clear is everything of this station taken out of a package. If it was less than the ledger has there, it isn't known
 // which: the station left alone what it saw somewhere else.
 func (l *ledger) clear(n line) {
-	var moves []move
 	count := -1
 	if m := takenOut.FindStringSubmatch(n.Text); m != nil {
 		count, _ = strconv.Atoi(m[1])
@@ -384,17 +331,15 @@ func (l *ledger) clear(n line) {
 		l.unclear(n)
 	}
 	values, back := []string{null}, []string{n.Package}
-	if count != len(l.belong[n.Package]) {
+	if count != len(l.mine[n.Package]) {
 		values, back = append(values, nothing), append(back, nothing)
 	}
-	for hash := range l.belong[n.Package] {
-		l.want(hash, values...)
-		moves = append(moves, move{hash, "", back})
+	var moves []move
+	for hash := range l.mine[n.Package] {
+		l.want(hash, n.Package, values...)
+		moves = append(moves, move{hash, null, back})
 	}
-	if len(values) == 1 {
-		delete(l.belong, n.Package)
-	}
-	next := session{label: l.label, items: l.items, kept: l.kept}
+	next := l.before()
 	if n.Package == l.label {
 		next = session{}
 	}
@@ -408,38 +353,35 @@ func (l *ledger) cancel(n line) {
 	case !strings.HasPrefix(n.Text, "taken back: "):
 		l.unclear(n)
 	}
-	var hashes []string
-	for _, i := range l.items[min(l.kept, len(l.items)):] {
-		if i.hash != "" {
-			hashes = append(hashes, i.hash)
-		}
-	}
-	l.replace(session{}, l.takeBack(hashes...))
+	moves := l.takeBack(l.items[min(l.kept, len(l.items)):])
+	l.replace(session{}, moves)
 }
 
 // undone is the last item taken out, or a scan that isn't looked for any more, or the last step.
 func (l *ledger) undone(n line) {
-	u := l.undo
-	switch {
+	switch u := l.undo; {
 	case strings.Contains(n.Text, "looked for any more"):
 	case n.Hash != "":
-		if !l.pop(n.Hash) {
-			l.drift = append(l.drift, "an item was undone that isn't there: "+n.raw)
-		}
-		l.kept = min(l.kept, len(l.items))
-		l.takeBack(n.Hash)
+		l.takeOut(n)
+	case !strings.Contains(n.Text, "was undone"):
+		l.unclear(n)
 	case u != nil && len(l.items) <= u.count:
 		for _, m := range u.moves {
-			l.want(m.hash, m.back...)
-			if !slices.Contains(m.back, nothing) {
-				delete(l.belong[m.now], m.hash)
-			}
+			l.want(m.hash, m.now, m.back...)
 		}
 		l.session = u.was
 	default:
 		l.session = session{}
 	}
-	if n.Hash == "" && !strings.Contains(n.Text, "looked for any more") && !strings.Contains(n.Text, "was undone") {
-		l.unclear(n)
+}
+
+func (l *ledger) takeOut(n line) {
+	last := len(l.items) - 1
+	if last < 0 || l.items[last].hash != n.Hash {
+		l.drift = append(l.drift, "an item was undone that isn't the last: "+n.raw)
+		return
 	}
+	item := l.items[last]
+	l.items = l.items[:last]
+	l.takeBack([]packed{item})
 }

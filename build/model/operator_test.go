@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,8 +13,9 @@ import (
 type operator struct {
 	*station
 	r      *rand.Rand
-	last   line // the last answer
-	labels int  // new ones that were taken from the roll
+	last   line   // the last answer
+	labels int    // new ones that were taken from the roll
+	spoilt string // the item that has to be removed before the package can be closed
 }
 
 func newOperator(st *station, r *rand.Rand) *operator { return &operator{station: st, r: r} }
@@ -49,8 +51,14 @@ func (o *operator) next(ctx context.Context) string {
 	switch {
 	case o.last.Verdict == "question":
 		return o.ending()
+	case o.last.Verdict == "conflict" && strings.Contains(o.last.Text, "remove it first"):
+		o.spoilt = o.last.Hash
+		return prefix + "REMOVE"
 	case o.last.Verdict == "conflict" && o.r.IntN(3) == 0:
 		return prefix + "OVERRIDE"
+	case o.last.Step == "armed" && o.spoilt != "":
+		defer func() { o.spoilt = "" }()
+		return o.spoilt
 	case o.last.Step == "armed" && o.last.Code == prefix+"REMOVE" && o.r.IntN(10) > 0:
 		return o.inside(ctx)
 	case o.last.Step == "armed" && o.r.IntN(10) > 0:

@@ -268,13 +268,6 @@ func (st *station) broken(kind string, from time.Time) {
 	st.faults = append(st.faults, period{from, time.Now()})
 }
 
-// count of something.
-func (st *station) count(kind string) int {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.counts[kind]
-}
-
 // group runs things side by side and gives what went wrong.
 type group struct {
 	join sync.WaitGroup
