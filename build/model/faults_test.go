@@ -13,6 +13,7 @@ import (
 // station knows that it is offline.
 func (st *station) breakThings(ctx context.Context, r *rand.Rand) error {
 	defer st.proxy.Restore()
+	defer st.calm.Store(true)
 	offline := time.Now().Add(between(r, 0, 3*time.Second))
 	long := time.Now().Add(45 * time.Second)
 	for pause(ctx, between(r, 100*time.Millisecond, 1200*time.Millisecond)) {

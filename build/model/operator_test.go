@@ -16,6 +16,9 @@ type operator struct {
 	last   line   // the last answer
 	labels int    // new ones that were taken from the roll
 	spoilt string // the item that has to be removed before the package can be closed
+
+	holding string // the item that was scanned though somebody holds its row
+	regret  bool   // it is undone with the next scan
 }
 
 func newOperator(st *station, r *rand.Rand) *operator { return &operator{station: st, r: r} }
@@ -35,8 +38,23 @@ func (st *station) operate(ctx context.Context, r *rand.Rand) error {
 			return err
 		}
 		o.last = l
+		o.cutShort(ctx)
 	}
 	return nil
+}
+
+// cutShort breaks the connection over which the station writes a row that somebody holds: at the server the statement waits
+// on, and may run when the operator has long undone it.
+func (o *operator) cutShort(ctx context.Context) {
+	if o.last.Step == "added" && o.last.Hash == o.holding && !o.calm.Load() {
+		from := time.Now()
+		pause(ctx, between(o.r, 5*time.Millisecond, 30*time.Millisecond))
+		o.proxy.Cut()
+		o.proxy.Restore()
+		o.broken("cut short", from)
+		o.regret = o.r.IntN(2) == 0
+	}
+	o.holding = ""
 }
 
 // ask scans a code; the answer is empty if the agent died over it. The breath before it is longer than a trigger bounces.
@@ -49,6 +67,9 @@ func (o *operator) ask(ctx context.Context, code string) (line, error) {
 // next is what is scanned next.
 func (o *operator) next(ctx context.Context) string {
 	switch {
+	case o.regret:
+		o.regret = false
+		return prefix + "UNDO"
 	case o.last.Verdict == "question":
 		return o.ending()
 	case o.last.Verdict == "conflict" && strings.Contains(o.last.Text, "remove it first"):
@@ -61,6 +82,8 @@ func (o *operator) next(ctx context.Context) string {
 		return o.spoilt
 	case o.last.Step == "armed" && o.last.Code == prefix+"REMOVE" && o.r.IntN(10) > 0:
 		return o.inside(ctx)
+	case o.last.Step == "armed" && o.r.IntN(10) > 6:
+		return o.world.common(o.r)
 	case o.last.Step == "armed" && o.r.IntN(10) > 0:
 		return o.oldLabel()
 	case o.rules.itemsFirst:
@@ -124,9 +147,13 @@ func (o *operator) packing() string {
 	}
 }
 
-// item is one by its hash: mostly one that is here, now and then any other, or one that never was.
+// item is one by its hash: mostly one that is here, now and then any other, one that somebody holds, or one that never was.
 func (o *operator) item() string {
 	n := o.r.IntN(100)
+	if hash, there := o.world.held(o.n, o.r); there && n < 20 {
+		o.holding = hash
+		return hash
+	}
 	if i, here := o.world.on(o.n, o.r); here && n < 80 {
 		return i.hash
 	}

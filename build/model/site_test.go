@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"text/template"
 	"time"
@@ -131,6 +132,7 @@ type station struct {
 	answers          []answer
 	journaled        int // answers that were found in the journal
 	passwordsChanged int
+	calm             atomic.Bool // nothing breaks any more
 
 	mu     sync.Mutex
 	faults []period

@@ -31,6 +31,7 @@ type world struct {
 
 	mu     sync.Mutex
 	items  []item // in the table
+	locked []item // that somebody holds at this moment
 	gone   []item // deleted, and not made again yet
 	made   int
 	counts map[string]int
@@ -250,6 +251,22 @@ func (w *world) hold(ctx context.Context, r *rand.Rand) error {
 	return nil
 }
 
+func (w *world) holds(list []item) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.locked = list
+}
+
+// held gives an item of a station that somebody holds.
+func (w *world) held(station int, r *rand.Rand) (hash string, there bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.locked) == 0 || w.locked[0].at != station {
+		return "", false
+	}
+	return w.locked[r.IntN(len(w.locked))].hash, true
+}
+
 func (w *world) lock(ctx context.Context, r *rand.Rand, pkg string) error {
 	tx, err := w.root.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
@@ -257,13 +274,17 @@ func (w *world) lock(ctx context.Context, r *rand.Rand, pkg string) error {
 	}
 	defer tx.Rollback()
 	const set = "UPDATE `external`.buylo_products SET external_package_id = ? WHERE hash = ? AND external_package_id IS NULL"
+	var list []item
 	station := r.IntN(stationCount)
 	for range 4 {
 		i, _ := w.on(station, r)
 		if _, err := tx.Exec(set, pkg, i.hash); err != nil {
 			return err
 		}
+		list = append(list, i)
 	}
+	w.holds(list)
+	defer w.holds(nil)
 	w.count("locks")
 	pause(ctx, between(r, 100*time.Millisecond, 2*time.Second))
 	if r.IntN(3) > 0 {
