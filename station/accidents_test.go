@@ -214,12 +214,14 @@ func TestNobodyLooksNothingLeaves(t *testing.T) {
 				r.Reads() <- Read{Tag: record.Tag{Reader: "antenna", Code: hash("a"), Radio: true}, At: time.Now()}
 				time.Sleep(100 * time.Millisecond)
 			}
+			synctest.Wait()
 		}
 		lie(10)
 		r.scan("P-1")
 		r.before = func() error { time.Sleep(3 * time.Second); return nil } // the card stalls
 		r.scan("P-1")
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		r.before = nil
 		lie(3)
 		r.Reads() <- Read{Tag: record.Tag{Reader: "antenna", Radio: true}, At: time.Now(), Lost: true}

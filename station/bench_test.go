@@ -321,6 +321,7 @@ func TestAnUnknownCodeIsLookedFor(t *testing.T) {
 			t.Error("answered too early")
 		}
 		time.Sleep(102 * time.Millisecond)
+		synctest.Wait()
 		if got := r.verdicts(); got != "accepted, accepted, waiting, waiting, accepted, unknown" || len(r.picture.Asked()) != 0 {
 			t.Error(got)
 		}
@@ -339,17 +340,20 @@ func TestTimeGoesOnAtTheBench(t *testing.T) {
 		r.start(t)
 		r.scan("P-1", "REMOVE")
 		time.Sleep(11 * time.Second)
+		synctest.Wait()
 		if got := r.verdicts(); got != "accepted, accepted, timed out" {
 			t.Error(got)
 		}
 		full := errors.New("no space left on device")
 		r.before = func() error { return full }
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := len(r.shown) - 3; n < 8 || n > 13 { // once a second
 			t.Errorf("a package that could not be closed was tried %d times", n)
 		}
 		r.before = nil
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if last := r.shown[len(r.shown)-1]; last.Step != record.Closed || r.memory.state.Session.Package != "" {
 			t.Errorf("%+v", last)
 		}
@@ -368,6 +372,7 @@ func TestTagsOnTheAntenna(t *testing.T) {
 				r.Reads() <- Read{Tag: record.Tag{Reader: "antenna", Code: code, Radio: true}, At: time.Now()}
 				time.Sleep(20 * time.Millisecond)
 			}
+			synctest.Wait()
 		}
 		lie(hash("a"))
 		r.scan("P-1")
