@@ -223,6 +223,7 @@ func TestNobodyLooksNothingLeaves(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		r.before = nil
+		r.sync()
 		lie(3)
 		r.Reads() <- Read{Tag: record.Tag{Reader: "antenna", Radio: true}, At: time.Now(), Lost: true}
 		time.Sleep(time.Minute)

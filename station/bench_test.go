@@ -112,6 +112,12 @@ func (r *rig) start(t *testing.T) {
 	synctest.Wait()
 }
 
+// sync lets the bench see what the test did, and the test what the bench did.
+func (r *rig) sync() {
+	signal(r.told)
+	synctest.Wait()
+}
+
 func (r *rig) stop() { r.cancel(); <-r.done }
 
 func (r *rig) scan(codes ...string) {
@@ -320,6 +326,7 @@ func TestAnUnknownCodeIsLookedFor(t *testing.T) {
 		if len(r.shown) != 5 {
 			t.Error("answered too early")
 		}
+		r.sync()
 		time.Sleep(102 * time.Millisecond)
 		synctest.Wait()
 		if got := r.verdicts(); got != "accepted, accepted, waiting, waiting, accepted, unknown" || len(r.picture.Asked()) != 0 {
@@ -346,12 +353,14 @@ func TestTimeGoesOnAtTheBench(t *testing.T) {
 		}
 		full := errors.New("no space left on device")
 		r.before = func() error { return full }
+		r.sync()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := len(r.shown) - 3; n < 8 || n > 13 { // once a second
 			t.Errorf("a package that could not be closed was tried %d times", n)
 		}
 		r.before = nil
+		r.sync()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if last := r.shown[len(r.shown)-1]; last.Step != record.Closed || r.memory.state.Session.Package != "" {
