@@ -59,6 +59,12 @@ func TestLookingAtTheBench(t *testing.T) {
 				t.Error(out)
 			}
 			p.want(0, []string{"item " + itemA + ` (mug, EAN 400) is on this station, in package "PKG-1"; as it was last known: no agent runs`}, "items", itemA)
+			if how == "stopped" { // each command opens the store: a few are enough
+				p.want(0, []string{"[shift 3, 0011aabb]"}, "scans")
+				p.want(0, []string{"retry: 1"}, "intents", "retry", "3")
+				p.want(0, []string{"4: item " + itemC + ` for package "PKG-1": waits`}, "intents")
+				return
+			}
 			p.want(0, []string{`"hash":"` + itemA + `"`}, "items", itemA, "--json")
 			p.want(exitFailed, []string{"isn't known here"}, "items", "dddddddddddddddddddddddddddddddd")
 			p.want(exitUsage, []string{"name one HASH"}, "items", itemA, itemB)
