@@ -82,9 +82,10 @@ func (o *operator) next(ctx context.Context) string {
 		return o.spoilt
 	case o.last.Step == "armed" && o.last.Code == prefix+"REMOVE" && o.r.IntN(10) > 0:
 		return o.inside(ctx)
-	case o.last.Step == "armed" && o.r.IntN(10) > 6:
-		return o.world.common(o.r)
 	case o.last.Step == "armed" && o.r.IntN(10) > 0:
+		if label, there := o.world.shared(ctx, o.uuid); there && o.r.IntN(2) == 0 {
+			return label
+		}
 		return o.oldLabel()
 	case o.rules.itemsFirst:
 		return o.gathering()

@@ -128,6 +128,13 @@ func (w *world) inside(ctx context.Context, label string) (hash string, there bo
 	return hash, w.root.QueryRowContext(ctx, one, label).Scan(&hash) == nil
 }
 
+// shared gives a label of all stations that an item on this one is in.
+func (w *world) shared(ctx context.Context, station string) (label string, there bool) {
+	const one = "SELECT external_package_id FROM `external`.buylo_products WHERE buylo_active_packing_station_uuid = ? AND " +
+		"CAST(external_package_id AS BINARY) LIKE 'PKG-7777%' ORDER BY RAND() LIMIT 1"
+	return label, w.root.QueryRowContext(ctx, one, station).Scan(&label) == nil
+}
+
 // packed gives a row that a station packed just now.
 func (w *world) packed(ctx context.Context) (hash string) {
 	const one = "SELECT hash FROM `external`.buylo_products WHERE CAST(external_package_id AS BINARY) LIKE 'PKG-000%' ORDER BY updated_at DESC, RAND() LIMIT 1"
