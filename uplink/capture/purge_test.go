@@ -70,6 +70,7 @@ func TestALogThatIsAboutToGoIsSaid(t *testing.T) {
 		refuse.Store(true)
 		backlog(source, 1)
 		time.Sleep(5*day - 3*time.Hour)
+		synctest.Wait()
 		if alarms, _ := cond.Alarms(); alarms != 0 {
 			t.Errorf("%d alarms with more than half of the time left", alarms)
 		}
@@ -91,6 +92,7 @@ func TestALogThatIsAboutToGoIsSaid(t *testing.T) {
 		}
 		refuse.Store(false)
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		if alarms, down := cond.Alarms(); alarms != 1 || down {
 			t.Errorf("%d alarms, lost %v", alarms, down)
 		}
@@ -121,11 +123,13 @@ func TestALogThatIsKeptLonger(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- NewPurge(runner, cond).Run(ctx) }()
 		time.Sleep(3 * time.Minute)
+		synctest.Wait()
 		if alarms, down := cond.Alarms(); alarms != 1 || !down {
 			t.Errorf("%d alarms, lost %v", alarms, down)
 		}
 		k.set(30*day, nil)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if alarms, down := cond.Alarms(); alarms != 1 || down {
 			t.Errorf("%d alarms, lost %v", alarms, down)
 		}

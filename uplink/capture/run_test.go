@@ -38,6 +38,7 @@ func through(t testing.TB, r *Runner, source *fakeSource, store *capturetest.Sto
 	for {
 		changed := store.Changed()
 		if p, _ := store.Position(); p.Pos == uint64(len(source.txs)) && !p.Zero() {
+			time.Sleep(time.Millisecond) // what is said of it comes behind it
 			cancel()
 			if err := <-done; err != nil {
 				t.Fatal(err)
