@@ -265,7 +265,7 @@ func TestHealthIsNumbersWithUnits(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"version":"1","uptime_s":1.5,"rss_mb":20.25,"clock_trusted":true,"scans":7,"last_scan_s":2.5,"intents_open":0,` +
-		`"intents_parked":0,"last_settled_s":null,"capture_lag_s":null,"queue_records":3,"queue_bytes":512,"oldest_unsent_s":4,` +
+		`"intents_parked":0,"last_settled_s":null,"rows_age_s":null,"capture_lag_s":null,"queue_records":3,"queue_bytes":512,"oldest_unsent_s":4,` +
 		`"unanchored":0,"oldest_unanchored_s":0,"dead_letters":0,` +
 		`"problems":[{"name":"mysql","since":"1970-01-01T00:00:00Z","text":"away","count":2}]}`
 	if string(payload) != want {
