@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"station-agent/station"
 )
 
 var errMissing = errors.New("is missing")
@@ -162,7 +164,7 @@ func (c *config) checkReaders(r report) {
 		if !slices.Contains([]int{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600}, rd.Baud) {
 			r(at+"baud", fmt.Errorf("%d is no standard rate, such as 9600 or 115200", rd.Baud))
 		}
-		r.oneOf(at+"kind", rd.Kind, "barcode", "rfid")
+		r.oneOf(at+"kind", rd.Kind, string(station.Barcode), string(station.RFID), string(station.Buttons))
 		r.oneOf(at+"parity", rd.Parity, "none", "even", "odd")
 		r.between(at+"idle", rd.Idle, 10*time.Millisecond, 2*time.Second)
 	}

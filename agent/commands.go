@@ -14,7 +14,7 @@ import (
 func commandsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "commands",
-		Short: "Print the command codes of this site and what they do, to make barcodes of them",
+		Short: "Print the command codes of this site and what they do, to be printed as barcodes",
 		Args:  noArgs,
 	}
 	file := configFlag(cmd)

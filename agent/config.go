@@ -179,7 +179,7 @@ func (c *config) fill() {
 	for i := range c.Readers {
 		r := &c.Readers[i]
 		if r.Kind == "" {
-			r.Kind = "barcode"
+			r.Kind = string(station.Barcode)
 		}
 		if r.Baud == 0 {
 			r.Baud = 9600

@@ -113,7 +113,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"map table":                 {`#map_table = ""`, `map_table = "a.b.c"`, `f.toml:%:1: mysql.map_table: "a.b.c" is no SCHEMA.TABLE`},
 		"half a certificate":        {`#cert_file = ""`, `cert_file = "/x"`, `f.toml:%:1: mysql.cert_file: and cert_key_file belong together`},
 		"next user alone":           {`#next_user = ""`, `next_user = "x"`, `mysql.next_password_file: is missing`},
-		"kind":                      {`#kind = "barcode"`, `kind = "camera"`, `f.toml:%:1: reader[0].kind: "camera" is none of barcode, rfid`},
+		"kind":                      {`#kind = "barcode"`, `kind = "camera"`, `f.toml:%:1: reader[0].kind: "camera" is none of barcode, rfid, buttons`},
 		"reader":                    {`#baud = 9600`, `baud = 9601`, `f.toml:%:1: reader[0].baud: 9601`},
 		"no reader":                 {"\n[[reader]]\n", "\n[[no]]\n", `f.toml:%:3: no: unknown field`},
 		"secret in the file":        {`"/etc/station-agent/certyo-key"`, `"certyo_sk_live_SECRET"`, `f.toml:%:1: certyo.key_file: must be an absolute path`},

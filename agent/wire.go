@@ -104,7 +104,7 @@ func (p *parts) addBench() error {
 func (p *parts) addReaders() error {
 	for _, r := range p.cfg.Readers {
 		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
-		reader := station.Reader{Port: port, Prefix: r.Prefix, Radio: r.Kind == "rfid"}
+		reader := station.Reader{Port: port, Prefix: r.Prefix, Kind: station.Kind(r.Kind)}
 		cond := p.board.condition("reader " + r.Name)
 		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
 	}

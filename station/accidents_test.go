@@ -46,6 +46,10 @@ func TestAccidents(t *testing.T) {
 		s := newScenario(t, nil, picture(mug("m", tagTwo)))
 		s.run("", []step{open, {1001, tagOne, "waiting", "", "P-1", "", ""}, {1005, "", "unknown", "", "P-1", "", "has another tag"}})
 	})
+	t.Run("its own tag names an item, though the chain has no map", func(t *testing.T) {
+		s := newScenario(t, func(r *Rules) { r.Naming = []Naming{ByGTIN} }, picture(mug("m", "3074257bf7194e4000001a85"), mug("n", tagTwo)))
+		s.run("", []step{open, {1001, tagOne, okay, "added", "P-1:m", "m→P-1 for -", ""}})
+	})
 	t.Run("a tag that is mapped to two items stays ambiguous", func(t *testing.T) {
 		s := newScenario(t, nil, picture(record.Row{Hash: a, EPCs: []string{"T"}}, record.Row{Hash: hash("b"), EPCs: []string{"T"}}))
 		s.run("", []step{open, {1001, a, okay, "added", "P-1:a", "a→P-1 for -", ""}, {1002, "T", "ambiguous", "", "P-1:a", "", "correct the map"}})

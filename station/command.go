@@ -52,6 +52,14 @@ func (d *decider) command(c Command) Decision {
 	}
 }
 
+// button is a command by its name.
+func (d *decider) button(c Command) Decision {
+	if !slices.Contains(Commands(), c) {
+		return d.refuse(record.Misread, "button %q is no command: see station-agent commands", c)
+	}
+	return d.command(c)
+}
+
 // begun arms a command that needs another scan.
 func (d *decider) begun(c Command, makesSense bool, what string) Decision {
 	d.scan.Package = d.was.Package
@@ -200,7 +208,7 @@ func (d *decider) override() Decision {
 		return d.refuse(record.NoPackage, "no item was refused just now for being in another package")
 	}
 	d.named = a.Code
-	row, _ := d.row(a.Hash)
+	row, _, _ := d.row(a.Hash)
 	if row.Package == nil || *row.Package != a.Package {
 		return d.add(row, false)
 	}

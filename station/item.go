@@ -238,7 +238,7 @@ func (d *decider) inside(code string) []PictureRow {
 			rows = d.w.Rows.ByEPC(code)
 		case ByGTIN:
 			if hash := d.was.Taken[code]; hash != "" {
-				row, _ := d.row(hash)
+				row, _, _ := d.row(hash)
 				rows = []PictureRow{row}
 			} else if g, ok := d.carried(code); ok {
 				rows = d.w.Rows.ByEAN(g.Digits)

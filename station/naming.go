@@ -41,10 +41,7 @@ func (d *decider) by(n Naming, code string) (f finding, known bool) {
 		if utf8.RuneCountInString(code) != hashLen {
 			return f, false
 		}
-		row, here := d.w.Rows.Lookup(code)
-		if !here {
-			row, _ = d.row(code)
-		}
+		row, here, _ := d.row(code)
 		return found(row), here || d.contains(row) || d.isDue(code)
 	case ByMap:
 		return d.choose(n, code, d.w.Rows.ByEPC(code))
@@ -123,7 +120,7 @@ func (d *decider) unit(code string, rows []PictureRow) (f finding, known bool) {
 		claimed[hash] = true
 	}
 	open := slices.DeleteFunc(slices.Clone(rows), func(r PictureRow) bool {
-		return claimed[r.Hash] || len(r.EPCs) > 0 || d.contains(r) || d.was.holds(r.Hash)
+		return claimed[r.Hash] || len(r.EPCs) > 0 && !carries(r, code) || d.contains(r) || d.was.holds(r.Hash)
 	})
 	if len(rows) > 0 && len(open) == 0 {
 		f = none(record.Unknown, "every item with the code %q is packed already or has another tag, and this is another one", code)
@@ -133,12 +130,14 @@ func (d *decider) unit(code string, rows []PictureRow) (f finding, known bool) {
 	return d.choose(ByGTIN, code, open)
 }
 
+// carries tells whether a map names the tag for the row.
+func carries(r PictureRow, code string) bool {
+	return slices.ContainsFunc(r.EPCs, func(epc string) bool { return gs1.CanonicalEPC(epc) == gs1.CanonicalEPC(code) })
+}
+
 // sameUnit is for a code that named the item before.
 func (d *decider) sameUnit(code, hash string) finding {
-	row, here := d.w.Rows.Lookup(hash)
-	if !here {
-		row, _ = d.row(hash)
-	}
+	row, here, _ := d.row(hash)
 	if here || row.Package != nil || d.isDue(hash) {
 		return found(row)
 	}

@@ -194,8 +194,12 @@ func TestPictureKeepsWhatWasReadForTheDisk(t *testing.T) {
 	if len(rows) != 3 || rows[0].Package != nil || *rows[1].Package != "B" || !rows[2].Away {
 		t.Errorf("%v", rows)
 	}
+	rows[0].EPCs = []string{"T-a"}
 	q := NewPicture(time.Second)
 	q.Load(rows)
+	if got := q.ByEPC("T-a"); len(got) != 1 || got[0].Hash != "a" {
+		t.Error("the tags of the map's table are not known without a network:", got)
+	}
 	if row, ok := q.Lookup("b"); !ok || *row.Package != "B" || q.Count() != 2 || q.Online(at(1)) {
 		t.Error(row, ok, q.Count())
 	}

@@ -9,17 +9,30 @@ import (
 	"station-agent/store/record"
 )
 
-// Reader is one barcode scanner at a serial port, or an RFID reader that writes a line for each tag it sees.
+// Kind is what a reader reads.
+type Kind string
+
+// The kinds of readers.
+const (
+	Barcode Kind = "barcode" // a person holds a code before it
+	RFID    Kind = "rfid"    // it writes a line for each tag on its antenna, again and again, without anybody asking
+	Buttons Kind = "buttons" // it writes the name of a command for each button pressed
+)
+
+// Button is the Symbology of a tag whose Code is the name of a Command. No scanner gives it: theirs begin with "]".
+const Button = "button"
+
+// Reader is one device at a serial port that writes lines.
 type Reader struct {
 	Port   serial.Config
-	Prefix string // what the scanner puts before every code
-	Radio  bool   // it reads what lies on its antenna, again and again, without anybody asking
+	Prefix string // what it puts before every code
+	Kind   Kind   // Barcode if empty
 }
 
 // Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. The
 // error is that of serial.Run.
 func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Condition) error {
-	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Radio}, cond)
+	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Kind}, cond)
 }
 
 // ear is the serial.Sink of one Reader.
@@ -27,7 +40,7 @@ type ear struct {
 	ctx   context.Context
 	line  codec.Line
 	reads chan<- Read
-	radio bool
+	kind  Kind
 }
 
 func (e *ear) Feed(p []byte) { e.send(e.line.Feed(p)) }
@@ -36,7 +49,7 @@ func (e *ear) Idle()         { e.send(e.line.Idle()) }
 // Gone also tells that a reader of tags sees nothing any more: what lay there still does.
 func (e *ear) Gone() {
 	e.send(e.line.Gone())
-	if e.radio {
+	if e.kind == RFID {
 		e.hand(Read{Tag: record.Tag{Reader: e.line.Reader, Radio: true}, At: time.Now(), Lost: true})
 	}
 }
@@ -44,7 +57,10 @@ func (e *ear) Gone() {
 func (e *ear) send(tags []record.Tag) {
 	now := time.Now()
 	for _, tag := range tags {
-		tag.Radio = e.radio
+		tag.Radio = e.kind == RFID
+		if e.kind == Buttons {
+			tag.Symbology = Button
+		}
 		e.hand(Read{Tag: tag, At: now})
 	}
 }

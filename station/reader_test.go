@@ -3,10 +3,12 @@ package station
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"station-agent/station/codec"
 	"station-agent/station/serial"
 	"station-agent/station/stationtest"
 )
@@ -16,6 +18,24 @@ type quiet struct{}
 
 func (quiet) Lost(error) {}
 func (quiet) Back()      {}
+
+// TestKindsOfReaders: what a line means depends on what wrote it.
+func TestKindsOfReaders(t *testing.T) {
+	for kind, want := range map[Kind]string{Barcode: `false "]C0" false`, "": `false "]C0" false`, RFID: `true "]C0" false true "" true`, Buttons: `false "button" false`} {
+		reads := make(chan Read, 8)
+		e := &ear{t.Context(), codec.Line{Reader: "r"}, reads, kind}
+		e.Feed([]byte("]C0close\r"))
+		e.Gone()
+		close(reads)
+		var got []string
+		for r := range reads {
+			got = append(got, fmt.Sprintf("%v %q %v", r.Radio, r.Symbology, r.Lost))
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%q: %s, want %s", kind, s, want)
+		}
+	}
+}
 
 // TestReader takes codes from a pseudo-terminal, over an unplugging in the middle of one.
 func TestReader(t *testing.T) {

@@ -63,7 +63,7 @@ func (d Decision) tag() record.Tag {
 //	the same scan again at once   nothing: the trigger bounced
 //	a tag on an antenna           added while packing, nothing otherwise: no tag opens, commands or answers anything
 //	bytes that are no code        misread
-//	a command code                that command (command.go)
+//	a button, a command code      that command (command.go)
 //	a badge                       signs on, or off (badge.go)
 //	the package pattern           the label (label.go): opens, reopens, assigns, or is what a command waits for
 //	anything else                 an item (item.go, naming.go)
@@ -82,6 +82,8 @@ func Decide(s State, rules Rules, tag record.Tag, w World) Decision {
 		return d.refuse(record.Misread, "the code could not be read (%s): scan it again", tag.Bad)
 	case code == "":
 		return d.refuse(record.Misread, "the code is empty: scan it again")
+	case tag.Symbology == Button:
+		return d.button(Command(code))
 	case rules.Commands[code] != "":
 		return d.command(rules.Commands[code])
 	case matches(rules.Badge, code) && matches(rules.Package, code):
@@ -171,21 +173,21 @@ func (d *decider) accept(step record.Step, text string, args ...any) Decision {
 	return decision
 }
 
-// row is what is known of a row, and whether anything is: it is here, or was seen to be elsewhere.
-func (d *decider) row(hash string) (row PictureRow, known bool) {
-	if row, known = d.w.Rows.Lookup(hash); known {
-		return row, true
+// row is what is known of a row: it is here, or was seen to be elsewhere; else only what own intents make of it.
+func (d *decider) row(hash string) (row PictureRow, here, known bool) {
+	if row, here = d.w.Rows.Lookup(hash); here {
+		return row, true, true
 	}
 	if away, known := d.w.Rows.Away(hash); known {
-		return away, true
+		return away, false, true
 	}
-	return row, false
+	return row, false, false
 }
 
 // spoilt finds an item whose row is known to show another package than when it was added: it can't be written any more.
 func (d *decider) spoilt(list []record.Packed, label string) (row PictureRow, found bool) {
 	for _, i := range list {
-		row, known := d.row(i.Hash)
+		row, _, known := d.row(i.Hash)
 		if known && !record.Same(row.Package, i.Was) && !record.Same(row.Package, record.Package(label)) {
 			return row, true
 		}
@@ -195,10 +197,9 @@ func (d *decider) spoilt(list []record.Packed, label string) (row PictureRow, fo
 
 // want adds the intent that hash be in pkg, for the values that may be replaced.
 func (d *decider) want(hash string, was, pkg record.Value, may []record.Value) {
-	_, here := d.w.Rows.Lookup(hash)
-	_, away := d.w.Rows.Away(hash)
+	_, _, known := d.row(hash)
 	d.intents = append(d.intents, record.Intent{
-		Hash: hash, Package: pkg, Replaces: may, Together: d.rules.Together, Unverified: !here && !away && pkg != nil,
+		Hash: hash, Package: pkg, Replaces: may, Together: d.rules.Together, Unverified: !known && pkg != nil,
 	})
 	d.moves = append(d.moves, record.Move{Hash: hash, Was: was, Now: pkg})
 }
@@ -224,7 +225,7 @@ func (d *decider) back(m record.Move) {
 func (d *decider) into(label string, list []record.Packed) {
 	pkg := record.Package(label)
 	for _, i := range list {
-		row, _ := d.row(i.Hash)
+		row, _, _ := d.row(i.Hash)
 		if record.Same(row.Package, pkg) {
 			continue
 		}

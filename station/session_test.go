@@ -366,6 +366,31 @@ func TestDecisionsShareNothing(t *testing.T) {
 	}
 }
 
+// TestButtons are commands by name, and nothing else is: a label that reads like one isn't, nor is a button that reads like a
+// label.
+func TestButtons(t *testing.T) {
+	press := func(symbology, code string) record.Scan {
+		tag := record.Tag{Reader: "panel", Symbology: symbology, Code: code}
+		return *Decide(State{Session: session("P-1:a")}, rules, tag, world(rowsHere())).Scan
+	}
+	for _, c := range Commands() {
+		if s := press(Button, string(c)); s.Verdict == record.Misread || s.Verdict == record.Waiting {
+			t.Errorf("button %s: %s", c, s.Text)
+		}
+	}
+	if s := press(Button, "close"); s.Step != record.Closed {
+		t.Error(s)
+	}
+	for _, code := range []string{"P-2", "CLOSE", hash("c"), "x"} {
+		if s := press(Button, code); s.Verdict != record.Misread || s.Step != "" {
+			t.Errorf("button %q: %s %q", code, s.Verdict, s.Step)
+		}
+	}
+	if s := press("]C0", "close"); s.Step != "" {
+		t.Error(s)
+	}
+}
+
 func TestUnreadableTags(t *testing.T) {
 	for _, tag := range []record.Tag{{Bad: "not UTF-8"}, {Code: "P-1", Bad: "cut off"}, {}} {
 		if d := Decide(State{}, Rules{}, tag, world(picture())); d.Scan.Verdict != record.Misread || d.Session != nil {
