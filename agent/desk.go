@@ -85,12 +85,6 @@ func newDeadLetter(l store.DeadLetter) letter {
 	return n
 }
 
-// line is one line of a list: a letter, or why there are no more.
-type line struct {
-	letter
-	Error string `json:"error,omitempty"`
-}
-
 const (
 	totalHeader = "Station-Agent-Total" // of a list: how many records there are, listed or not
 	listBuffer  = 256 << 10             // a list that fits is read from the store before the asker has to take it
@@ -103,26 +97,36 @@ func (d desk) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("list records: limit %q is no number", r.FormValue("limit"))
 	}
+	refused, stats := r.FormValue("refused") != "", d.records.Stats()
+	total := map[bool]int{true: stats.DeadLetters, false: stats.QueueRecords}[refused]
+	w.Header().Set(totalHeader, strconv.Itoa(total))
+	return stream(w, func(put func(any) error) error {
+		n := 0
+		some := func(l letter) error {
+			if n++; limit > 0 && n > limit {
+				return errFirst
+			}
+			return put(l)
+		}
+		if refused {
+			err = d.records.DeadLetters(func(l store.DeadLetter) error { return some(newDeadLetter(l)) })
+		} else {
+			err = d.records.Waiting(func(q record.Queued) error { return some(newLetter(q)) })
+		}
+		if errors.Is(err, errFirst) {
+			return nil
+		}
+		return err
+	})
+}
+
+// stream answers with a line of JSON for each value that list puts. An error comes as the last line, too late for a status.
+func stream(w http.ResponseWriter, list func(put func(any) error) error) error {
 	out := bufio.NewWriterSize(patient{w}, listBuffer)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
-	n := 0
-	put := func(l letter) error {
-		if n++; limit > 0 && n > limit {
-			return errFirst
-		}
-		return enc.Encode(l)
-	}
-	stats := d.records.Stats()
-	if r.FormValue("refused") != "" {
-		w.Header().Set(totalHeader, strconv.Itoa(stats.DeadLetters))
-		err = d.records.DeadLetters(func(l store.DeadLetter) error { return put(newDeadLetter(l)) })
-	} else {
-		w.Header().Set(totalHeader, strconv.Itoa(stats.QueueRecords))
-		err = d.records.Waiting(func(q record.Queued) error { return put(newLetter(q)) })
-	}
-	if err != nil && !errors.Is(err, errFirst) {
-		_ = enc.Encode(map[string]string{"error": oneLine(err.Error())}) // too late for a status
+	if err := list(enc.Encode); err != nil {
+		_ = enc.Encode(map[string]string{"error": oneLine(err.Error())})
 	}
 	_ = out.Flush() // the asker has gone: nobody to tell
 	return nil

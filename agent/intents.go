@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/spf13/cobra"
 )
@@ -64,7 +63,7 @@ func intentsAct(verb, short string) *cobra.Command {
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ids, err := numbers(args)
+		ids, err := numbers(args, "ID", "intents")
 		if err != nil {
 			return err
 		}
@@ -76,15 +75,4 @@ func intentsAct(verb, short string) *cobra.Command {
 		return err
 	}
 	return cmd
-}
-
-func numbers(args []string) (ids []uint64, err error) {
-	for _, arg := range args {
-		id, err := strconv.ParseUint(arg, 10, 64)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("%q is no ID: station-agent intents lists them", arg)}
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
 }

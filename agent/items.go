@@ -1,17 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-
-	"station-agent/store/record"
 )
 
 func itemsCommand() *cobra.Command {
@@ -96,89 +92,4 @@ func (a agentAt) printItems(cmd *cobra.Command, asJSON bool) error {
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "items here: %d, %s\n", n, map[bool]string{
 		true: "as they were kept on disk", false: "as read " + seconds(max(age, 0)) + " ago"}[age < 0])
 	return err
-}
-
-// list gives f each line of a streamed answer.
-func list[T any](a agentAt, cmd *cobra.Command, path string, f func(T) error) error {
-	res, err := a.send(cmd, http.MethodGet, path, nil)
-	if err != nil {
-		return err
-	}
-	return errors.Join(each1(res.Body, f), res.Body.Close())
-}
-
-func each1[T any](in io.Reader, f func(T) error) error {
-	for dec := json.NewDecoder(in); ; {
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("read answer: %w: it is cut off", err)
-		}
-		var trouble struct{ Error string }
-		var v T
-		if err := errors.Join(json.Unmarshal(raw, &trouble), json.Unmarshal(raw, &v)); err != nil {
-			return fmt.Errorf("read answer: %w: is the agent of another version?", err)
-		}
-		if trouble.Error != "" {
-			return errors.New(trouble.Error)
-		}
-		if err := f(v); err != nil {
-			return err
-		}
-	}
-}
-
-// printJSON prints v as one line.
-func printJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
-
-func scansCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "scans",
-		Short: "List the newest scans, with what the operator was told",
-		Args:  noArgs,
-	}
-	a := agentFlags(cmd)
-	asJSON := cmd.Flags().Bool("json", false, "print a JSON object a line")
-	limit := cmd.Flags().Int("limit", 50, "the newest `N`; 0: all that are kept")
-	pkg := cmd.Flags().String("package", "", "those that concern this package `LABEL`")
-	hash := cmd.Flags().String("item", "", "those that concern the item with this `HASH`")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *limit < 0 {
-			return usageError{fmt.Errorf("--limit %d is less than 0", *limit)}
-		}
-		query := url.Values{"limit": {fmt.Sprint(*limit)}, "package": {*pkg}, "hash": {*hash}}
-		return list(a, cmd, "/scans?"+query.Encode(), func(l scanLine) error {
-			if *asJSON {
-				return printJSON(cmd.OutOrStdout(), l)
-			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), l)
-			return err
-		})
-	}
-	return cmd
-}
-
-// String is a scan in one line.
-func (l scanLine) String() string {
-	text := fmt.Sprintf("%d  %s  %s  %q  %s", l.Seq, when(l.At), l.Reader, l.Code, l.Verdict)
-	if l.Step != "" {
-		text += ", " + string(l.Step)
-	}
-	if l.Badge != nil {
-		text += fmt.Sprintf("  [shift %d, %s]", l.Badge.Shift, l.Badge.Pseudonym)
-	}
-	return oneLine(text + "  " + l.Text)
-}
-
-// when is a stamp for a person: the wall time if it may be believed, else the time since the boot.
-func when(s record.Stamp) string {
-	if s.Dated() {
-		return moment(s.Wall)
-	}
-	return fmt.Sprintf("boot %.8s +%s", s.Boot, seconds(s.Mono.Seconds()))
 }

@@ -62,27 +62,15 @@ func outboxListCommand() *cobra.Command {
 
 // printList prints a list as it comes and counts it.
 func printList(in io.Reader, out io.Writer, asJSON bool) (n int, err error) {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	for dec := json.NewDecoder(in); ; n++ {
-		var l line
-		err := dec.Decode(&l)
-		switch {
-		case errors.Is(err, io.EOF):
-			return n, nil
-		case err != nil:
-			return n, fmt.Errorf("list records: %w: the list is cut off", err)
-		case l.Error != "":
-			return n, errors.New(l.Error)
-		case asJSON:
-			err = enc.Encode(l)
-		default:
-			_, err = fmt.Fprintln(out, l)
+	err = eachLine(in, func(l letter) error {
+		n++
+		if asJSON {
+			return printJSON(out, l)
 		}
-		if err != nil {
-			return n, err
-		}
-	}
+		_, err := fmt.Fprintln(out, l)
+		return err
+	})
+	return n, err
 }
 
 // String is a letter in one line.
@@ -163,14 +151,17 @@ func oneArg(hint string) cobra.PositionalArgs {
 }
 
 // sequences reads the numbers of records.
-func sequences(args []string) ([]uint64, error) {
-	seqs := make([]uint64, len(args))
+func sequences(args []string) ([]uint64, error) { return numbers(args, "SEQ", "outbox list") }
+
+// numbers reads the numbers of what a command lists.
+func numbers(args []string, what, command string) ([]uint64, error) {
+	list := make([]uint64, len(args))
 	for i, a := range args {
 		n, err := strconv.ParseUint(a, 10, 64)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("%q is no SEQ: station-agent outbox list gives them", a)}
+			return nil, usageError{fmt.Errorf("%q is no %s: station-agent %s gives them", a, what, command)}
 		}
-		seqs[i] = n
+		list[i] = n
 	}
-	return seqs, nil
+	return list, nil
 }

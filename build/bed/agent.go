@@ -29,6 +29,7 @@ type Line struct {
 	Hash     string    `json:"hash"`
 	Count    int       `json:"count"`
 	NotEmpty int       `json:"not_empty"`
+	Result   string    `json:"result"` // of an assignment that the operator is called back for
 	Text     string    `json:"text"`
 	TookMS   float64   `json:"took_ms"`
 	Raw      string    `json:"-"`
@@ -50,7 +51,8 @@ type Agent struct {
 	waitErr error
 }
 
-func newAgent(binary, config string) *Agent {
+// NewAgent makes an agent that is not started yet.
+func NewAgent(binary, config string) *Agent {
 	return &Agent{binary: binary, config: config, wake: make(chan struct{})}
 }
 
@@ -134,6 +136,25 @@ func (a *Agent) Began() int {
 	return a.began
 }
 
+// ErrEnded says that the process is gone and that all of its log was looked at.
+var ErrEnded = errors.New("it has ended")
+
+// Ended tells whether no process runs.
+func (a *Agent) Ended() bool {
+	a.mu.Lock()
+	ended := a.ended
+	a.mu.Unlock()
+	if ended == nil {
+		return true
+	}
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Wait gives the first line behind mark that f wants.
 func (a *Agent) Wait(ctx context.Context, mark int, f func(Line) bool) (Line, error) {
 	for {
@@ -154,7 +175,7 @@ func (a *Agent) Wait(ctx context.Context, mark int, f func(Line) bool) (Line, er
 			grown := len(a.lines) > mark
 			a.mu.Unlock()
 			if !grown {
-				return Line{}, errors.New("wait for the agent: it has ended")
+				return Line{}, fmt.Errorf("wait for the agent: %w", ErrEnded)
 			}
 		case <-ctx.Done():
 			return Line{}, fmt.Errorf("wait for the agent: %w", ctx.Err())

@@ -97,7 +97,7 @@ func (b *Bed) setUp(ctx context.Context) (err error) {
 		return err
 	}
 	b.Config = newConfig(b)
-	b.Agent = newAgent(b.Options.Agent, b.path("agent.toml"))
+	b.Agent = NewAgent(b.Options.Agent, b.path("agent.toml"))
 	return b.WriteConfig()
 }
 

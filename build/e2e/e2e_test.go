@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,28 +13,14 @@ import (
 	"station-agent/build/servers"
 )
 
-// binary is the agent under test: the one that make built, else built here once.
+// binary is the agent under test.
 var binary string
 
 func TestMain(m *testing.M) {
-	binary = os.Getenv("STATION_AGENT_BINARY")
-	if binary != "" {
-		os.Exit(m.Run())
-	}
-	dir, err := os.MkdirTemp("", "e2e")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "build agent:", err)
-		os.Exit(1)
-	}
-	binary = filepath.Join(dir, "station-agent")
-	code := 1
-	if out, err := exec.Command("go", "build", "-o", binary, "../../agent").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build agent: %v\n%s", err, out)
-	} else {
-		code = m.Run()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(bed.WithAgent(func(path string) int {
+		binary = path
+		return m.Run()
+	}))
 }
 
 // site is a bed with the test's clock and its complaints.

@@ -57,7 +57,8 @@ func (st *station) fault(ctx context.Context, r *rand.Rand, kind string, begin f
 }
 
 func (st *station) killAgent() {
-	if st.agent.kill() {
+	if !st.agent.Ended() {
+		st.agent.Kill()
 		st.broken("kills", time.Now())
 	}
 }

@@ -163,13 +163,13 @@ func (l *ledger) step(n line) {
 		return // nothing was done: the number may be of something else
 	}
 	if len(l.items) != n.Count {
-		l.drift = append(l.drift, fmt.Sprintf("%d items, where the answers add up to %d: %s", n.Count, len(l.items), n.raw))
+		l.drift = append(l.drift, fmt.Sprintf("%d items, where the answers add up to %d: %s", n.Count, len(l.items), n.Raw))
 		l.items = make([]packed, n.Count) // go on
 	}
 }
 
 // unclear notes a text that the ledger can't read: the bench has other words now, and this file has to learn them.
-func (l *ledger) unclear(n line) { l.drift = append(l.drift, "nobody knows what this says: "+n.raw) }
+func (l *ledger) unclear(n line) { l.drift = append(l.drift, "nobody knows what this says: "+n.Raw) }
 
 // replace makes next the session, by a step that can be undone.
 func (l *ledger) replace(next session, moves []move) {
@@ -180,11 +180,11 @@ func (l *ledger) replace(next session, moves []move) {
 // before is the session as a step finds it.
 func (l *ledger) before() session { return session{label: l.label, items: l.items, kept: l.kept} }
 
-func (n line) said() string { return oneLine(n.Code + " " + n.Verdict + ", " + n.Step + ": " + n.Text) }
+func said(n line) string { return oneLine(n.Code + " " + n.Verdict + ", " + n.Step + ": " + n.Text) }
 
 // want notes a wish for a row. With from it is one for a row that shows that.
 func (l *ledger) want(hash, from string, values ...string) {
-	l.wishes[hash] = append(l.wishes[hash], wish{l.now.Time, values, from, l.scans, l.now.said()})
+	l.wishes[hash] = append(l.wishes[hash], wish{l.now.Time, values, from, l.scans, said(l.now)})
 	delete(l.mine[from], hash)
 	for _, v := range values {
 		if l.mine[v] == nil {
@@ -245,7 +245,7 @@ func (l *ledger) used(label string) {
 // stands last now.
 func (l *ledger) add(n line) {
 	if n.Package != l.label {
-		l.drift = append(l.drift, fmt.Sprintf("%q is open, not %q: %s", l.label, n.Package, n.raw))
+		l.drift = append(l.drift, fmt.Sprintf("%q is open, not %q: %s", l.label, n.Package, n.Raw))
 	}
 	if pkg, told := l.told[n.Hash]; n.Code == prefix+"OVERRIDE" && told {
 		l.overridden[n.Hash] = append(l.overridden[n.Hash], pkg)
@@ -378,7 +378,7 @@ func (l *ledger) undone(n line) {
 func (l *ledger) takeOut(n line) {
 	last := len(l.items) - 1
 	if last < 0 || l.items[last].hash != n.Hash {
-		l.drift = append(l.drift, "an item was undone that isn't the last: "+n.raw)
+		l.drift = append(l.drift, "an item was undone that isn't the last: "+n.Raw)
 		return
 	}
 	item := l.items[last]

@@ -27,7 +27,7 @@ func newOperator(st *station, r *rand.Rand) *operator { return &operator{station
 func (st *station) operate(ctx context.Context, r *rand.Rand) error {
 	o := newOperator(st, r)
 	for ctx.Err() == nil {
-		if st.agent.dead() {
+		if st.agent.Ended() {
 			if err := st.revive(context.WithoutCancel(ctx)); err != nil {
 				return err
 			}

@@ -72,7 +72,7 @@ func (s *site) random(of string) *rand.Rand {
 func (s *site) start() {
 	for _, st := range s.stations {
 		s.t.Logf("station %d: %s", st.n, st.rules)
-		s.must(st.agent.start())
+		s.must(st.agent.Start())
 	}
 	for _, st := range s.stations {
 		s.must(st.ready(s.ctx))
@@ -174,14 +174,13 @@ func (st *station) setUp(ctx context.Context, db *servers.Database, dir string) 
 	if err := errors.Join(st.put("password", st.password()), st.put("next-password", st.password()), st.put("key", "none")); err != nil {
 		return err
 	}
-	st.agent = &process{config: st.path("agent.toml"), wake: make(chan struct{})}
+	st.agent = newProcess(st.path("agent.toml"))
 	return st.writeConfig()
 }
 
 func (st *station) close() {
 	if st.agent != nil {
-		st.agent.kill()
-		st.agent.join()
+		st.agent.Kill()
 	}
 	if st.scanner != nil {
 		st.scanner.Close()

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"station-agent/build/bed"
 	"station-agent/store"
 	"station-agent/store/record"
 )
@@ -58,7 +59,7 @@ func (st *station) scan(ctx context.Context, code string) (l line, answered bool
 	for {
 		l, err = st.agent.next(ctx, st.read)
 		switch {
-		case errors.Is(err, errDead):
+		case errors.Is(err, bed.ErrEnded):
 			return l, false, nil
 		case err != nil:
 			return l, false, fmt.Errorf("station %d: no answer to %q: %w", st.n, code, err)
@@ -72,14 +73,13 @@ func (st *station) scan(ctx context.Context, code string) (l line, answered bool
 
 // revive starts the agent after its death. What it did not get to say is read from the journal before.
 func (st *station) revive(ctx context.Context) error {
-	st.agent.join()
 	if err := st.compare(); err != nil {
 		return err
 	}
-	if err := st.agent.start(); err != nil {
+	if err := st.agent.Start(); err != nil {
 		return err
 	}
-	if err := st.ready(ctx); err != nil && !errors.Is(err, errDead) {
+	if err := st.ready(ctx); err != nil && !errors.Is(err, bed.ErrEnded) {
 		return err
 	}
 	return nil
@@ -87,7 +87,7 @@ func (st *station) revive(ctx context.Context) error {
 
 // catchUp reads what is there of the log.
 func (st *station) catchUp() error {
-	for st.read < st.agent.count() {
+	for st.read < st.agent.Mark() {
 		l, err := st.agent.next(context.Background(), st.read)
 		if err != nil {
 			return err
@@ -135,13 +135,13 @@ func lineOf(e record.Entry) line {
 	s := e.Scan
 	return line{
 		Time: e.At.Wall, Msg: "verdict", Code: s.Code, Verdict: string(s.Verdict), Step: string(s.Step), Package: s.Package,
-		Hash: s.Hash, Count: s.Count, Text: s.Text, raw: fmt.Sprintf("journal entry %d: %+v", e.Seq, *s),
+		Hash: s.Hash, Count: s.Count, Text: s.Text, Raw: fmt.Sprintf("journal entry %d: %+v", e.Seq, *s),
 	}
 }
 
 // finish ends what is open or gathered, now that nothing breaks any more, and waits until nothing waits for the database.
 func (st *station) finish(ctx context.Context, r *rand.Rand) error {
-	for st.agent.dead() {
+	for st.agent.Ended() {
 		if err := st.revive(ctx); err != nil {
 			return err
 		}

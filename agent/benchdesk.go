@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -243,16 +242,4 @@ func (d benchDesk) parked() (ids []uint64) {
 		ids = append(ids, p.ID)
 	}
 	return ids
-}
-
-// stream answers with a line of JSON for each value that list puts. An error comes as the last line, too late for a status.
-func stream(w http.ResponseWriter, list func(put func(any) error) error) error {
-	out := bufio.NewWriterSize(patient{w}, listBuffer)
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	if err := list(enc.Encode); err != nil {
-		_ = enc.Encode(map[string]string{"error": oneLine(err.Error())})
-	}
-	_ = out.Flush() // the asker has gone: nobody to tell
-	return nil
 }
