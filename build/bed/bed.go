@@ -38,6 +38,7 @@ const (
 	ClearCode       = CommandPrefix + "CLEAR"
 	CancelCode      = CommandPrefix + "CANCEL"
 	OverrideCode    = CommandPrefix + "OVERRIDE"
+	SetAsideCode    = CommandPrefix + "SET-ASIDE"
 	StatusCode      = CommandPrefix + "STATUS"
 	AcknowledgeCode = CommandPrefix + "ACKNOWLEDGE"
 )

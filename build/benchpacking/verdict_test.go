@@ -21,7 +21,7 @@ func (s *sheet) verdicts() {
 	}
 	slow.slow.by(answer)
 	hole.MySQL.BlackHole()
-	time.Sleep(2 * answer)
+	time.Sleep(2 * answer) // so that each bench is in the state that it is measured in
 	times := make([][]float64, len(benches))
 	for n := range scans {
 		for i, b := range benches {

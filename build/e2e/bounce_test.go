@@ -3,7 +3,6 @@ package e2e
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"station-agent/build/bed"
 	"station-agent/build/servers"
@@ -21,23 +20,21 @@ func TestBounce(t *testing.T) {
 	s.bounce(bed.UndoCode, "undone") // and not twice, which would take out the other one too
 	s.rows("PKG-2026-0001", items[0])
 	s.rows("", items[1])
-	time.Sleep(400 * time.Millisecond)
 	s.bounce(bed.UndoCode, "undone")
 	s.rows("", items...)
 	s.clean()
 	s.stop()
 }
 
-// bounce sends a code three times at once.
+// bounce sends a code three times at once, and another one behind it, whose answer comes behind all of theirs.
 func (s *site) bounce(code, step string) {
 	s.t.Helper()
 	mark := s.Agent.Mark()
-	_, err := s.Scanner.Write([]byte(strings.Repeat(code+"\r", 3)))
+	_, err := s.Scanner.Write([]byte(strings.Repeat(code+"\r", 3) + bed.SetAsideCode + "\r"))
 	s.must(err)
-	_, err = s.Agent.Wait(s.ctx, mark, func(l bed.Line) bool { return l.Msg == "verdict" && l.Code == code })
+	_, err = s.Agent.Wait(s.ctx, mark, func(l bed.Line) bool { return l.Step == "set aside" })
 	s.must(err)
-	time.Sleep(100 * time.Millisecond)
-	if list := s.verdicts(mark); len(list) != 1 || list[0].Step != step {
+	if list := s.verdicts(mark); len(list) != 2 || list[0].Step != step {
 		s.t.Errorf("%d verdicts on three bounces: %+v", len(list), list)
 	}
 }

@@ -73,7 +73,7 @@ func TestLookedFor(t *testing.T) {
 func (s *site) late(code, hash string) {
 	s.t.Helper()
 	waiting := s.scan(code, "waiting")
-	time.Sleep(time.Second)
+	time.Sleep(time.Second) // some reads that don't know it end nothing
 	s.must(s.Bridge.Arrive(s.ctx, hash, bed.Station))
 	arrived := time.Now()
 	final, err := s.Final(s.ctx, waiting)
@@ -207,8 +207,8 @@ func (s *site) seesParked(items []string) {
 		s.t.Fatalf("parked: %+v", list)
 	}
 	right("GRANT", "TO")
-	time.Sleep(time.Second)
-	s.rows("", items[3]) // nobody has said that it may go again
+	time.Sleep(time.Second) // longer than the settler waits for anything that it tries again by itself
+	s.rows("", items[3])    // nobody has said that it may go again
 	s.command(0, "intents", "retry", fmt.Sprint(list[0].ID))
 	s.rows("PKG-2026-0002", items[3])
 	s.problem("assignments", false)

@@ -47,7 +47,7 @@ func TestMap(t *testing.T) {
 		s.MySQL.Cut() // and offline after a restart
 		s.start()
 		s.must(s.Ready(s.ctx, "reader scanner", "reader antenna"))
-		time.Sleep(5 * time.Second) // until then, what lies on the antenna lay there before the start
+		s.begun()
 		s.joins("PKG-2026-0003", tag4, items[3], "accepted offline")
 		s.MySQL.Restore()
 		s.rows("PKG-2026-0003", items[3])
@@ -81,7 +81,7 @@ func (s *site) byTable(items []string) {
 	s.until("the tags are read", func() bool { return len(s.item(items[0]).EPCs) == 1 && len(s.item(items[1]).EPCs) == 1 })
 	mark := s.Agent.Mark()
 	lift := s.lay(tag2)
-	time.Sleep(time.Second) // until then, what a reader sees after the start lay there before
+	time.Sleep(time.Second) // longer than gone_after: what comes from now on did not lie there at the start
 	if list := s.verdicts(mark); len(list) != 0 {
 		s.t.Errorf("a tag did something without a package: %s", list[0].Raw)
 	}
@@ -94,7 +94,7 @@ func (s *site) byTable(items []string) {
 	}
 	s.rows("PKG-2026-0001", items[0])
 	also()
-	time.Sleep(700 * time.Millisecond) // the other one lies there all the time
+	time.Sleep(700 * time.Millisecond) // longer than gone_after, in which the other one lies there all the time
 	s.rows("", items[1])
 	lift()
 	s.joins("", tag2, items[1], "accepted") // it left, and comes back
@@ -121,9 +121,18 @@ func (s *site) byFile(items []string) {
 	s.must(os.WriteFile(file, []byte("epc,hash\n"+tag3+",x\n"), 0o600))
 	s.command(1, "map", "import", file)
 	s.until("the tags are known", func() bool { return len(s.item(items[2]).EPCs) == 1 })
-	time.Sleep(5 * time.Second) // until then, what lies on the antenna lay there before the start
+	s.begun()
 	s.joins("PKG-2026-0002", tag3, items[2], "accepted")
 	s.rows("PKG-2026-0002", items[2])
+}
+
+// begun waits until the agent's start is over: until then, what a reader sees first lay on its antenna before.
+func (s *site) begun() {
+	s.t.Helper()
+	s.until("the start is over", func() bool {
+		status, err := s.Agent.Status(s.ctx)
+		return err == nil && status["uptime_s"].(float64) > 5
+	})
 }
 
 // joins opens a package, if one is named, and lays a tag on the antenna, whose item is added.
@@ -132,7 +141,7 @@ func (s *site) joins(label, tag, hash, verdict string) {
 	if label != "" {
 		s.scan(label, verdict)
 	}
-	time.Sleep(700 * time.Millisecond) // what was lifted is gone
+	time.Sleep(700 * time.Millisecond) // longer than gone_after: what was lifted is gone
 	mark := s.Agent.Mark()
 	defer s.lay(tag)()
 	if l := s.radio(mark); l.Hash != hash || l.Step != "added" || l.Verdict != verdict {

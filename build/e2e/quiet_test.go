@@ -22,7 +22,7 @@ func TestQuiet(t *testing.T) {
 		items := s.stock(1, 5)
 		s.pack("PKG-2026-0001", items[0])
 		s.clean()
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) // after which capture gives its connection for questions back
 		const window = 5 * time.Second
 		before, began := s.counters(), time.Now()
 		time.Sleep(window)
