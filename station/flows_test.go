@@ -334,7 +334,7 @@ func TestLookedFor(t *testing.T) {
 	})
 	t.Run("the only one is in another package", func(t *testing.T) {
 		s := newScenario(t, nil, rowsHere())
-		s.run("", append(start, step{1001, "402", "waiting", "", "P-1", "", ""}, step{1004, "", "conflict", "", "P-1", "", `"P-9"`}, step{1005, "OVERRIDE", okay, "added", "P-1:d", "d→P-1 for P-9", ""}))
+		s.run("", append(start, step{1001, "402", "waiting", "", "P-1", "", `every item with the code "402" is in another package already: it is looked for`}, step{1004, "", "conflict", "", "P-1", "", `"P-9"`}, step{1005, "OVERRIDE", okay, "added", "P-1:d", "d→P-1 for P-9", ""}))
 		s.online = false
 		s.run("", []step{{1006, "404", "duplicate", "", "P-1:d", "", ""}, {1007, "403", "conflict", "", "P-1:d", "", ""}})
 	})

@@ -31,7 +31,7 @@ func (d *decider) code(code string) Decision {
 		return d.noPackage(fmt.Sprintf("code %q", code))
 	}
 	if f.pending && d.w.Online {
-		return d.wait(code)
+		return d.wait(code, f)
 	}
 	return d.take(f)
 }
@@ -46,7 +46,7 @@ func (d *decider) radio(tag record.Tag) Decision {
 	}
 	f := d.find(tag.Code)
 	if f.pending && d.w.Online {
-		return d.wait(tag.Code)
+		return d.wait(tag.Code, f)
 	}
 	if decision := d.take(f); decision.Scan.Verdict != record.Duplicate {
 		return decision
@@ -64,7 +64,7 @@ func (d *decider) take(f finding) Decision {
 
 // wait answers that the item isn't known yet. While one unit is waited for, the same code again is the same scan, unless
 // any unit will do.
-func (d *decider) wait(code string) Decision {
+func (d *decider) wait(code string, f finding) Decision {
 	same := func(w Wait) bool { return w.Tag.Code == code && w.Round == d.was.Round }
 	switch {
 	case slices.ContainsFunc(d.was.Waiting, same) && !d.rules.AnyUnit:
@@ -73,7 +73,7 @@ func (d *decider) wait(code string) Decision {
 		return d.refuse(record.Unknown, "code %q is not known, and %d scans are being looked for already: scan it again", code, maxWaiting)
 	}
 	d.next.Waiting = append(d.next.Waiting, Wait{Tag: d.scan.Tag, At: d.w.Now.Mono, Round: d.was.Round, Until: d.w.Now.Mono + d.rules.Patience})
-	return d.refuse(record.Waiting, "no item on this station has the code %q yet: it is looked for", code)
+	return d.refuse(record.Waiting, "%s: it is looked for", f.text)
 }
 
 // judge answers the n-th scan that waits, if it can be answered now.

@@ -1,6 +1,7 @@
 package station
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,9 +15,9 @@ import (
 type finding struct {
 	row     *PictureRow    // nil: none
 	verdict record.Verdict // why there is none
-	text    string
-	pending bool // another row may still come: worth waiting for while the database answers
-	unseen  bool // the row was never seen: its hash is all that is known
+	text    string         // the same for a person; of one that is pending, also why it is looked for
+	pending bool           // another row may still come: worth waiting for while the database answers
+	unseen  bool           // the row was never seen: its hash is all that is known
 }
 
 func none(v record.Verdict, text string, args ...any) finding {
@@ -98,12 +99,15 @@ func (d *decider) choose(by Naming, code string, rows []PictureRow) (f finding, 
 func (d *decider) taken(by Naming, code string, rows []PictureRow) finding {
 	if n := slices.IndexFunc(rows, func(r PictureRow) bool { return d.contains(r) || d.was.holds(r.Hash) }); n >= 0 {
 		f := found(rows[n]) // to be told that it is in there already
+		f.text = fmt.Sprintf("%s with the code %q is in there already", name(rows[n]), code)
 		f.pending = d.rules.AnyUnit && by != ByMap
 		return f
 	}
 	f := none(record.Unknown, "every item with the code %q is in another package already", code)
 	if len(rows) == 1 {
-		f = d.checked(by, code, rows[0])
+		one := d.checked(by, code, rows[0])
+		one.text = cmp.Or(one.text, f.text)
+		f = one
 	}
 	f.pending = by != ByMap
 	return f
