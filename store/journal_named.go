@@ -2,8 +2,8 @@ package store
 
 import "station-agent/store/record"
 
-// namedEntries is how far back Named looks: some shifts.
-const namedEntries = 20_000
+// namedEntries is how far back Named looks: a long shift. It is read at each start, before the bench can work.
+const namedEntries = 6_000
 
 // Named tells which item a code added lately, by the newest scan of each code. What can't be read is left out.
 func (j *Journal) Named() map[string]string {
