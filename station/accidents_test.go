@@ -1,6 +1,7 @@
 package station
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,9 +201,31 @@ func TestAccidents(t *testing.T) {
 
 // TestSerialNumbersOutliveARestart: what a tag named is known from the journal.
 func TestSerialNumbersOutliveARestart(t *testing.T) {
-	got := serials(map[string]string{tagOne: "m", "80614141123458": "x", hash("a"): hash("a"), "T": "t"})
-	if len(got) != 1 || got[tagOne] != "m" {
+	got := serials([]record.Named{{Code: tagOne, Hash: "l"}, {Code: tagOne, Hash: "m"}, {Code: "80614141123458", Hash: "x"}, {Code: hash("a"), Hash: hash("a")}, {Code: "T", Hash: "t"}})
+	if len(got.byCode) != 1 || got.hash(tagOne) != "m" || got.claimed("l", "") || !got.claimed("m", tagTwo) || got.claimed("m", tagOne) {
 		t.Error(got)
+	}
+}
+
+// TestUnits are shared by states, bounded, and forget the oldest.
+func TestUnits(t *testing.T) {
+	var u units
+	if u.hash("c") != "" || u.claimed("h", "c") || u.without("h").hash("c") != "" {
+		t.Error("something in nothing")
+	}
+	one := u.with("c", "h")
+	two := one.with("d", "h") // which takes its place
+	if u.hash("c") != "" || one.hash("c") != "h" || two.hash("c") != "" || two.hash("d") != "h" || len(two.byHash) != 1 {
+		t.Error(u, one, two)
+	}
+	for n := range 2 * maxUnits {
+		u = u.with(fmt.Sprint("c", n), fmt.Sprint("h", n))
+		if len(u.byCode) > maxUnits || len(u.byCode) != len(u.byHash) {
+			t.Fatal(len(u.byCode), len(u.byHash))
+		}
+	}
+	if last := 2*maxUnits - 1; u.hash(fmt.Sprint("c", last)) == "" || u.hash(fmt.Sprint("c", last-maxUnits/2+1)) == "" || u.hash("c0") != "" {
+		t.Error("the oldest go, the newest stay")
 	}
 }
 

@@ -42,9 +42,9 @@ type Config struct {
 	Start  record.State        // what the journal adds up to
 	Stamp  func() record.Stamp // the stamp of this moment
 	Labels Labels
-	Named  map[string]string // which item a code added, lately
-	Gone   time.Duration     // without a read, then a tag has left the antenna; 0 means 2 s
-	Queue  int               // reads that may wait for their verdict, 0 means 64; then the readers wait
+	Named  []record.Named // which item a code added, lately, oldest first
+	Gone   time.Duration  // without a read, then a tag has left the antenna; 0 means 2 s
+	Queue  int            // reads that may wait for their verdict, 0 means 64; then the readers wait
 }
 
 const (
@@ -97,7 +97,7 @@ func NewBench(c Config, journal Journal, picture *Picture, panel Panel) *Bench {
 	}
 	now := c.Stamp()
 	state := Resume(c.Start.Session, now)
-	state.Taken = serials(c.Named)
+	state.Units = serials(c.Named)
 	return &Bench{
 		rules: c.Rules.filled(), stamp: c.Stamp, journal: journal, picture: picture, labels: c.Labels, panel: panel,
 		state: state, field: Field{Gone: c.Gone, Began: now.Mono}, parked: c.Start.Parked,
@@ -265,14 +265,13 @@ func (b *Bench) fault(tag record.Tag) record.Scan {
 }
 
 // serials gives those of the codes that name one unit each.
-func serials(named map[string]string) map[string]string {
-	list := map[string]string{}
-	for code, hash := range named {
-		if g, ok := gs1.GTINOf(code); ok && g.Serial != "" && len(list) < maxTaken {
-			list[code] = hash
+func serials(named []record.Named) (u units) {
+	for _, n := range named {
+		if g, ok := gs1.GTINOf(n.Code); ok && g.Serial != "" {
+			u = u.with(n.Code, n.Hash)
 		}
 	}
-	return list
+	return u
 }
 
 // again makes a parked intent open again.

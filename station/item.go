@@ -3,7 +3,6 @@ package station
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	"station-agent/store/record"
@@ -170,25 +169,18 @@ func (d *decider) put(row PictureRow, unseen bool) Decision {
 	return d.accept(record.Added, "%s is in package %q, which holds %s", name(row), d.was.Package, items(len(d.next.Items)))
 }
 
-// maxTaken is how many serial numbers are remembered: those of some shifts. Beyond, all are forgotten.
-const maxTaken = 8192
-
-// took remembers which item a code with a serial number named: it names no other, whatever becomes of the package.
+// took remembers which item a code with a serial number named.
 func (d *decider) took(hash string) {
-	if g, ok := d.carried(d.named); !ok || g.Serial == "" {
-		return
+	if g, ok := d.carried(d.named); ok && g.Serial != "" {
+		d.next.Units = d.next.Units.with(d.named, hash)
 	}
-	d.next.Taken = maps.Clone(d.next.Taken)
-	if d.next.Taken == nil || len(d.next.Taken) >= maxTaken {
-		d.next.Taken = map[string]string{}
-	}
-	d.next.Taken[d.named] = hash
 }
 
 // untook forgets what named an item that was taken out: it may have been the wrong one.
 func (d *decider) untook(hash string) {
-	d.next.Taken = maps.Clone(d.next.Taken)
-	maps.DeleteFunc(d.next.Taken, func(_, h string) bool { return h == hash })
+	if d.next.Units.claimed(hash, "") {
+		d.next.Units = d.next.Units.without(hash)
+	}
 }
 
 // drop takes the n-th item out of the next session.
@@ -237,7 +229,7 @@ func (d *decider) inside(code string) []PictureRow {
 		case ByMap:
 			rows = d.w.Rows.ByEPC(code)
 		case ByGTIN:
-			if hash := d.was.Taken[code]; hash != "" {
+			if hash := d.was.Units.hash(code); hash != "" {
 				row, _, _ := d.row(hash)
 				rows = []PictureRow{row}
 			} else if g, ok := d.carried(code); ok {

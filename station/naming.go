@@ -116,15 +116,11 @@ func (d *decider) taken(by Naming, code string, rows []PictureRow) finding {
 // unit is for a code with a serial number, which names one unit and no other. The unit that it named before, it names again;
 // else it may be one that no other code has named, neither at this bench nor in the map.
 func (d *decider) unit(code string, rows []PictureRow) (f finding, known bool) {
-	if hash := d.was.Taken[code]; hash != "" {
+	if hash := d.was.Units.hash(code); hash != "" {
 		return d.sameUnit(code, hash), true
 	}
-	claimed := map[string]bool{}
-	for _, hash := range d.was.Taken {
-		claimed[hash] = true
-	}
 	open := slices.DeleteFunc(slices.Clone(rows), func(r PictureRow) bool {
-		return claimed[r.Hash] || len(r.EPCs) > 0 && !carries(r, code) || d.contains(r) || d.was.holds(r.Hash)
+		return d.was.Units.claimed(r.Hash, code) || len(r.EPCs) > 0 && !carries(r, code) || d.contains(r) || d.was.holds(r.Hash)
 	})
 	if len(rows) > 0 && len(open) == 0 {
 		f = none(record.Unknown, "every item with the code %q is packed already or has another tag, and this is another one", code)

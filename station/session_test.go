@@ -443,6 +443,19 @@ func BenchmarkDecide(b *testing.B) {
 			}
 		})
 	}
+	b.Run("open beside 500 tags", func(b *testing.B) { // with serial numbers, after a long shift
+		w, s := world(p), State{}
+		for n := range maxUnits {
+			s.Units = s.Units.with(fmt.Sprintf("3074257BF7194E%010X", n), fmt.Sprintf("%032x", n))
+		}
+		for n := range 500 {
+			w.Field = append(w.Field, fmt.Sprintf("3074257BF7194E%010X", n+maxUnits-250))
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			Decide(s, rules, record.Tag{Code: "P-1"}, w)
+		}
+	})
 	b.Run("replace", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -10,14 +10,14 @@ import (
 // State is where the bench stands: the session, which is in the journal, and what is forgotten with the power.
 type State struct {
 	record.Session
-	Armed    *Armed            // a scan that is waited for
-	Ask      Ask               // what must be answered before anything is added
-	Newcomer string            // who signs on while a package is open, by pseudonym
-	Waiting  []Wait            // scans of items that aren't known yet, oldest first
-	Round    uint64            // counts what was opened, gathered anew, and ended
-	Taken    map[string]string // which item a code with a serial number named, never changed in place
-	Touched  time.Duration     // when somebody scanned last, since boot
-	Stepped  time.Duration     // and when a scan changed the session last
+	Armed    *Armed        // a scan that is waited for
+	Ask      Ask           // what must be answered before anything is added
+	Newcomer string        // who signs on while a package is open, by pseudonym
+	Waiting  []Wait        // scans of items that aren't known yet, oldest first
+	Round    uint64        // counts what was opened, gathered anew, and ended
+	Units    units         // which item a code with a serial number named
+	Touched  time.Duration // when somebody scanned last, since boot
+	Stepped  time.Duration // and when a scan changed the session last
 	heard    heard
 	refused  *record.Scan // the last scan that was refused
 }

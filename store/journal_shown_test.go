@@ -71,7 +71,10 @@ func TestNamed(t *testing.T) {
 		}
 		mustAppend(t, s.Journal, record.Entry{Scan: &scan})
 	}
-	named := s.Journal.Named()
+	named := map[string]string{}
+	for _, n := range s.Journal.Named() {
+		named[n.Code] = n.Hash
+	}
 	if named["code-1"] != "item-71" || named["code-0"] != "item-70" || named["code-40"] != "item-40" || named["code-33"] != "" {
 		t.Error(named)
 	}

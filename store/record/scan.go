@@ -109,6 +109,9 @@ type Scan struct {
 	Text     string  `json:"text"`                // the sentence for a person
 }
 
+// Named is a code and the item that it added.
+type Named struct{ Code, Hash string }
+
 // Badge is who packs: a pseudonym and the number of the shift at this station. Neither is ever told to the fleet.
 type Badge struct {
 	Pseudonym string `json:"pseudonym"`
