@@ -129,11 +129,11 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("without the right: %v", err)
 		}
 		run(t, db, "GRANT REPLICATION SLAVE ON *.* TO '"+servers.CaptureUser+"'@'%'")
-		s.cfg.Password = func() (string, error) { return "wrong-secret", nil }
+		s.logins[0].Password = func() (string, error) { return "wrong-secret", nil }
 		if _, err := follow(t, s, from, "end"); err == nil || !strings.Contains(err.Error(), "password") || strings.Contains(err.Error(), "wrong-secret") {
 			t.Errorf("wrong password: %v", err)
 		}
-		s.cfg.Password = func() (string, error) { return "", errors.New("no file") }
+		s.logins[0].Password = func() (string, error) { return "", errors.New("no file") }
 		if _, err := follow(t, s, from, "end"); err == nil || !strings.Contains(err.Error(), "no file") {
 			t.Errorf("no password: %v", err)
 		}

@@ -104,7 +104,10 @@ func FuzzParseXID(f *testing.F) {
 }
 
 func TestClassify(t *testing.T) {
-	s := &Source{cfg: Config{User: "capture", Station: stationA, ServerIDs: 1, ServerIDSpan: 1000}}
+	s := &Source{
+		cfg:    Config{Station: stationA, ServerIDs: 1, ServerIDSpan: 1000},
+		logins: []Credential{{User: "capture"}},
+	}
 	my := func(code uint16, text string) error { return &mysql.MyError{Code: code, State: "HY000", Message: text} }
 	for _, c := range []struct {
 		err  error
