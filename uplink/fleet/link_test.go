@@ -193,19 +193,20 @@ func TestEveryStallEnds(t *testing.T) {
 		within time.Duration
 		text   string
 	}{
-		"refuses":                    {&fakeBroker{refuses: true}, 0, "refused"},
-		"refuses the client":         {&fakeBroker{verdict: packets.ErrRefusedIDRejected}, 0, "identifier rejected"},
-		"invents a verdict":          {&fakeBroker{verdict: 77}, reasonWithin, "closed"},
-		"takes and says nothing":     {&fakeBroker{mute: true}, dialWithin, "says nothing"},
-		"answers no ping":            {&fakeBroker{noPong: true}, silence, "ping"},
-		"acknowledges no state":      {&fakeBroker{noAck: true}, ackWithin, "acknowledgement"},
-		"reads nothing any more":     {&fakeBroker{reads: 1}, writeWithin, "timeout"},
-		"reads no ping":              {&fakeBroker{reads: 4}, silence, "ping"}, // between two Healths, that is
-		"is behind a dead route":     {&fakeBroker{noRoute: true}, dialWithin, "deadline"},
-		"announces 256 MB":           {&fakeBroker{says: []byte{0x30, 0xff, 0xff, 0xff, 0x7f}}, 0, "16 KiB"},
-		"sends what nobody asked":    {&fakeBroker{says: []byte{0x30, 4, 0, 1, 'a', 'b'}, noAck: true}, 0, "nobody asked"},
+		"refuses":                {&fakeBroker{refuses: true}, 0, "refused"},
+		"refuses the client":     {&fakeBroker{verdict: packets.ErrRefusedIDRejected}, 0, "identifier rejected"},
+		"invents a verdict":      {&fakeBroker{verdict: 77}, reasonWithin, "closed"},
+		"takes and says nothing": {&fakeBroker{mute: true}, dialWithin, "says nothing"},
+		"answers no ping":        {&fakeBroker{noPong: true}, silence, "ping"},
+		"acknowledges no state":  {&fakeBroker{noAck: true}, ackWithin, "acknowledgement"},
+		"reads nothing any more": {&fakeBroker{reads: 1}, writeWithin, "timeout"},
+		"reads no ping":          {&fakeBroker{reads: 4}, silence, "ping"}, // between two Healths, that is
+		"is behind a dead route": {&fakeBroker{noRoute: true}, dialWithin, "deadline"},
+		// a write that was under way when the reading ended is over only at its own limit
+		"announces 256 MB":           {&fakeBroker{says: []byte{0x30, 0xff, 0xff, 0xff, 0x7f}}, writeWithin, "16 KiB"},
+		"sends what nobody asked":    {&fakeBroker{says: []byte{0x30, 4, 0, 1, 'a', 'b'}, noAck: true}, writeWithin, "nobody asked"},
 		"sends a piece of a packet":  {&fakeBroker{says: []byte{0x40, 2, 0}}, ackWithin, ""},
-		"sends a packet of no type":  {&fakeBroker{says: []byte{0xf0, 0}}, 0, "unsupported packet type"},
+		"sends a packet of no type":  {&fakeBroker{says: []byte{0xf0, 0}}, writeWithin, "unsupported packet type"},
 		"acknowledges what is no id": {&fakeBroker{says: []byte{0x90, 4, 0, 9, 1, 1, 0x40, 2, 0, 9}, noAck: true}, ackWithin, "acknowledgement"},
 	} {
 		t.Run(name, func(t *testing.T) {
