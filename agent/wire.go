@@ -202,9 +202,10 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 		return nil, err
 	}
 	spec := capture.Buylo(m.Schema)
+	spec.Database = p.cfg.Certyo.Database
 	own := binlog.Config{
 		Address: m.Address, User: c.User, Password: c.PasswordFile.read, TLS: tlsConfig, DB: db, Explain: mysql.Explain,
-		Tables: []capture.Spec{spec}, Mode: binlog.Mode(c.Mode), Station: p.cfg.Station.UUID, Version: version,
+		Tables: []*capture.Spec{spec}, Mode: binlog.Mode(c.Mode), Station: p.cfg.Station.UUID, Version: version,
 	}
 	if next := m.next(c.User, c.PasswordFile); next != nil {
 		own.Next = &binlog.Credential{User: next.User, Password: next.Password}
@@ -217,7 +218,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 		return nil, err
 	}
 	run, err := capture.New(
-		capture.Config{Table: spec, Database: p.cfg.Certyo.Database, Scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents}},
+		capture.Config{Tables: []*capture.Spec{spec}, Scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents}},
 		source, p.store.DB, p.board.condition("capture"))
 	if err != nil {
 		return nil, err

@@ -24,10 +24,15 @@ type Position struct {
 	File   string    `json:"file,omitempty"`
 	Pos    uint64    `json:"pos,omitempty"`
 	At     time.Time `json:"at,omitzero"` // commit time of the last transaction before it, by the server's clock
+
+	Way    string `json:"way,omitempty"`    // "queue" or "polling"; "" for the binary log
+	Taken  string `json:"taken,omitempty"`  // queue: entries that are in the store and perhaps not marked yet
+	Sweep  string `json:"sweep,omitempty"`  // how far whole tables were read beside the changes
+	Tables string `json:"tables,omitempty"` // whose changes lie before it; "" for Buylo's table alone
 }
 
 // Zero tells whether p names no place yet.
-func (p Position) Zero() bool { return p.GTID == "" && p.File == "" }
+func (p Position) Zero() bool { return p.GTID == "" && p.File == "" && p.Way == "" }
 
 // Record is one Change in the form Certyo takes.
 type Record struct {

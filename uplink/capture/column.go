@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -81,6 +83,53 @@ func (c *Column) Append(dst []byte, v any) ([]byte, error) {
 }
 
 func badValue(v any) error { return fmt.Errorf("%w: %T", errValue, v) }
+
+// identifies tells whether values of the column can name a row: their text must come out the same by all ways, and a
+// question with that text must find the row.
+func (c *Column) identifies() bool {
+	switch c.Kind {
+	case Float, Double, Document, Timestamp, Set:
+		return false
+	}
+	return true
+}
+
+// id is the text of a value in a row's ID; it may lie in the source's buffer.
+func (c *Column) id(row []any, i int) string {
+	if i >= len(row) || row[i] == nil {
+		return ""
+	}
+	switch c.Kind {
+	case Text:
+		return plain(row, i)
+	case Bytes:
+		b, _ := textOf(row[i])
+		for len(b) < c.Size {
+			b = append(b[:len(b):len(b)], 0)
+		}
+		return hex.EncodeToString(b)
+	}
+	b, err := c.Append(nil, row[i])
+	if err != nil {
+		return plain(row, i)
+	}
+	var text string
+	if json.Unmarshal(b, &text) == nil {
+		return text
+	}
+	return string(b)
+}
+
+// match is the condition that finds a row by the text of its ID in the column.
+func (c *Column) match() string { return quote(c.Name) + " = " + c.param() }
+
+// param is the placeholder for the text of an ID.
+func (c *Column) param() string {
+	if c.Kind == Bytes {
+		return "UNHEX(?)"
+	}
+	return "?"
+}
 
 // appendText appends a value that is text already.
 func appendText[S string | []byte](dst []byte, c *Column, s S) ([]byte, error) {

@@ -75,7 +75,7 @@ func TestColumnValues(t *testing.T) {
 }
 
 func TestPayloadIsInTheOrderOfNames(t *testing.T) {
-	table, err := NewTable(Spec{Schema: "s", Name: "T", Key: "k", Station: "a b"}, []Column{
+	table, err := NewTable(&Spec{Schema: "s", Name: "T", Key: []string{"k"}, Station: "a b"}, []Column{
 		{Name: "k", Kind: Text}, {Name: "a b", Kind: Text}, {Name: "a", Kind: Integer}, {Name: "ž\"", Kind: Text}})
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestPayloadIsInTheOrderOfNames(t *testing.T) {
 	if _, err := table.AppendPayload(nil, row[1:]); err == nil {
 		t.Error("a short row was mapped")
 	}
-	if _, err := NewTable(Spec{Key: "x", Station: "a"}, table.Columns); err == nil {
+	if _, err := NewTable(&Spec{Key: []string{"x"}, Station: "a"}, table.Columns); err == nil {
 		t.Error("a table without its key")
 	}
 }

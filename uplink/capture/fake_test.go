@@ -12,7 +12,7 @@ import (
 	"station-agent/store/record"
 )
 
-var testSpec = Spec{Schema: "external", Name: "buylo_products", Key: "hash", Station: "station"}
+var testSpec = &Spec{Schema: "external", Name: "buylo_products", Key: []string{"hash"}, Station: "station"}
 
 var testTable = func() *Table {
 	t, err := NewTable(testSpec, []Column{{Name: "hash", Kind: Text}, {Name: "station", Kind: Text}, {Name: "package", Kind: Text}})
@@ -168,12 +168,12 @@ type bed struct {
 	rows *fakeRows
 }
 
-func (b bed) Snapshot(ctx context.Context, _ Spec, ids []string) (record.Position, []State, error) {
+func (b bed) Snapshot(ctx context.Context, want []Want, _ string) (record.Position, []State, error) {
 	p, err := b.Start(ctx)
 	if err != nil {
 		return p, nil, err
 	}
-	found, err := b.rows.Rows(ctx, ids)
+	found, err := b.rows.Rows(ctx, want[0].IDs)
 	return p, found, err
 }
 
@@ -203,7 +203,7 @@ func (f *fakeRows) Rows(_ context.Context, ids []string) ([]State, error) {
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, State{ID: id, Place: testTable.Place(row), Payload: payload})
+		found = append(found, State{Table: testSpec, ID: id, Place: testTable.Place(row), Payload: payload})
 	}
 	return found, nil
 }

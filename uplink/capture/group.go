@@ -8,8 +8,9 @@ import (
 	"station-agent/store/record"
 )
 
-// change is one RowChange that may be ours, mapped and free of the source's buffers.
+// change is one RowChange that may be ours, mapped and free of the source's buffers; or a row that was found or missed.
 type change struct {
+	table         *Spec
 	op            record.Op
 	id            string
 	was           string // the id before, if the primary key changed
@@ -18,9 +19,23 @@ type change struct {
 	old           []byte // the row as it was, if the primary key changed
 
 	tx      string
+	name    string // in place of tx and ordinal, if the source names each change
 	at      time.Time
 	tick    int64
 	ordinal int
+
+	silent         bool // no column that makes a record differs
+	found, missing bool
+	run            string    // of the sweep that found it
+	from           time.Time // a missing row was last seen then
+}
+
+// key is the idempotency key of a change that was seen to happen.
+func (c *change) key(part string) string {
+	if c.name != "" {
+		return c.name + part
+	}
+	return changeKey(c.tx, c.at, c.ordinal, part)
 }
 
 // group collects whole transactions until they enter the store together.
@@ -43,7 +58,7 @@ const (
 
 // change maps one row of tx.
 func (g *group) change(tx *Tx, row *RowChange) (change, error) {
-	c := change{op: row.Op, tx: tx.ID, at: tx.At, tick: tx.Tick, ordinal: row.Ordinal}
+	c := change{table: row.Table.Spec, op: row.Op, tx: tx.ID, name: row.Key, at: tx.At, tick: tx.Tick, ordinal: row.Ordinal}
 	image := row.After
 	if row.Before != nil {
 		c.before = row.Table.Place(row.Before)
@@ -61,8 +76,26 @@ func (g *group) change(tx *Tx, row *RowChange) (change, error) {
 	} else if c.old, err = g.payload(row.Table, row.Before); err != nil {
 		return c, err
 	}
-	c.payload, err = g.payload(row.Table, image)
+	if c.payload, err = g.payload(row.Table, image); err == nil && row.Op == record.Update && c.was == "" && row.Table.partial() {
+		var old []byte
+		old, err = g.payload(row.Table, row.Before)
+		c.silent = c.before == c.after && !row.Table.differs(old, c.payload)
+	}
 	return c, err
+}
+
+// state is a row that was found.
+func (tx *Tx) state(s *State) change {
+	c := change{table: s.Table, id: s.ID, after: s.Place, payload: s.Payload, at: tx.At, found: true, run: tx.Run}
+	if !s.Updated.IsZero() && tx.Run == "" {
+		c.at = s.Updated
+	}
+	c.tick = c.at.UnixMicro()
+	return c
+}
+
+func (tx *Tx) absence(a *Absence) change {
+	return change{table: a.Table, op: record.Delete, id: a.ID, at: a.To, from: a.From, tick: a.To.UnixMicro(), missing: true, run: tx.Run}
 }
 
 // payload is the canonical JSON of an image, in a slice of just its length.
@@ -72,10 +105,10 @@ func (g *group) payload(t *Table, image []any) (_ []byte, err error) {
 }
 
 // add takes one transaction in, all of it or nothing.
-func (g *group) add(tx *Tx, spec Spec) error {
+func (g *group) add(tx *Tx, wanted []*Spec) error {
 	before := len(g.changes)
 	for i := range tx.Rows {
-		if tx.Rows[i].Table.Spec != spec {
+		if !slices.Contains(wanted, tx.Rows[i].Table.Spec) {
 			continue // nobody asked for it
 		}
 		c, err := g.change(tx, &tx.Rows[i])
@@ -85,6 +118,13 @@ func (g *group) add(tx *Tx, spec Spec) error {
 		}
 		g.changes = append(g.changes, c)
 		g.bytes += len(c.payload) + len(c.old)
+	}
+	for i := range tx.Found {
+		g.changes = append(g.changes, tx.state(&tx.Found[i]))
+		g.bytes += len(tx.Found[i].Payload)
+	}
+	for i := range tx.Missing {
+		g.changes = append(g.changes, tx.absence(&tx.Missing[i]))
 	}
 	if !tx.Position.Zero() {
 		g.position, g.moved = tx.Position, true
@@ -115,10 +155,14 @@ func (g *group) wait(since time.Duration) time.Duration {
 // ripe tells whether the group is to be stored now that nothing more is at hand.
 func (g *group) ripe(since time.Duration) bool { return !g.empty() && since >= g.every() }
 
-// ids lists the rows that the group concerns, once each.
-func (g *group) ids() []string {
+// ids lists the rows of a table that the group concerns, once each.
+func (g *group) ids(table *Spec) []string {
 	ids := make([]string, 0, len(g.changes))
-	for _, c := range g.changes {
+	for i := range g.changes {
+		c := &g.changes[i]
+		if c.table != table {
+			continue
+		}
 		ids = append(ids, c.id)
 		if c.was != "" {
 			ids = append(ids, c.was)
@@ -126,86 +170,4 @@ func (g *group) ids() []string {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
-}
-
-// ledger applies changes to the Shadow as it was stored, and keeps what came of them.
-type ledger struct {
-	scope    *Scope
-	database string
-	spec     Spec
-	doubt    bool // the Shadow may know changes whose records were lost: what stands is reported, whatever it says
-
-	shadow  map[string]record.ShadowRow // as of the last change applied; Gone rows keep their version
-	touched []string                    // ids whose row changed, in order, once each
-	records []record.Record
-}
-
-func (l *ledger) held(id string) *record.ShadowRow {
-	if row, ok := l.shadow[id]; ok && !row.Gone {
-		return &row
-	}
-	return nil
-}
-
-// apply makes the records of one change, if it is ours.
-func (l *ledger) apply(c *change) {
-	owned := c.id
-	if c.was != "" {
-		owned = c.was
-	}
-	f := l.scope.decide(c.before, c.after, l.held(owned), c.at)
-	if f.forget {
-		l.forget(owned)
-		l.forget(c.id)
-		return
-	}
-	if c.was != "" {
-		l.report(c, record.Delete, c.was, c.old, "a", fate{})
-		l.report(c, record.Insert, c.id, c.payload, "b", f)
-		return
-	}
-	l.report(c, c.op, c.id, c.payload, "", f)
-}
-
-func (l *ledger) report(c *change, op record.Op, id string, payload []byte, part string, f fate) {
-	var before *record.ShadowRow
-	if row, ok := l.shadow[id]; ok {
-		before = &row
-	}
-	version := nextVersion(before, c.tick)
-	l.records = append(l.records, record.Record{
-		Database: l.database, Collection: l.spec.Collection(), ID: id, Version: version, Op: op, At: c.at,
-		Key: changeKey(c.tx, c.at, c.ordinal, part), Payload: payload,
-	})
-	l.set(record.ShadowRow{
-		Collection: l.spec.Collection(), ID: id, Version: version, Payload: payload, Left: f.left, Gone: op == record.Delete,
-	})
-}
-
-func (l *ledger) forget(id string) {
-	if row, ok := l.shadow[id]; ok && !row.Gone {
-		row.Gone = true
-		l.set(row)
-	}
-}
-
-func (l *ledger) set(row record.ShadowRow) {
-	if l.shadow == nil {
-		l.shadow = make(map[string]record.ShadowRow)
-	}
-	l.touched = append(l.touched, row.ID)
-	l.shadow[row.ID] = row
-}
-
-// rows lists the Shadow rows that changed, once each.
-func (l *ledger) rows() []record.ShadowRow {
-	seen := make(map[string]bool, len(l.touched))
-	var rows []record.ShadowRow
-	for _, id := range l.touched {
-		if !seen[id] {
-			seen[id] = true
-			rows = append(rows, l.shadow[id])
-		}
-	}
-	return rows
 }

@@ -34,6 +34,35 @@ func foundKey(run, collection, id string) string {
 	return "s:" + run + "/" + collection + "/" + id
 }
 
+// polledKey is the key of a state that a poll found: by the time that the table gives it, its content and the state that it
+// replaced with its version, so that a row that goes to and fro within a second has a key for each state that was seen.
+func polledKey(collection, id string, at time.Time, payload []byte, replaced *record.ShadowRow) string {
+	was := ""
+	if replaced != nil {
+		was = digest([]byte(replaced.Version), []byte(cond(replaced.Gone)), replaced.Payload)
+	}
+	if len(id) > longestID {
+		id = digest([]byte(id))
+	}
+	return "p:" + collection + "/" + id + "/" + strconv.FormatInt(at.UnixMicro(), 10) + "/" + digest(payload) + "/" + was
+}
+
+func cond(gone bool) string {
+	if gone {
+		return "/gone/"
+	}
+	return "/"
+}
+
+// digest is the first half of the SHA-256 over the parts, in hexadecimal.
+func digest(parts ...[]byte) string {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write(p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
 // nextVersion is the recordVersion that follows held at tick.
 func nextVersion(held *record.ShadowRow, tick int64) string {
 	if held != nil {

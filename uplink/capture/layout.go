@@ -10,7 +10,7 @@ import (
 var errNoTable = errors.New("there is no such table, or the account may not see it: check the name and GRANT SELECT on it")
 
 // ReadTable asks the server for the layout of a table as it is now.
-func ReadTable(ctx context.Context, db Querier, spec Spec) (*Table, error) {
+func ReadTable(ctx context.Context, db Querier, spec *Spec) (*Table, error) {
 	rows, err := db.QueryContext(ctx, `SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COALESCE(CHARACTER_SET_NAME, ''),
 		COALESCE(CHARACTER_OCTET_LENGTH, 0), COALESCE(DATETIME_PRECISION, 0)
 		FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION`, spec.Schema, spec.Name)

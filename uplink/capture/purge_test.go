@@ -47,7 +47,7 @@ func TestALogThatIsAboutToGoIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, store := &fakeSource{beat: 2 * time.Second}, &capturetest.Store{}
 		k := &keeper{bed: bed{source, &fakeRows{station: here, rows: func() map[string][]any { return nil }}}, kept: 10 * day}
-		runner, err := New(Config{Table: testSpec, Scope: Scope{Station: here}}, k, store, &capturetest.Condition{})
+		runner, err := New(Config{Tables: []*Spec{testSpec}, Scope: Scope{Station: here}}, k, store, &capturetest.Condition{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestALogThatIsKeptLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, store := &fakeSource{}, &capturetest.Store{}
 		k := &keeper{bed: bed{log: source}, kept: day}
-		runner, err := New(Config{Table: testSpec, Scope: Scope{Station: here}}, k, store, &capturetest.Condition{})
+		runner, err := New(Config{Tables: []*Spec{testSpec}, Scope: Scope{Station: here}}, k, store, &capturetest.Condition{})
 		if err != nil {
 			t.Fatal(err)
 		}

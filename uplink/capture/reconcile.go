@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"station-agent/store/record"
 )
@@ -14,9 +15,11 @@ const Gaps = Own + "gaps"
 
 // State is one row as it was found.
 type State struct {
+	Table   *Spec
 	ID      string
-	Place   string // UUID of the station where it is, in small letters; "" if it is on none
-	Payload []byte // canonical JSON
+	Updated time.Time // when it was changed last, by its table; zero if that has no such column
+	Place   string    // UUID of the station where it is, in small letters; "" if it is on none
+	Payload []byte    // canonical JSON
 }
 
 // reconcile compares the rows found now with the Shadow (the ledger's) and makes a record of each difference: upsert for
@@ -25,6 +28,9 @@ func (l *ledger) reconcile(run string, at record.Position, found []State) {
 	slices.SortFunc(found, func(a, b State) int { return strings.Compare(a.ID, b.ID) })
 	exists := make(map[string]bool, len(found))
 	for _, s := range found {
+		if s.Table != l.spec {
+			continue
+		}
 		exists[s.ID] = true
 		l.settle(run, at, s)
 	}
@@ -52,6 +58,8 @@ func (l *ledger) settle(run string, at record.Position, s State) {
 	switch {
 	case f.forget:
 		l.forget(s.ID)
+	case held == nil && l.quiet:
+		l.note(s.ID, nextVersion(l.last(s.ID), at.At.UnixMicro()), s.Payload, f)
 	case held == nil || l.doubt || string(held.Payload) != string(s.Payload):
 		l.find(run, at, record.Upsert, s, f)
 	case !held.Left.Equal(f.left):
@@ -63,21 +71,16 @@ func (l *ledger) settle(run string, at record.Position, s State) {
 
 func (l *ledger) find(run string, at record.Position, op record.Op, s State, f fate) {
 	version := nextVersion(l.held(s.ID), at.At.UnixMicro())
-	collection := l.spec.Collection()
-	l.records = append(l.records, record.Record{
-		Database: l.database, Collection: collection, ID: s.ID, Version: version, Op: op, At: at.At,
-		Key: foundKey(run, collection, s.ID), Payload: s.Payload,
-	})
-	l.set(record.ShadowRow{
-		Collection: collection, ID: s.ID, Version: version, Payload: s.Payload, Left: f.left, Gone: op == record.Delete,
-	})
+	l.write(op, foundKey(run, l.spec.Collection(), s.ID), s.ID, version, at.At, s.Payload, f)
 }
 
 // missed makes the record that says that changes were missed between two positions.
-func (l *ledger) missed(run, reason string, from, to record.Position) error {
-	text, err := json.Marshal(map[string]any{
-		"found_at": to.At, "from": from, "reason": reason, "station": l.scope.Station, "to": to, "collection": l.spec.Collection(),
-	})
+func (e *entry) missed(run, reason string, from, to record.Position, tables []*Spec) error {
+	said := map[string]any{"found_at": to.At, "from": from, "reason": reason, "station": e.scope.Station, "to": to}
+	if said["collection"] = tables[0].Collection(); len(tables) > 1 {
+		said["collection"] = strings.Split(names(tables), ",")
+	}
+	text, err := json.Marshal(said)
 	if err != nil {
 		return fmt.Errorf("record gap: %w", err)
 	}
@@ -85,8 +88,8 @@ func (l *ledger) missed(run, reason string, from, to record.Position) error {
 	if err != nil {
 		return fmt.Errorf("record gap: %w", err)
 	}
-	l.records = append(l.records, record.Record{
-		Database: l.database, Collection: Gaps, ID: run, Version: nextVersion(nil, to.At.UnixMicro()), Op: record.Insert, At: to.At,
+	e.records = append(e.records, record.Record{
+		Database: tables[0].database(), Collection: Gaps, ID: run, Version: nextVersion(nil, to.At.UnixMicro()), Op: record.Insert, At: to.At,
 		Key: foundKey(run, Gaps, run), Payload: payload,
 	})
 	return nil

@@ -1,10 +1,13 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,9 +42,9 @@ type Condition interface {
 
 // Config of a Runner.
 type Config struct {
-	Table    Spec
-	Database string // the name in the records; the schema if empty
-	Scope    Scope
+	Tables []*Spec
+	Scope  Scope // of the tables with stations
+	Quiet  bool  // what stands there when capture begins is noted and not reported
 }
 
 // Runner moves changes from a Source into a Store.
@@ -80,14 +83,11 @@ var (
 
 // New makes a Runner. The Condition is the source's: lost while changes can't be read or stored.
 func New(cfg Config, source Source, store Store, cond Condition) (*Runner, error) {
-	if err := cfg.Table.check(); err != nil {
+	if len(cfg.Tables) == 0 || cfg.Scope.Station == "" {
+		return nil, errors.New("check capture: a table or the UUID of the station is missing")
+	}
+	if err := CheckAll(cfg.Tables); err != nil {
 		return nil, err
-	}
-	if cfg.Scope.Station == "" {
-		return nil, errors.New("check capture: the UUID of the station is missing")
-	}
-	if cfg.Database == "" {
-		cfg.Database = cfg.Table.Schema
 	}
 	cfg.Scope = cfg.Scope.ready()
 	r := &Runner{cfg: cfg, source: source, store: store, cond: cond, armed: make(chan struct{})}
@@ -181,6 +181,9 @@ func (r *Runner) once(ctx context.Context) error {
 	case from.Zero():
 		return r.reconcile(ctx, from, nil)
 	}
+	if added := r.added(from); added != "" {
+		return r.compare(ctx, Gap("capture of %s was added", added))
+	}
 	r.arm()
 	err = r.stream(ctx, from)
 	if !errors.Is(err, ErrGap) || ctx.Err() != nil {
@@ -221,28 +224,25 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 	if err != nil {
 		return fmt.Errorf("begin snapshot: %w", err)
 	}
-	l := r.ledger()
-	l.shadow, l.doubt = make(map[string]record.ShadowRow), errors.Is(gap, errSalvaged)
-	var ids []string
-	err = r.store.ShadowAll(l.spec.Collection(), func(row record.ShadowRow) error {
-		l.shadow[row.ID] = row
-		ids = append(ids, row.ID)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read shadow: %w", err)
-	}
-	to, found, err := r.source.Snapshot(ctx, l.spec, ids)
+	e := &entry{scope: &r.cfg.Scope}
+	want, err := r.wanted(e, gap)
 	if err != nil {
 		return err
 	}
-	l.reconcile(run, to, found)
+	to, found, err := r.source.Snapshot(ctx, want, run)
+	if err != nil {
+		return err
+	}
+	for _, l := range e.books {
+		l.reconcile(run, to, found)
+	}
 	if gap != nil {
-		if err := l.missed(run, gap.Error(), from, to); err != nil {
+		if err := e.missed(run, gap.Error(), from, to, r.cfg.Tables); err != nil {
 			return err
 		}
 	}
-	g := record.Group{Position: to, Records: l.records, Shadow: l.rows()}
+	to.Tables = names(r.cfg.Tables)
+	g := record.Group{Position: to, Records: e.records, Shadow: e.rows()}
 	if err := r.hold(ctx, "store snapshot", func() error { return r.store.PutSnapshot(g) }); err != nil {
 		return err
 	}
@@ -250,6 +250,47 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 	return nil
 }
 
-func (r *Runner) ledger() *ledger {
-	return &ledger{scope: &r.cfg.Scope, database: r.cfg.Database, spec: r.cfg.Table}
+// wanted makes the books of the tables with stations, with all of their Shadow, and tells what to ask of the source. A table
+// without stations may have any number of rows: the source sweeps it.
+func (r *Runner) wanted(e *entry, gap error) (want []Want, err error) {
+	for _, spec := range r.cfg.Tables {
+		w := Want{Table: spec}
+		if spec.Station != "" {
+			l := e.book(spec)
+			l.shadow, l.doubt, l.quiet = make(map[string]record.ShadowRow), errors.Is(gap, errSalvaged), r.cfg.Quiet && gap == nil
+			err = r.store.ShadowAll(spec.Collection(), func(row record.ShadowRow) error {
+				l.shadow[row.ID] = row
+				w.IDs = append(w.IDs, row.ID)
+				return nil
+			})
+			if err != nil {
+				return nil, fmt.Errorf("read shadow: %w", err)
+			}
+		}
+		want = append(want, w)
+	}
+	return want, nil
+}
+
+// added tells which tables' changes don't lie before the position, "" if all do.
+func (r *Runner) added(from record.Position) string {
+	known := strings.Split(cmp.Or(from.Tables, firstTable), ",")
+	var added []string
+	for _, spec := range r.cfg.Tables {
+		if !slices.Contains(known, spec.Collection()) {
+			added = append(added, spec.String())
+		}
+	}
+	return strings.Join(added, ", ")
+}
+
+const firstTable = "buylo_products" // the only one that could be captured before positions named their tables
+
+func names(tables []*Spec) string {
+	list := make([]string, len(tables))
+	for i, spec := range tables {
+		list[i] = spec.Collection()
+	}
+	slices.Sort(list)
+	return strings.Join(list, ",")
 }

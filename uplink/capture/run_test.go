@@ -21,7 +21,7 @@ func newRunner(t testing.TB, station string, agents []string, source log, store 
 	if rows == nil {
 		rows = &fakeRows{station: station, rows: func() map[string][]any { return nil }}
 	}
-	r, err := New(Config{Table: testSpec, Scope: Scope{Station: station, Agents: agents}}, bed{source, rows}, store, cond)
+	r, err := New(Config{Tables: []*Spec{testSpec}, Scope: Scope{Station: station, Agents: agents}}, bed{source, rows}, store, cond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestThePositionNeverPassesAChange(t *testing.T) {
 // What the agent itself writes, wherever it may, becomes no record; and its tables can't be configured to be captured.
 func TestOwnBookkeepingIsNeverCaptured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		own, err := NewTable(Spec{Schema: "external_workspace", Name: "station_agent_anchors", Key: "hash", Station: "station"}, testTable.Columns)
+		own, err := NewTable(&Spec{Schema: "external_workspace", Name: "station_agent_anchors", Key: []string{"hash"}, Station: "station"}, testTable.Columns)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +250,7 @@ func TestOwnBookkeepingIsNeverCaptured(t *testing.T) {
 		if records := store.Records(); len(records) != 1 || records[0].Collection != "buylo_products" || !strings.HasSuffix(records[0].Key, "/1") {
 			t.Fatalf("%s", records)
 		}
-		if _, err := New(Config{Table: own.Spec, Scope: Scope{Station: here}}, bed{source, nil}, store, nil); err == nil {
+		if _, err := New(Config{Tables: []*Spec{own.Spec}, Scope: Scope{Station: here}}, bed{source, nil}, store, nil); err == nil {
 			t.Error("an own table was accepted")
 		}
 	})
@@ -407,7 +407,7 @@ func TestInterest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := NewTable(Spec{Schema: "external", Name: "another", Key: "hash", Station: "station"}, testTable.Columns)
+	own, err := NewTable(&Spec{Schema: "external", Name: "another", Key: []string{"hash"}, Station: "station"}, testTable.Columns)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -608,7 +608,7 @@ func TestRowsThatLeftLongAgoAreForgotten(t *testing.T) {
 }
 
 func TestNewChecks(t *testing.T) {
-	if _, err := New(Config{Table: testSpec}, nil, nil, nil); err == nil {
+	if _, err := New(Config{Tables: []*Spec{testSpec}}, nil, nil, nil); err == nil {
 		t.Error("without a station")
 	}
 	if _, err := New(Config{Scope: Scope{Station: here}}, nil, nil, nil); err == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Querier asks the server: a *sql.DB, or a *sql.Conn where the questions must be of one session.
@@ -16,43 +17,53 @@ type Querier interface {
 // Snapshot reads rows by SELECTs and maps them by the same type table as the log.
 type Snapshot struct {
 	DB      Querier
-	Table   Spec
+	Table   *Spec
 	Station string            // our UUID
 	Locking bool              // wait for the transactions that have a row in hand, rather than read what was before them
 	Explain func(error) error // makes an error of DB one that a person can act on; may be nil
+	Hint    string            // an optimizer hint for each SELECT, or ""
 }
 
 const atOnce = 200 // ids in one question
 
-// Rows reads the rows on the station and, besides, those with the given ids wherever they are; each row once.
+// Rows reads the rows on the station and, besides, those with the given ids wherever they are; each row once. Of a table
+// without stations it reads those with the ids only.
 func (s *Snapshot) Rows(ctx context.Context, ids []string) ([]State, error) {
-	found, err := s.rows(ctx, ids)
-	if err != nil && s.Explain != nil {
-		err = s.Explain(err)
-	}
+	table, err := s.Layout(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read rows of %s: %w", s.Table, err)
+		return nil, err
 	}
-	return found, nil
+	var found []State
+	if table.station >= 0 {
+		if found, err = s.Here(ctx, table); err != nil {
+			return nil, err
+		}
+	}
+	seen := make(map[string]bool, len(found))
+	for _, state := range found {
+		seen[state.ID] = true
+	}
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return seen[id] })
+	more, err := s.Those(ctx, table, ids)
+	return append(found, more...), err
 }
 
-func (s *Snapshot) rows(ctx context.Context, ids []string) ([]State, error) {
+// Layout reads the table's layout as it is now.
+func (s *Snapshot) Layout(ctx context.Context) (*Table, error) {
 	table, err := ReadTable(ctx, s.DB, s.Table)
-	if err != nil {
-		return nil, err
-	}
-	seen := make(map[string]bool)
-	found, err := s.query(ctx, table, seen, quote(s.Table.Station)+" = ?", []any{s.Station})
-	if err != nil {
-		return nil, err
-	}
+	return table, s.explain(err)
+}
+
+// Here reads the rows on the station.
+func (s *Snapshot) Here(ctx context.Context, table *Table) ([]State, error) {
+	return s.read(ctx, table, "WHERE "+quote(s.Table.Station)+" = ?", s.Station)
+}
+
+// Those reads the rows with these ids.
+func (s *Snapshot) Those(ctx context.Context, table *Table, ids []string) (found []State, err error) {
 	for chunk := range slices.Chunk(ids, atOnce) {
-		args := make([]any, len(chunk))
-		for i, id := range chunk {
-			args[i] = id
-		}
-		where := quote(s.Table.Key) + " IN (?" + strings.Repeat(",?", len(chunk)-1) + ")"
-		more, err := s.query(ctx, table, seen, where, args)
+		where, args := table.among(chunk)
+		more, err := s.read(ctx, table, "WHERE "+where, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -61,21 +72,70 @@ func (s *Snapshot) rows(ctx context.Context, ids []string) ([]State, error) {
 	return found, nil
 }
 
-// query reads the rows that where selects and that were not seen yet.
-func (s *Snapshot) query(ctx context.Context, table *Table, seen map[string]bool, where string, args []any) ([]State, error) {
+// among is the condition that finds the rows with these ids.
+func (t *Table) among(ids []string) (where string, args []any) {
+	if len(t.key) == 1 {
+		for _, id := range ids {
+			args = append(args, id)
+		}
+		c := &t.Columns[t.key[0]]
+		return quote(c.Name) + " IN (" + c.param() + strings.Repeat(", "+c.param(), len(ids)-1) + ")", args
+	}
+	var one strings.Builder
+	for i, k := range t.key {
+		if i > 0 {
+			one.WriteString(" AND ")
+		}
+		one.WriteString(t.Columns[k].match())
+	}
+	single := "(" + one.String() + ")"
+	for _, id := range ids {
+		parts := t.keys(id)
+		for i := range t.key {
+			part := ""
+			if i < len(parts) {
+				part = parts[i]
+			}
+			args = append(args, part)
+		}
+	}
+	return single + strings.Repeat(" OR "+single, len(ids)-1), args
+}
+
+func (s *Snapshot) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if s.Explain != nil {
+		err = s.Explain(err)
+	}
+	return fmt.Errorf("read rows of %s: %w", s.Table, err)
+}
+
+// read reads the rows that the rest of a SELECT names.
+func (s *Snapshot) read(ctx context.Context, table *Table, rest string, args ...any) ([]State, error) {
+	query := "SELECT " + s.Hint + table.expressions() + " FROM " + quote(s.Table.Schema) + "." + quote(s.Table.Name) + " " + rest
+	if s.Locking {
+		query += " LOCK IN SHARE MODE"
+	}
+	found, err := s.query(ctx, table, query, args)
+	return found, s.explain(err)
+}
+
+// expressions are the columns as a SELECT asks for them.
+func (t *Table) expressions() string {
 	var b strings.Builder
-	b.WriteString("SELECT ")
-	for i := range table.Columns {
+	for i := range t.Columns {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(table.Columns[i].expression())
+		b.WriteString(t.Columns[i].expression())
 	}
-	fmt.Fprintf(&b, " FROM %s.%s WHERE %s", quote(s.Table.Schema), quote(s.Table.Name), where)
-	if s.Locking {
-		b.WriteString(" LOCK IN SHARE MODE")
-	}
-	rows, err := s.DB.QueryContext(ctx, b.String(), args...)
+	return b.String()
+}
+
+func (s *Snapshot) query(ctx context.Context, table *Table, query string, args []any) ([]State, error) {
+	rows, err := s.DB.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,20 +150,27 @@ func (s *Snapshot) query(ctx context.Context, table *Table, seen map[string]bool
 		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
-		row, err := values(table, cells)
+		state, err := table.State(cells)
 		if err != nil {
 			return nil, err
 		}
-		if id := table.ID(row); !seen[id] {
-			seen[id] = true
-			payload, err := table.AppendPayload(nil, row)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, State{ID: id, Place: table.Place(row), Payload: payload})
-		}
+		found = append(found, state)
 	}
 	return found, rows.Err()
+}
+
+// State maps a row as the server printed it for the table's expressions.
+func (t *Table) State(cells []sql.RawBytes) (s State, err error) {
+	row, err := values(t, cells)
+	if err != nil {
+		return s, err
+	}
+	s = State{Table: t.Spec, ID: t.ID(row), Place: t.Place(row)}
+	if t.updated >= 0 {
+		s.Updated, _ = time.Parse(time.DateTime, plain(row, t.updated)) // the zero date, or none: unknown
+	}
+	s.Payload, err = t.AppendPayload(nil, row)
+	return s, err
 }
 
 // values makes a row of what the server printed.

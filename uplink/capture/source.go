@@ -20,10 +20,10 @@ func Gap(format string, args ...any) error {
 
 // Source streams the committed transactions of a database.
 type Source interface {
-	// Snapshot tells where now is and reads rows of a table: those on this station and, besides, those with the given ids
+	// Snapshot tells where now is and reads rows of each table: those on this station and, besides, those with the given ids
 	// wherever they are; each row once. The rows show every change before that position; they may show later ones, which
-	// Run gives too.
-	Snapshot(ctx context.Context, table Spec, ids []string) (record.Position, []State, error)
+	// Run gives too. Of a table without stations it reads nothing: the position then makes Run sweep it under the given run.
+	Snapshot(ctx context.Context, want []Want, run string) (record.Position, []State, error)
 
 	// Run gives sink every transaction behind from, whole and in the order of commit, until ctx ends or it fails. It never
 	// calls sink from two goroutines. Rows that keep refuses are left out. An error that is ErrGap means that from is no
@@ -32,7 +32,13 @@ type Source interface {
 	Run(ctx context.Context, from record.Position, keep func(*RowChange) bool, sink func(Tx) error) error
 }
 
-// Tx is one committed transaction, or a sign of life (ID is empty).
+// Want is a table of which a snapshot is taken, and the ids of rows that are wanted wherever they are.
+type Want struct {
+	Table *Spec
+	IDs   []string
+}
+
+// Tx is one committed transaction, or what was found by looking at the rows, or a sign of life (ID is empty).
 type Tx struct {
 	Position record.Position // behind it; zero if unknown (a sign of life)
 	ID       string          // identity for the key, the same for every reader and every way of reading
@@ -40,6 +46,18 @@ type Tx struct {
 	Tick     int64           // rises from transaction to transaction as far as the source can tell; for recordVersion
 	Rows     []RowChange     // rows of wanted tables; may be empty
 	Idle     bool            // nothing lies behind this one now
+
+	// What was found: no older than what the transactions before it showed. Run is the sweep's, "" for a poll.
+	Found   []State
+	Missing []Absence
+	Run     string
+}
+
+// Absence is a row of the Shadow that is not in its table any more.
+type Absence struct {
+	Table    *Spec
+	ID       string
+	From, To time.Time // it was deleted between these, by the server's clock; From is zero if that isn't known
 }
 
 // RowChange is what happened to one row.
@@ -49,6 +67,7 @@ type RowChange struct {
 	Op      record.Op // Insert, Update or Delete
 	Before  []any     // nil for an insert; values as Column says
 	After   []any     // nil for a delete
+	Key     string    // the name of the change, if the source gives each its own; else it follows from Tx and Ordinal
 }
 
 // Retainer is a Source that knows how long its log is kept.

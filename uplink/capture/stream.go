@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"station-agent/store/record"
@@ -46,19 +46,26 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 // nor a look into the store: the row stands here, stood here, or is in the Shadow. It knows more rows rather than fewer;
 // the Scope decides. Rows that left too long ago are forgotten here.
 func (r *Runner) interest(ctx context.Context, from record.Position) (func(*RowChange) bool, error) {
-	known := make(map[string]struct{})
 	var old []record.ShadowRow
-	err := r.store.ShadowAll(r.cfg.Table.Collection(), func(row record.ShadowRow) error {
-		if r.cfg.Scope.expired(&row, from.At) {
-			row.Gone = true
-			old = append(old, row)
-		} else {
-			known[row.ID] = struct{}{}
+	stations := make(map[*Spec]map[string]struct{}) // the ids known of each table with stations
+	for _, spec := range r.cfg.Tables {
+		if spec.Station == "" {
+			continue
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read shadow: %w", err)
+		known := make(map[string]struct{})
+		stations[spec] = known
+		err := r.store.ShadowAll(spec.Collection(), func(row record.ShadowRow) error {
+			if r.cfg.Scope.expired(&row, from.At) {
+				row.Gone = true
+				old = append(old, row)
+			} else {
+				known[row.ID] = struct{}{}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read shadow: %w", err)
+		}
 	}
 	if old != nil {
 		forget := record.Group{Position: from, Shadow: old}
@@ -69,14 +76,15 @@ func (r *Runner) interest(ctx context.Context, from record.Position) (func(*RowC
 	station := r.cfg.Scope.Station
 	return func(c *RowChange) bool {
 		t := c.Table
-		if t.Spec != r.cfg.Table {
-			return false
+		known := stations[t.Spec]
+		if known == nil {
+			return slices.Contains(r.cfg.Tables, t.Spec)
 		}
 		if !t.standsAt(c.After, station) && !t.standsAt(c.Before, station) && !holds(known, t, c.Before) && !holds(known, t, c.After) {
 			return false
 		}
 		if c.After != nil && !holds(known, t, c.After) {
-			known[strings.Clone(plain(c.After, t.key))] = struct{}{}
+			known[t.ID(c.After)] = struct{}{}
 		}
 		return true
 	}, nil
@@ -86,7 +94,7 @@ func holds(known map[string]struct{}, t *Table, row []any) bool {
 	if row == nil {
 		return false
 	}
-	_, ok := known[plain(row, t.key)]
+	_, ok := known[t.shortID(row)]
 	return ok
 }
 
@@ -108,7 +116,7 @@ func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Positio
 			idle := g.empty()
 			r.hear(&tx, idle && time.Since(began) > healthy)
 			had := len(g.changes)
-			if err := g.add(&tx, r.cfg.Table); err != nil {
+			if err := g.add(&tx, r.cfg.Tables); err != nil {
 				return cmp.Or(r.put(ctx, g), err)
 			}
 			if idle && g.moved || had == 0 && len(g.changes) > 0 {
@@ -196,15 +204,19 @@ func (r *Runner) back() {
 
 // enter stores the records of a group's changes, the Shadow after them and the position behind them.
 func (r *Runner) enter(g *group) error {
-	l := r.ledger()
-	if len(g.changes) > 0 {
-		var err error
-		if l.shadow, err = r.store.Shadow(l.spec.Collection(), g.ids()); err != nil {
-			return fmt.Errorf("read shadow: %w", err)
-		}
-	}
+	e := &entry{scope: &r.cfg.Scope}
 	for i := range g.changes {
+		l := e.book(g.changes[i].table)
+		if l.shadow == nil {
+			var err error
+			if l.shadow, err = r.store.Shadow(l.spec.Collection(), g.ids(l.spec)); err != nil {
+				return fmt.Errorf("read shadow: %w", err)
+			}
+		}
 		l.apply(&g.changes[i])
 	}
-	return r.store.Put(record.Group{Position: g.position, Records: l.records, Shadow: l.rows()})
+	if !g.position.Zero() {
+		g.position.Tables = names(r.cfg.Tables)
+	}
+	return r.store.Put(record.Group{Position: g.position, Records: e.records, Shadow: e.rows()})
 }

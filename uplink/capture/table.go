@@ -1,71 +1,62 @@
 package capture
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// Spec names a table that is captured, and the columns that capture itself must understand.
-type Spec struct {
-	Schema, Name string
-	Key          string // the primary key, one column
-	Station      string // the column that holds the UUID of the station where the row is now, or NULL
-}
-
-// Buylo is the preset for the table that Buylo's bridge shares, buylo_products (Buylo's bridge guide).
-func Buylo(schema string) Spec {
-	return Spec{Schema: schema, Name: "buylo_products", Key: "hash", Station: "buylo_active_packing_station_uuid"}
-}
-
-// Collection is the table's name in a record.
-func (s Spec) Collection() string { return strings.ToLower(s.Name) }
-
-// String is schema and table for a person.
-func (s Spec) String() string { return s.Schema + "." + s.Name }
-
-// Own is how the names of the agent's own tables begin. They are never captured.
-const Own = "station_agent_"
-
-func (s Spec) check() error {
-	if s.Schema == "" || s.Name == "" || s.Key == "" || s.Station == "" {
-		return fmt.Errorf("check table %s: schema, name, key and station column must be given", s)
-	}
-	if strings.HasPrefix(s.Collection(), Own) {
-		return fmt.Errorf("check table %s: tables of the agent itself (%s…) are never captured", s, Own)
-	}
-	return nil
-}
-
 // Table is the layout of one captured table at one moment of the stream. It is never changed once made.
 type Table struct {
-	Spec
+	*Spec
 	Columns []Column // in the table's order
 
-	key, station int
-	order        []field // in the order of their names
+	key     []int
+	station int     // -1: none
+	updated int     // -1: none
+	order   []field // of the payload, in the order of their names
 }
 
 type field struct {
 	column int
 	head   []byte // the name as JSON and a colon
+	hashed bool
 }
 
 // NewTable makes the layout of the table that spec names.
-func NewTable(spec Spec, columns []Column) (*Table, error) {
-	t := &Table{Spec: spec, Columns: columns, key: -1, station: -1}
+func NewTable(spec *Spec, columns []Column) (*Table, error) {
+	t := &Table{Spec: spec, Columns: columns, station: -1, updated: -1}
+	at := make(map[string]int, len(columns))
 	for i, c := range columns {
-		switch c.Name {
-		case spec.Key:
-			t.key = i
-		case spec.Station:
-			t.station = i
+		at[c.Name] = i
+		if spec.shows(c.Name) {
+			t.order = append(t.order, field{i, append(appendString(nil, c.Name), ':'), slices.Contains(spec.Hashed, c.Name)})
 		}
-		t.order = append(t.order, field{i, append(appendString(nil, c.Name), ':')})
 	}
-	if t.key < 0 || t.station < 0 {
-		return nil, fmt.Errorf("read layout of %s: it has no column %s or no column %s: check schema and table in the configuration", spec, spec.Key, spec.Station)
+	for _, name := range spec.columns() {
+		if _, ok := at[name]; !ok {
+			return nil, fmt.Errorf("read layout of %s: it has no column %s: %w", spec, name, errUnfit)
+		}
+	}
+	for _, name := range spec.Key {
+		if c := &columns[at[name]]; !c.identifies() {
+			return nil, fmt.Errorf("read layout of %s: column %s has a type that can't be a key here: %w", spec, name, errUnfit)
+		}
+		t.key = append(t.key, at[name])
+	}
+	if spec.Station != "" {
+		t.station = at[spec.Station]
+	}
+	if spec.Updated != "" {
+		t.updated = at[spec.Updated]
+		if k := columns[t.updated].Kind; k != Timestamp && k != Datetime {
+			return nil, fmt.Errorf("read layout of %s: column %s is neither TIMESTAMP nor DATETIME: %w", spec, spec.Updated, errUnfit)
+		}
 	}
 	slices.SortFunc(t.order, func(a, b field) int { return strings.Compare(columns[a.column].Name, columns[b.column].Name) })
 	return t, nil
@@ -74,7 +65,7 @@ func NewTable(spec Spec, columns []Column) (*Table, error) {
 var errShort = errors.New("the row has another number of columns than the table")
 
 // AppendPayload appends the row as canonical JSON: one object, its names in byte order, values as Column says, nothing
-// between the tokens.
+// between the tokens. Of a hashed column it has {"sha256":"…"} over the value's JSON.
 func (t *Table) AppendPayload(dst []byte, row []any) ([]byte, error) {
 	if len(row) != len(t.Columns) {
 		return dst, fmt.Errorf("map row of %s: %w", t.Spec, errShort)
@@ -85,16 +76,77 @@ func (t *Table) AppendPayload(dst []byte, row []any) ([]byte, error) {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, f.head...)
+		from := len(dst)
 		var err error
 		if dst, err = t.Columns[f.column].Append(dst, row[f.column]); err != nil {
 			return dst, fmt.Errorf("map column %s of %s: %w", t.Columns[f.column].Name, t.Spec, err)
+		}
+		if f.hashed && row[f.column] != nil {
+			sum := sha256.Sum256(dst[from:])
+			dst = append(dst[:from], `{"sha256":"`...)
+			dst = append(hex.AppendEncode(dst, sum[:]), `"}`...)
 		}
 	}
 	return append(dst, '}'), nil
 }
 
-// ID is the row's primary key as text.
-func (t *Table) ID(row []any) string { return strings.Clone(plain(row, t.key)) }
+// differs tells whether two payloads of the table differ in a column that makes a record. One that can't be read differs.
+func (s *Spec) differs(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return false
+	}
+	if len(s.Watch) == 0 {
+		return true
+	}
+	var x, y map[string]json.RawMessage
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		return true
+	}
+	return slices.ContainsFunc(s.Watch, func(c string) bool { return !bytes.Equal(x[c], y[c]) })
+}
+
+// partial tells whether a row can change without a record.
+func (t *Table) partial() bool { return len(t.Watch) > 0 || len(t.order) < len(t.Columns) }
+
+// ID is the row's primary key as text. The parts of a longer key are joined by "/"; in them "/" is written %2F, and "%" is
+// %25. Bytes are hexadecimal.
+func (t *Table) ID(row []any) string {
+	if len(t.key) == 1 {
+		return strings.Clone(t.Columns[t.key[0]].id(row, t.key[0]))
+	}
+	var b strings.Builder
+	for i, k := range t.key {
+		if i > 0 {
+			b.WriteByte('/')
+		}
+		b.WriteString(escape(t.Columns[k].id(row, k)))
+	}
+	return b.String()
+}
+
+func escape(part string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(part, "%", "%25"), "/", "%2F")
+}
+
+// keys gives the parts of an ID.
+func (t *Table) keys(id string) []string {
+	if len(t.key) == 1 {
+		return []string{id}
+	}
+	parts := strings.Split(id, "/")
+	for i, p := range parts {
+		parts[i] = strings.ReplaceAll(strings.ReplaceAll(p, "%2F", "/"), "%25", "%")
+	}
+	return parts
+}
+
+// shortID is ID in the source's buffer, if the key is one column of text.
+func (t *Table) shortID(row []any) string {
+	if len(t.key) == 1 && t.Columns[t.key[0]].Kind == Text {
+		return plain(row, t.key[0])
+	}
+	return t.ID(row)
+}
 
 // Place is the UUID of the station where the row is, in small letters; "" if it is on none.
 func (t *Table) Place(row []any) string { return strings.ToLower(strings.Clone(plain(row, t.station))) }
@@ -106,7 +158,7 @@ func (t *Table) standsAt(row []any, uuid string) bool {
 
 // plain is the text of one value; it may lie in the source's buffer.
 func plain(row []any, i int) string {
-	if i >= len(row) {
+	if i < 0 || i >= len(row) {
 		return ""
 	}
 	switch v := row[i].(type) {

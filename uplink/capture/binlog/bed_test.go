@@ -41,10 +41,10 @@ func openDB(t testing.TB, db *servers.Database) *sql.DB {
 	return pool
 }
 
-func source(t testing.TB, db *servers.Database, mode Mode, tables ...capture.Spec) *Source {
+func source(t testing.TB, db *servers.Database, mode Mode, tables ...*capture.Spec) *Source {
 	t.Helper()
 	if tables == nil {
-		tables = []capture.Spec{products}
+		tables = []*capture.Spec{products}
 	}
 	s, err := New(Config{
 		Address: db.Addr, User: servers.CaptureUser, Password: func() (string, error) { return servers.CapturePassword, nil },
@@ -73,7 +73,7 @@ func run(t testing.TB, db *servers.Database, statements ...string) {
 
 func start(t testing.TB, s *Source) record.Position {
 	t.Helper()
-	p, _, err := s.Snapshot(t.Context(), products, nil)
+	p, _, err := s.Snapshot(t.Context(), []capture.Want{{Table: products}}, "run")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func TestEveryWayAndEveryPositionGivesTheSameKeys(t *testing.T) {
 // A table that is not transactional has a COMMIT where others have an XID.
 func TestTablesThatAreNotTransactional(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		spec := capture.Spec{Schema: "external", Name: "isam", Key: "hash", Station: "station"}
+		spec := &capture.Spec{Schema: "external", Name: "isam", Key: []string{"hash"}, Station: "station"}
 		run(t, db, "CREATE TABLE `external`.isam (hash CHAR(32) PRIMARY KEY, station CHAR(36)) ENGINE = MyISAM",
 			"GRANT SELECT ON `external`.isam TO '"+servers.CaptureUser+"'@'%'")
 		s := source(t, db, Auto, spec)

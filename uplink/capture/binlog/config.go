@@ -46,7 +46,7 @@ type Config struct {
 	TLS      *tls.Config            // nil: none
 	DB       *sql.DB                // the same server, for questions
 	Explain  func(error) error      // makes an error of DB one that a person can act on; may be nil
-	Tables   []capture.Spec
+	Tables   []*capture.Spec
 	Mode     Mode   // Auto if empty
 	Station  string // UUID; gives the replica id and the name in the list of replicas
 	Version  string // of the program

@@ -13,10 +13,10 @@ import (
 
 // layouts knows the tables of the stream.
 type layouts struct {
-	specs  []capture.Spec
-	ask    func(context.Context, capture.Spec) (*capture.Table, error)
-	known  map[capture.Spec]*capture.Table // as information_schema said
-	mapped map[uint64]mapped               // by the log's number of the table, which is new after every change of it
+	specs  []*capture.Spec
+	ask    func(context.Context, *capture.Spec) (*capture.Table, error)
+	known  map[*capture.Spec]*capture.Table // as information_schema said
+	mapped map[uint64]mapped                // by the log's number of the table, which is new after every change of it
 }
 
 type mapped struct {
@@ -25,7 +25,7 @@ type mapped struct {
 }
 
 // stale forgets what is known of a table; the next row asks again.
-func (l *layouts) stale(spec capture.Spec) {
+func (l *layouts) stale(spec *capture.Spec) {
 	delete(l.known, spec)
 	clear(l.mapped)
 }
@@ -78,7 +78,7 @@ func (l *layouts) find(ctx context.Context, m *replication.TableMapEvent) (*capt
 
 // named is the layout as information_schema has it, if it fits what the log shows. It may be older than the log: then it is
 // asked once more.
-func (l *layouts) named(ctx context.Context, spec capture.Spec, seen []capture.Column) (*capture.Table, error) {
+func (l *layouts) named(ctx context.Context, spec *capture.Spec, seen []capture.Column) (*capture.Table, error) {
 	if t := l.known[spec]; t != nil && misfit(t.Columns, seen) == "" {
 		return t, nil
 	}

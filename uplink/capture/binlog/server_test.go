@@ -36,7 +36,7 @@ func TestALogThatIsOffIsSaidAndHeals(t *testing.T) {
 		if err := db.Restart(t.Context(), "--skip-log-bin"); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Snapshot(t.Context(), products, nil); err == nil || !strings.Contains(err.Error(), "log_bin") {
+		if _, _, err := s.Snapshot(t.Context(), []capture.Want{{Table: products}}, "run"); err == nil || !strings.Contains(err.Error(), "log_bin") {
 			t.Fatalf("start: %v", err)
 		}
 		if _, err := follow(t, s, from, "end"); err == nil || errors.Is(err, capture.ErrGap) || !strings.Contains(err.Error(), db.Addr) {
@@ -55,7 +55,7 @@ func TestMySQLWithoutGTID(t *testing.T) {
 	if err := db.Restart(t.Context(), "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := source(t, db, ByGTID).Snapshot(t.Context(), products, nil); err == nil || !strings.Contains(err.Error(), "gtid_mode") {
+	if _, _, err := source(t, db, ByGTID).Snapshot(t.Context(), []capture.Want{{Table: products}}, "run"); err == nil || !strings.Contains(err.Error(), "gtid_mode") {
 		t.Fatalf("by GTID: %v", err)
 	}
 	s := source(t, db, Auto)
@@ -169,7 +169,7 @@ func TestReplicaIDClash(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	good := Config{Address: "h:1", Password: func() (string, error) { return "", nil }, DB: openNothing(), Tables: []capture.Spec{products}, Station: stationA}
+	good := Config{Address: "h:1", Password: func() (string, error) { return "", nil }, DB: openNothing(), Tables: []*capture.Spec{products}, Station: stationA}
 	if _, err := New(good); err != nil {
 		t.Error(err)
 	}

@@ -26,7 +26,7 @@ import (
 //     the file has no such bond, so none is given.
 //   - MySQL without GTIDs: until its engine commit a transaction has its rows locked, and a locking read waits for it
 //     and then shows it. Rows that no transaction before the log's end has in hand are as they were then, or later.
-func (s *Source) Snapshot(ctx context.Context, table capture.Spec, ids []string) (record.Position, []capture.State, error) {
+func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) (record.Position, []capture.State, error) {
 	sv, err := s.ask(ctx)
 	if err != nil {
 		return record.Position{}, nil, s.about(err)
@@ -40,12 +40,19 @@ func (s *Source) Snapshot(ctx context.Context, table capture.Spec, ids []string)
 	if err != nil {
 		return record.Position{}, nil, s.about(err)
 	}
-	rows := capture.Snapshot{
-		DB: conn, Table: table, Station: s.cfg.Station, Explain: s.cfg.Explain,
-		Locking: sv.flavor == mysql.MySQLFlavor && p.File != "",
+	var found []capture.State
+	for _, w := range want {
+		rows := capture.Snapshot{
+			DB: conn, Table: w.Table, Station: s.cfg.Station, Explain: s.cfg.Explain,
+			Locking: sv.flavor == mysql.MySQLFlavor && p.File != "",
+		}
+		more, err := rows.Rows(ctx, w.IDs)
+		if err != nil {
+			return p, nil, err
+		}
+		found = append(found, more...)
 	}
-	found, err := rows.Rows(ctx, ids)
-	return p, found, err
+	return p, found, nil
 }
 
 // now is where now is. The connection is then in the transaction in which the rows must be read.

@@ -6,6 +6,7 @@ import (
 
 	"station-agent/build/servers"
 	"station-agent/store/record"
+	"station-agent/uplink/capture"
 )
 
 // semiSync makes the next commit wait for a replica that isn't there, between the log and the engine.
@@ -68,7 +69,7 @@ func TestASnapshotMissesNoCommit(t *testing.T) {
 				if err := db.Root().QueryRow("SELECT COUNT(*) FROM `external`.buylo_products WHERE hash = 'new'").Scan(&seen); err != nil || seen != 0 {
 					t.Fatalf("the commit didn't wait: %d, %v", seen, err)
 				}
-				p, found, err := s.Snapshot(t.Context(), products, []string{"gone"})
+				p, found, err := s.Snapshot(t.Context(), []capture.Want{{Table: products, IDs: []string{"gone"}}}, "run")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -104,7 +105,7 @@ func TestASnapshotLeavesNothingBehind(t *testing.T) {
 			s := source(t, db, mode)
 			s.cfg.DB.SetMaxOpenConns(1)
 			for range 2 {
-				if _, found, err := s.Snapshot(t.Context(), products, []string{"a"}); err != nil || len(found) != 1 {
+				if _, found, err := s.Snapshot(t.Context(), []capture.Want{{Table: products, IDs: []string{"a"}}}, "run"); err != nil || len(found) != 1 {
 					t.Fatalf("%v: %v", found, err)
 				}
 			}

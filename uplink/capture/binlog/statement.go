@@ -59,7 +59,7 @@ func hasWord(query, words string) bool {
 // touches tells whether a statement may concern the table, and whether it may change rows of it without row events. It
 // looks for the name and for the first words only: it errs on the side of reading the layout once more and of comparing the
 // rows once more.
-func touches(query string, table capture.Spec) (layout, rows bool) {
+func touches(query string, table *capture.Spec) (layout, rows bool) {
 	q := strings.ToUpper(query)
 	words := firstWords(q)
 	dropsSchema := strings.HasPrefix(words, "DROP DATABASE") || strings.HasPrefix(words, "DROP SCHEMA")

@@ -45,7 +45,7 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 	}
 	st := &stream{
 		ctx: ctx, keep: keep, sink: sink, from: from, at: from, twoXA: make(map[string]bool),
-		layout: layouts{specs: s.cfg.Tables, ask: s.table, known: make(map[capture.Spec]*capture.Table), mapped: make(map[uint64]mapped)},
+		layout: layouts{specs: s.cfg.Tables, ask: s.table, known: make(map[*capture.Spec]*capture.Table), mapped: make(map[uint64]mapped)},
 	}
 	for _, spec := range s.cfg.Tables { // now, for a change of the table may come before its next row
 		if st.layout.known[spec], err = s.table(ctx, spec); err != nil {
@@ -62,7 +62,7 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 	return s.about(s.follow(ctx, st, sv.flavor, login.User, password))
 }
 
-func (s *Source) table(ctx context.Context, spec capture.Spec) (*capture.Table, error) {
+func (s *Source) table(ctx context.Context, spec *capture.Spec) (*capture.Table, error) {
 	t, err := capture.ReadTable(ctx, s.cfg.DB, spec)
 	return t, s.explain(err)
 }

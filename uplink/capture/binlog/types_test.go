@@ -70,7 +70,7 @@ var kinds = []struct {
 
 const document = `'{"b": [1, 1.50, 1e3, -0.0, 123456789012345678], "aa": "ž\\u0001<", "a": {"x": null, "y": true}}'`
 
-var typeSpec = capture.Spec{Schema: "external", Name: "kinds", Key: "hash", Station: "station"}
+var typeSpec = &capture.Spec{Schema: "external", Name: "kinds", Key: []string{"hash"}, Station: "station"}
 
 const lax = "SET sql_mode = 'ALLOW_INVALID_DATES'"
 
