@@ -36,13 +36,13 @@ type DB struct {
 	looked    map[uint64]seen  // pending records of the ledger that were looked at
 	shadow    map[string]dirty // rows that the rows file doesn't have yet
 	lag       lag
-	front     waitsSince // of the oldest record in the outbox
-	paused    bool       // Put refuses until there is room
-	exportErr error      // why evidence could not be exported
-	trouble   error      // of the last keeping house
-	applied   uint64     // the commit up to which the rows file has the shadow
-	lazyErr   error      // why what waits could not be written
-	asked     string     // what Missed last told
+	front     waitsSince        // of the oldest record in the outbox
+	paused    bool              // Put refuses until there is room
+	exportErr error             // why evidence could not be exported
+	trouble   error             // of the last keeping house
+	applied   uint64            // the commit up to which the rows file has the shadow
+	lazyErr   error             // why what waits could not be written
+	asked     map[string]string // what Missed last told each stream
 	broken    error
 }
 
@@ -72,7 +72,7 @@ const (
 
 // openDB opens record files and rows. What can't be read is set aside and told by Losses.
 func openDB(c dbConfig) (*DB, error) {
-	d := &DB{cfg: c, free: freeSpace, looked: map[uint64]seen{}, shadow: map[string]dirty{},
+	d := &DB{cfg: c, free: freeSpace, looked: map[uint64]seen{}, shadow: map[string]dirty{}, asked: map[string]string{},
 		changed: make(chan struct{}, 1), proof: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
 	z, err := newCodec(commitWords, sample)
 	if err != nil {

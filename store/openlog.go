@@ -22,7 +22,7 @@ func (d *DB) openLog() error {
 	d.state.Next = 1
 	if len(firsts) == 0 {
 		if !d.cfg.fresh {
-			d.state.Missed = "all records were lost with " + d.log.dir
+			d.state.miss("all records were lost with " + d.log.dir)
 			d.leap(place{1<<40 + rand.Uint64N(1<<40), 1<<40 + rand.Uint64N(1<<40)})
 			d.cfg.tell(Loss{File: d.log.dir, What: "no file of records is left: what was not sent yet is lost, the rows are read anew", Count: -1})
 		}
@@ -113,6 +113,7 @@ func (d *DB) fold() error {
 	d.state.Lost += f.lost
 	if f.back != nil {
 		d.state.Position = *f.back
+		d.state.missNamed("records could not be read any more") // their sources don't give again what was taken
 	}
 	d.log.turnNext = true // the file begins with a state again
 	d.cfg.tell(Loss{File: d.log.last().path, Count: int(f.lost),
@@ -157,7 +158,7 @@ func (d *DB) foldBaseless() error {
 	if err != nil {
 		return err
 	}
-	f.s.Missed = "the beginning of " + d.log.last().path + " was lost"
+	f.s.miss("the beginning of " + d.log.last().path + " was lost")
 	d.state, d.log.sum = f.s, f.sum
 	d.leap(d.log.last().first)
 	d.cfg.tell(Loss{File: d.log.last().path, Count: -1,
@@ -169,5 +170,6 @@ func (d *DB) foldBaseless() error {
 func (d *DB) miss(why string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.state.Missed, d.log.turnNext = why, true
+	d.state.miss(why)
+	d.log.turnNext = true
 }

@@ -11,29 +11,22 @@ import (
 // ErrNoRecord says that a record is not where a person looked for it.
 var ErrNoRecord = errors.New("there is no such record")
 
-// Position is the place in the source up to which every change is in the store, zero at first. One that moved without a
-// record is on the card within seconds: after a crash it may be older.
-func (d *DB) Position() (record.Position, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.state.Position, d.broken
-}
-
 // Put takes in a group: records to the end of the outbox, rows into the shadow, and the position, all or nothing. They are
 // durable when it returns; only a position by itself waits a few seconds for company. A zero position leaves the stored one.
 // When there is no room it returns ErrFull, so that scans are still taken and what is in the store can still go out.
-func (d *DB) Put(g record.Group) error {
+func (s *Stream) Put(g record.Group) error {
 	if len(g.Records) == 0 && len(g.Shadow) == 0 {
-		return d.move(g.Position)
+		return s.move(g.Position)
 	}
-	return d.put(g, false)
+	return s.put(g, false)
 }
 
 // PutSnapshot is Put for the last group of a snapshot: it ends the run of BeginSnapshot, and what Missed tells, with it.
-func (d *DB) PutSnapshot(g record.Group) error { return d.put(g, true) }
+func (s *Stream) PutSnapshot(g record.Group) error { return s.put(g, true) }
 
 // move notes a position behind which nothing of ours lies.
-func (d *DB) move(p record.Position) error {
+func (s *Stream) move(p record.Position) error {
+	d := s.DB
 	d.turns.Lock()
 	defer d.turns.Unlock()
 	if d.isPaused() {
@@ -47,17 +40,17 @@ func (d *DB) move(p record.Position) error {
 	case d.broken != nil:
 		return d.broken
 	case !p.Zero():
-		d.gather().Position = &p
-		d.state.Position = p
+		d.gather().turn(s.name, turn{Position: &p})
+		d.state.turn(map[string]turn{s.name: {Position: &p}})
 	}
 	return nil
 }
 
 // put writes a group that is larger than one commit should be in parts, of which the last has the position.
-func (d *DB) put(g record.Group, endSnapshot bool) error {
+func (s *Stream) put(g record.Group, endSnapshot bool) error {
 	list := parts(g)
 	for i, part := range list {
-		if err := d.putPart(part, endSnapshot && i == len(list)-1); err != nil {
+		if err := s.putPart(part, endSnapshot && i == len(list)-1); err != nil {
 			return err
 		}
 	}
@@ -91,7 +84,8 @@ func parts(g record.Group) (list []record.Group) {
 	return append(list, part)
 }
 
-func (d *DB) putPart(g record.Group, endSnapshot bool) error {
+func (s *Stream) putPart(g record.Group, endSnapshot bool) error {
+	d := s.DB
 	records := make([]stored, len(g.Records))
 	for i, r := range g.Records {
 		records[i].Record = r
@@ -104,14 +98,15 @@ func (d *DB) putPart(g record.Group, endSnapshot bool) error {
 			return err
 		}
 		c.records, c.shadow = records, shadowChanges(g)
-		if !g.Position.Zero() {
-			c.Position = &g.Position
-		}
 		c.rows = g.Shadow
-		if endSnapshot {
-			c.Snapshot = new(string)
-			d.forgetMissed(c)
+		var t turn
+		if !g.Position.Zero() {
+			t.Position = &g.Position
 		}
+		if endSnapshot {
+			t.Snapshot, t.Missed = new(string), s.forget()
+		}
+		c.turn(s.name, t)
 		return nil
 	})
 	if err != nil {
@@ -120,39 +115,6 @@ func (d *DB) putPart(g record.Group, endSnapshot bool) error {
 	signal(d.changed)
 	_ = d.relieveRows() // the group is taken; Run tries again, and what ended all writing is said by the next call
 	return nil
-}
-
-// BeginSnapshot gives the id of the snapshot in progress, and makes one if there is none. A crash keeps it, so that the
-// same row has the same key when it is read again.
-func (d *DB) BeginSnapshot() (id string, err error) {
-	d.mu.Lock()
-	id = d.state.Snapshot
-	d.mu.Unlock()
-	if id != "" {
-		return id, nil
-	}
-	id = newID()
-	return id, d.commit(func(c *commit) error {
-		c.Snapshot = &id
-		return nil
-	})
-}
-
-// Missed tells why the rows must be compared with the shadow before the source goes on: "" if they needn't. PutSnapshot ends it.
-func (d *DB) Missed() (string, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.asked = d.state.Missed
-	return d.state.Missed, d.broken
-}
-
-// forgetMissed ends what Missed told, but not what was missed since.
-func (d *DB) forgetMissed(c *commit) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.state.Missed == d.asked {
-		c.Missed = new(string)
-	}
 }
 
 // Head reads the oldest records of the outbox, at most max of them and at most maxBytes of payload, but one at least.

@@ -153,6 +153,20 @@ func (f *rowsFile) shadowAll(collection string, use func(record.ShadowRow) error
 	})
 }
 
+// shadowIDs gives up to n ids of a collection that come behind one.
+func (f *rowsFile) shadowIDs(collection, after string, n int) (ids []string, err error) {
+	err = f.view(func(tx *bolt.Tx) error {
+		prefix, c := []byte(shadowKey(collection, "")), tx.Bucket([]byte(shadowBucket)).Cursor()
+		for k, _ := c.Seek([]byte(shadowKey(collection, after))); bytes.HasPrefix(k, prefix) && len(ids) < n; k, _ = c.Next() {
+			if id := string(k[len(prefix):]); id > after {
+				ids = append(ids, id)
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
+
 func (f *rowsFile) putPicture(plain []byte) error {
 	v := f.seal(plain)
 	return f.update(func(tx *bolt.Tx) error { return tx.Bucket([]byte(pictureBucket)).Put([]byte("rows"), v) })

@@ -188,6 +188,34 @@ func (d *DB) ShadowAll(collection string, f func(record.ShadowRow) error) error 
 	return give("")
 }
 
+// ShadowIDs gives up to n ids of a collection that come behind one, in order; fewer only at the end.
+func (d *DB) ShadowIDs(collection, after string, n int) ([]string, error) {
+	prefix := shadowKey(collection, "")
+	var fresh []string
+	gone := make(map[string]bool)
+	d.mu.Lock()
+	for key, r := range d.shadow {
+		id, ours := strings.CutPrefix(key, prefix)
+		switch {
+		case !ours || id <= after:
+		case r.Gone:
+			gone[id] = true
+		default:
+			fresh = append(fresh, id)
+		}
+	}
+	d.mu.Unlock()
+	ids, err := d.rows.shadowIDs(collection, after, n+len(gone))
+	if err != nil {
+		return nil, d.suspect(err)
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return gone[id] })
+	ids = append(ids, fresh...)
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	return ids[:min(n, len(ids))], nil
+}
+
 // Picture is the rows of the bench, as they are kept for a start without a network.
 type Picture struct {
 	At   time.Time    `json:"at"` // when they were read

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -17,6 +18,7 @@ type state struct {
 	Position record.Position `json:"position"`
 	Snapshot string          `json:"snapshot,omitempty"`
 	Missed   string          `json:"missed,omitempty"`
+	Streams  streams         `json:"streams,omitempty"`
 	Exported uint64          `json:"exported,omitempty"`
 	Runs     runs            `json:"-"` // in columns, see packEvents
 	Refused  []letter        `json:"refused,omitempty"`
@@ -171,8 +173,9 @@ func (s *state) place(c *commit) {
 		s.Snapshot = *c.Snapshot
 	}
 	if c.Missed != nil {
-		s.Missed = *c.Missed
+		s.miss(*c.Missed)
 	}
+	s.turn(c.Streams)
 	s.Exported = max(s.Exported, c.Exported)
 	s.QueueBytes = c.QueueBytes
 	if c.count > 0 {
@@ -278,5 +281,6 @@ func spans[T any](list []T, of func(*T) uint64) (out []span) {
 
 func (s state) clone() state {
 	s.Runs, s.Refused, s.Carried = slices.Clone(s.Runs), slices.Clone(s.Refused), slices.Clone(s.Carried)
+	s.Streams = maps.Clone(s.Streams)
 	return s
 }
