@@ -15,11 +15,11 @@ func (l *ledger) observe(c *change) {
 	switch {
 	case f.forget:
 		l.forget(c.id)
-	case held == nil && l.quiet:
+	case held == nil && c.quiet:
 		l.note(c.id, nextVersion(l.last(c.id), c.tick), c.payload, f)
 	case held == nil:
 		l.report(c, record.Upsert, c.id, c.payload, "", f)
-	case l.doubt || l.spec.differs(held.Payload, c.payload):
+	case l.doubt || l.spec.moved(held.Payload, c.payload):
 		op := record.Update
 		if c.run != "" {
 			op = record.Upsert

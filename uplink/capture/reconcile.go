@@ -17,7 +17,8 @@ const Gaps = Own + "gaps"
 type State struct {
 	Table   *Spec
 	ID      string
-	Updated time.Time // when it was changed last, by its table; zero if that has no such column
+	Updated time.Time // what its table has for the time of the last change; zero if it has none. A DATETIME is in nobody knows which zone
+	At      time.Time // the same as a time in UTC, zero if it isn't known
 	Place   string    // UUID of the station where it is, in small letters; "" if it is on none
 	Payload []byte    // canonical JSON
 }

@@ -254,7 +254,7 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 // without stations may have any number of rows: the source sweeps it.
 func (r *Runner) wanted(e *entry, gap error) (want []Want, err error) {
 	for _, spec := range r.cfg.Tables {
-		w := Want{Table: spec}
+		w := Want{Table: spec, Quiet: r.cfg.Quiet && gap == nil}
 		if spec.Station != "" {
 			l := e.book(spec)
 			l.shadow, l.doubt, l.quiet = make(map[string]record.ShadowRow), errors.Is(gap, errSalvaged), r.cfg.Quiet && gap == nil

@@ -21,7 +21,24 @@ type Snapshot struct {
 	Station string            // our UUID
 	Locking bool              // wait for the transactions that have a row in hand, rather than read what was before them
 	Explain func(error) error // makes an error of DB one that a person can act on; may be nil
-	Hint    string            // an optimizer hint for each SELECT, or ""
+	Limit   Limit             // of each SELECT
+}
+
+// Limit ends a SELECT at the server: one that was left behind by a lost connection too.
+type Limit struct {
+	For   time.Duration // 0: none
+	Maria bool          // the server is MariaDB, which says it in other words
+}
+
+// Select begins a SELECT.
+func (l Limit) Select() string {
+	switch {
+	case l.For <= 0:
+		return "SELECT "
+	case l.Maria:
+		return fmt.Sprintf("SET STATEMENT max_statement_time=%g FOR SELECT ", l.For.Seconds())
+	}
+	return fmt.Sprintf("SELECT /*+ MAX_EXECUTION_TIME(%d) */ ", l.For.Milliseconds())
 }
 
 const atOnce = 200 // ids in one question
@@ -58,6 +75,43 @@ func (s *Snapshot) Layout(ctx context.Context) (*Table, error) {
 func (s *Snapshot) Here(ctx context.Context, table *Table) ([]State, error) {
 	return s.read(ctx, table, "WHERE "+quote(s.Table.Station)+" = ?", s.Station)
 }
+
+// HereNow reads the rows on the station, and what time it is at the server, in one statement.
+func (s *Snapshot) HereNow(ctx context.Context, table *Table) (now time.Time, found []State, err error) {
+	query := s.Limit.Select() + "CAST(UTC_TIMESTAMP(6) AS CHAR), " + table.expressions() + " FROM (SELECT 1) AS station_agent_now LEFT JOIN " +
+		quote(s.Table.Schema) + "." + quote(s.Table.Name) + " ON " + quote(s.Table.Station) + " = ?"
+	err = s.query(ctx, 1+len(table.Columns), query, []any{s.Station}, func(cells []sql.RawBytes) error {
+		if now.IsZero() {
+			if now, err = time.Parse(time.DateTime, string(cells[0])); err != nil {
+				return err
+			}
+		}
+		row := cells[1:]
+		if row[table.key[0]] == nil {
+			return nil // there is none
+		}
+		state, err := table.State(row)
+		found = append(found, state)
+		return err
+	})
+	return now, found, s.explain(err)
+}
+
+// Span reads the rows that were changed last between two times, in the order of that time and of their key, from the one
+// behind a row on if there is one.
+func (s *Snapshot) Span(ctx context.Context, table *Table, from, to time.Time, after *State, n int) ([]State, error) {
+	column := quote(s.Table.Updated)
+	where, args := "WHERE "+column+" >= ? AND "+column+" <= ?", []any{stamp(from), stamp(to)}
+	if after != nil {
+		condition, keys := table.keysBehind(table.keys(after.ID))
+		where += " AND (" + column + " > ? OR " + condition + ")"
+		args = append([]any{stamp(after.Updated), stamp(to), stamp(after.Updated)}, keys...)
+	}
+	return s.read(ctx, table, where+" ORDER BY "+column+", "+table.orderBy()+fmt.Sprintf(" LIMIT %d", n), args...)
+}
+
+// stamp is a time as the session writes it, which is in UTC.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000000") }
 
 // Those reads the rows with these ids.
 func (s *Snapshot) Those(ctx context.Context, table *Table, ids []string) (found []State, err error) {
@@ -114,11 +168,16 @@ func (s *Snapshot) explain(err error) error {
 
 // read reads the rows that the rest of a SELECT names.
 func (s *Snapshot) read(ctx context.Context, table *Table, rest string, args ...any) ([]State, error) {
-	query := "SELECT " + s.Hint + table.expressions() + " FROM " + quote(s.Table.Schema) + "." + quote(s.Table.Name) + " " + rest
+	query := s.Limit.Select() + table.expressions() + " FROM " + quote(s.Table.Schema) + "." + quote(s.Table.Name) + " " + rest
 	if s.Locking {
 		query += " LOCK IN SHARE MODE"
 	}
-	found, err := s.query(ctx, table, query, args)
+	var found []State
+	err := s.query(ctx, len(table.Columns), query, args, func(cells []sql.RawBytes) error {
+		state, err := table.State(cells)
+		found = append(found, state)
+		return err
+	})
 	return found, s.explain(err)
 }
 
@@ -134,29 +193,26 @@ func (t *Table) expressions() string {
 	return b.String()
 }
 
-func (s *Snapshot) query(ctx context.Context, table *Table, query string, args []any) ([]State, error) {
+func (s *Snapshot) query(ctx context.Context, columns int, query string, args []any, use func([]sql.RawBytes) error) error {
 	rows, err := s.DB.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
-	var found []State
-	cells := make([]sql.RawBytes, len(table.Columns))
+	cells := make([]sql.RawBytes, columns)
 	into := make([]any, len(cells))
 	for i := range cells {
 		into[i] = &cells[i]
 	}
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
-			return nil, err
+			return err
 		}
-		state, err := table.State(cells)
-		if err != nil {
-			return nil, err
+		if err := use(cells); err != nil {
+			return err
 		}
-		found = append(found, state)
 	}
-	return found, rows.Err()
+	return rows.Err()
 }
 
 // State maps a row as the server printed it for the table's expressions.
@@ -168,6 +224,9 @@ func (t *Table) State(cells []sql.RawBytes) (s State, err error) {
 	s = State{Table: t.Spec, ID: t.ID(row), Place: t.Place(row)}
 	if t.updated >= 0 {
 		s.Updated, _ = time.Parse(time.DateTime, plain(row, t.updated)) // the zero date, or none: unknown
+		if t.Columns[t.updated].Kind == Timestamp {
+			s.At = s.Updated
+		}
 	}
 	s.Payload, err = t.AppendPayload(nil, row)
 	return s, err

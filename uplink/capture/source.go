@@ -36,6 +36,7 @@ type Source interface {
 type Want struct {
 	Table *Spec
 	IDs   []string
+	Quiet bool // a sweep's rows that nobody knew are to be noted, not reported
 }
 
 // Tx is one committed transaction, or what was found by looking at the rows, or a sign of life (ID is empty).
@@ -51,6 +52,7 @@ type Tx struct {
 	Found   []State
 	Missing []Absence
 	Run     string
+	Quiet   bool // rows that nobody knew are noted, not reported
 }
 
 // Absence is a row of the Shadow that is not in its table any more.

@@ -105,6 +105,27 @@ func (s *Spec) differs(a, b []byte) bool {
 	return slices.ContainsFunc(s.Watch, func(c string) bool { return !bytes.Equal(x[c], y[c]) })
 }
 
+// moved tells whether a row that was found differs from the one that is known, in what makes a record. A column that only one
+// of them has is none: the table was altered between the two.
+func (s *Spec) moved(known, found []byte) bool {
+	if !s.differs(known, found) || len(s.Watch) > 0 {
+		return s.differs(known, found)
+	}
+	var x, y map[string]json.RawMessage
+	if json.Unmarshal(known, &x) != nil || json.Unmarshal(found, &y) != nil {
+		return true
+	}
+	for name, v := range x {
+		if w, both := y[name]; both && !bytes.Equal(v, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// Zoneless tells whether the time of the last change is a DATETIME.
+func (t *Table) Zoneless() bool { return t.updated >= 0 && t.Columns[t.updated].Kind == Datetime }
+
 // partial tells whether a row can change without a record.
 func (t *Table) partial() bool { return len(t.Watch) > 0 || len(t.order) < len(t.Columns) }
 

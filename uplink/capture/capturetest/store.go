@@ -5,6 +5,7 @@ package capturetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"station-agent/store/record"
@@ -49,7 +50,9 @@ func (s *Store) put(g record.Group) error {
 			return err
 		}
 	}
-	s.position = g.Position
+	if !g.Position.Zero() {
+		s.position = g.Position
+	}
 	s.records = append(s.records, g.Records...)
 	if s.shadow == nil {
 		s.shadow = make(map[string]record.ShadowRow)
@@ -98,6 +101,20 @@ func (s *Store) ShadowAll(collection string, f func(record.ShadowRow) error) err
 		}
 	}
 	return nil
+}
+
+// ShadowIDs gives up to n ids of a collection behind one, in order.
+func (s *Store) ShadowIDs(collection, after string, n int) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []string
+	for _, row := range s.shadow {
+		if row.Collection == collection && row.ID > after {
+			ids = append(ids, row.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids[:min(n, len(ids))], nil
 }
 
 // BeginSnapshot implements capture.Store.
