@@ -46,6 +46,27 @@ func (b *board) condition(name string) *condition {
 	return c
 }
 
+// besides registers another thing, by its name and, unless c is of the first table, that of c.
+func (c *condition) besides(name string) *condition {
+	if c.name != "capture" {
+		name += " of " + strings.TrimPrefix(c.name, "capture of ")
+	}
+	return c.b.once(name)
+}
+
+// once is the condition with a name, which may have been registered before.
+func (b *board) once(name string) *condition {
+	b.mu.Lock()
+	for _, c := range b.conds {
+		if c.name == name {
+			b.mu.Unlock()
+			return c
+		}
+	}
+	b.mu.Unlock()
+	return b.condition(name)
+}
+
 // problems lists what is lost now, in the order of registration.
 func (b *board) problems() []fleet.Problem {
 	b.mu.Lock()

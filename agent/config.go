@@ -17,6 +17,7 @@ type config struct {
 	Packing     packingConfig  `toml:"packing"`
 	MySQL       mysqlConfig    `toml:"mysql"`
 	Capture     captureConfig  `toml:"capture"`
+	Tables      []tableConfig  `toml:"table"`
 	Certyo      certyoConfig   `toml:"certyo"`
 	Fleet       fleetConfig    `toml:"fleet"`
 	Status      statusConfig   `toml:"status"`
@@ -84,11 +85,13 @@ type mysqlConfig struct {
 }
 
 type captureConfig struct {
-	Source       string `toml:"source"`
-	Mode         string `toml:"mode"`
-	User         string `toml:"user"`
-	PasswordFile secret `toml:"password_file"`
-	ServerID     uint32 `toml:"server_id"`
+	Source       string   `toml:"source"`
+	Snapshot     string   `toml:"snapshot"`
+	Every        duration `toml:"every"`
+	Mode         string   `toml:"mode"`
+	User         string   `toml:"user"`
+	PasswordFile secret   `toml:"password_file"`
+	ServerID     uint32   `toml:"server_id"`
 }
 
 type certyoConfig struct {
@@ -150,7 +153,7 @@ func defaults() config {
 			Identical: "refuse", TimeOut: "10m", Reopen: "10m", CoolDown: "300ms", RowsAge: "10s", GoneAfter: "2s",
 		},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
-		Capture: captureConfig{Source: "binlog", Mode: "auto"},
+		Capture: captureConfig{Source: byAuto, Snapshot: "initial", Every: "1s", Mode: "auto"},
 		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: "2s", VerifyRate: 10,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Fleet:  fleetConfig{Interval: "30s"},
@@ -175,6 +178,9 @@ func (c *config) fill() {
 	}
 	if c.Station.Name == "" {
 		c.Station.Name = c.Station.UUID
+	}
+	for i := range c.Tables {
+		c.Tables[i].fill()
 	}
 	for i := range c.Readers {
 		r := &c.Readers[i]

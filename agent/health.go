@@ -23,6 +23,7 @@ type facts struct {
 	board *board
 	rows  *station.Picture
 	lag   func() (time.Duration, bool) // of capture; false if not known
+	ways  func() []fleet.Way
 }
 
 // health is what the fleet is told.
@@ -34,7 +35,7 @@ func (f *facts) health() fleet.Health {
 		LastScanS: since(now, j.LastScan), IntentsOpen: len(j.Open), IntentsParked: len(j.Parked), LastSettledS: since(now, j.LastDone),
 		QueueRecords: q.QueueRecords, QueueBytes: q.QueueBytes, OldestUnsentS: age(now.Wall, q.OldestQueued),
 		Unanchored: q.Unanchored, OldestUnanchoredS: age(now.Wall, q.OldestUnanchored), DeadLetters: q.DeadLetters,
-		Problems: f.board.problems(),
+		Capture: f.ways(), Problems: f.board.problems(),
 	}
 	for _, n := range j.Verdicts {
 		h.Scans += n
@@ -63,7 +64,7 @@ func (f *facts) status() status {
 	j, q := f.store.Journal.State(), f.store.DB.Stats()
 	s := status{
 		Health: h, State: fleet.Ready, Environment: f.cfg.Environment, Station: f.cfg.Station.UUID, Name: f.cfg.Station.Name,
-		StoreID: f.store.ID(), Capture: f.cfg.Capture.Source, OpenPackage: j.Session.Package, OpenItems: len(j.Session.Items),
+		StoreID: f.store.ID(), OpenPackage: j.Session.Package, OpenItems: len(j.Session.Items),
 		ItemsHere: f.rows.Count(), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: q.Anchored,
 		Session: f.store.Session(), CapturePaused: q.Paused,
 		RecordBytes: q.RecordBytes, EvidenceBytes: q.EvidenceBytes, JournalBytes: usage(f.cfg.Store.Folder)["journal"],

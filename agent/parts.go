@@ -12,6 +12,7 @@ import (
 
 	"station-agent/station"
 	"station-agent/store"
+	"station-agent/uplink/fleet"
 )
 
 // runner is a part that blocks until ctx ends and has joined its goroutines when it returns.
@@ -36,6 +37,8 @@ type parts struct {
 	bench     *station.Bench
 	inquiries *inquiries
 	lag       func() (time.Duration, bool)
+	ways      func() []fleet.Way
+	choose    func(table, way string) error
 	dbs       []*sql.DB
 	moving    *moving
 	running   []runner

@@ -24,7 +24,6 @@ type status struct {
 	Station       string          `json:"station"`
 	Name          string          `json:"name"`
 	StoreID       string          `json:"store_id"`
-	Capture       string          `json:"capture"`
 	OpenPackage   string          `json:"open_package,omitempty"`
 	OpenItems     int             `json:"open_items"`
 	ItemsHere     int             `json:"items_here"` // rows on this station, as last read
@@ -88,7 +87,12 @@ func (s *status) print(out io.Writer) error {
 	}
 	line("bench", "%s; items here: %d%s; last scan %s", s.packing(), s.ItemsHere, s.rowsAge(), maybeAgo(s.LastScanS))
 	line("database", "%d assignments waiting, %d need a person; last one settled %s", s.IntentsOpen, s.IntentsParked, maybeAgo(s.LastSettledS))
-	line("capture", "%s%s", s.Capture, behind(s.CaptureLagS))
+	for _, c := range s.Capture {
+		line("capture", "%s by %s%s", c.Table, c.Way, behind(c.LagS))
+	}
+	if len(s.Capture) == 0 {
+		line("capture", "nothing is captured")
+	}
 	if s.CapturePaused {
 		line("capture", "paused: the store is full; scans are still taken")
 	}

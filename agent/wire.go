@@ -32,7 +32,8 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), moving: newMoving(), lag: func() (time.Duration, bool) { return 0, false }}
+	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), moving: newMoving(), lag: func() (time.Duration, bool) { return 0, false },
+		ways: func() []fleet.Way { return []fleet.Way{} }, choose: func(table, _ string) error { return errNotCaptured }}
 	if p.store, err = store.Open(c.storeConfig(clk.now)); err != nil {
 		return nil, err
 	}
@@ -201,11 +202,9 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec := capture.Buylo(m.Schema)
-	spec.Database = p.cfg.Certyo.Database
 	own := binlog.Config{
 		Address: m.Address, User: c.User, Password: c.PasswordFile.read, TLS: tlsConfig, DB: db, Explain: mysql.Explain,
-		Tables: []*capture.Spec{spec}, Mode: binlog.Mode(c.Mode), Station: p.cfg.Station.UUID, Version: version,
+		Mode: binlog.Mode(c.Mode), Station: p.cfg.Station.UUID, Version: version,
 	}
 	if next := m.next(c.User, c.PasswordFile); next != nil {
 		own.Next = &binlog.Credential{User: next.User, Password: next.Password}
@@ -213,20 +212,22 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	if c.ServerID != 0 {
 		own.ServerIDs, own.ServerIDSpan = c.ServerID, 1
 	}
-	source, err := binlog.New(own)
-	if err != nil {
-		return nil, err
+	k := &capturing{
+		log: p.log, db: db, store: p.store.DB, board: p.board, every: c.Every.value(), binlog: own,
+		scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents},
+		armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: p.board.condition("way of capture"),
 	}
-	run, err := capture.New(
-		capture.Config{Tables: []*capture.Spec{spec}, Scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents}},
-		source, p.store.DB, p.board.condition("capture"))
-	if err != nil {
-		return nil, err
+	for i, t := range p.cfg.tables() {
+		name := "capture"
+		if i > 0 {
+			name += " of " + t.Spec.String()
+		}
+		t.cond = p.board.condition(name)
+		k.tables = append(k.tables, t)
 	}
-	p.lag = func() (time.Duration, bool) { return run.Lag(), !run.LastEvent().IsZero() }
-	g := newGate(run.Armed(), p.board)
-	p.add(run)
-	p.add(capture.NewPurge(run, p.board.condition("binary log")))
+	p.lag, p.ways, p.choose = k.lag, k.ways, k.choose
+	g := newGate(k.armed, p.board)
+	p.add(k)
 	p.add(g)
 	return g.open, nil
 }
@@ -253,9 +254,6 @@ func (p *parts) addCertyo() error {
 		}))
 	return nil
 }
-
-// A store that was salvaged says so to capture.
-var _ capture.Salvager = (*store.DB)(nil)
 
 // ledger is the store's ledger with its own signal.
 type ledger struct{ *store.DB }
@@ -292,6 +290,9 @@ func (p *parts) addStatus() error {
 	b.look(look)
 	control.HandleFunc("POST /store/export", answer(p.moving.export))
 	d.change(control)
+	control.HandleFunc("POST /capture", answer(func(w http.ResponseWriter, r *http.Request) error {
+		return p.choose(r.FormValue("table"), r.FormValue("way"))
+	}))
 	b.change(control)
 	p.add(&socketServer{p.cfg.Status.Socket, lookMode, look, "status.socket", p.board.condition("status socket")})
 	p.add(&socketServer{p.cfg.Status.ControlSocket, controlMode, control, "status.control_socket", p.board.condition("control socket")})
@@ -308,5 +309,5 @@ func (p *parts) addHousekeeping() error {
 }
 
 func (p *parts) facts() *facts {
-	return &facts{cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }}
+	return &facts{cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []fleet.Way { return p.ways() }}
 }

@@ -32,6 +32,7 @@ type commit struct {
 	Snapshot   *string          `json:"snapshot,omitempty"`   // the run that began, "" when it ended
 	Missed     *string          `json:"missed,omitempty"`     // why rows must be compared, "" when they were
 	Streams    map[string]turn  `json:"streams,omitempty"`    // the same three of other streams
+	Ways       ways             `json:"ways,omitempty"`       // what was decided
 	Carried    []span           `json:"carried,omitempty"`    // the body holds these records once more, and no new ones
 	CarriedAt  []record.Stamp   `json:"carried_at,omitempty"` // when the first of each of them came in
 	Retried    []span           `json:"retried,omitempty"`
@@ -84,7 +85,7 @@ type shadowChange struct {
 }
 
 func (c *commit) empty() bool {
-	return c.Session == 0 && c.Position == nil && c.Snapshot == nil && c.Missed == nil && len(c.Streams)+len(c.Carried)+len(c.Retried)+
+	return c.Session == 0 && c.Position == nil && c.Snapshot == nil && c.Missed == nil && len(c.Streams)+len(c.Ways)+len(c.Carried)+len(c.Retried)+
 		len(c.Dropped)+len(c.Lost)+len(c.accepted)+len(c.refused)+len(c.looked)+len(c.shadow)+len(c.records) == 0 &&
 		c.Exported == 0 && c.State == nil
 }

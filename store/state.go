@@ -19,6 +19,7 @@ type state struct {
 	Snapshot string          `json:"snapshot,omitempty"`
 	Missed   string          `json:"missed,omitempty"`
 	Streams  streams         `json:"streams,omitempty"`
+	Ways     ways            `json:"ways,omitempty"`
 	Exported uint64          `json:"exported,omitempty"`
 	Runs     runs            `json:"-"` // in columns, see packEvents
 	Refused  []letter        `json:"refused,omitempty"`
@@ -176,6 +177,9 @@ func (s *state) place(c *commit) {
 		s.miss(*c.Missed)
 	}
 	s.turn(c.Streams)
+	for table, way := range c.Ways {
+		s.decide(table, way)
+	}
 	s.Exported = max(s.Exported, c.Exported)
 	s.QueueBytes = c.QueueBytes
 	if c.count > 0 {

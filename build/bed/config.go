@@ -46,7 +46,7 @@ type Packing struct {
 
 func newConfig(b *Bed) Config {
 	return Config{
-		Dir: b.Dir, Environment: "test", Station: Station, Device: b.Scanner.Path(), MySQL: b.MySQL.Addr(), CaptureMode: "auto",
+		Dir: b.Dir, Environment: "test", Station: Station, Device: b.Scanner.Path(), MySQL: b.MySQL.Addr(), Source: "binlog", CaptureMode: "auto",
 		Packing: Packing{CommandPrefix: CommandPrefix, CoolDown: "1ms"}, Refresh: "250ms",
 		Certyo: "http://" + b.Certyo.Addr(), Linger: "100ms", VerifyAfter: `["700ms", "300ms", "500ms", "1s"]`,
 		Broker: "tcp://" + b.Broker.Addr(), HealthEvery: "1s",

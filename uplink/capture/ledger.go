@@ -51,6 +51,7 @@ type ledger struct {
 
 	shadow  map[string]record.ShadowRow // as of the last change applied; Gone rows keep their version
 	touched []string                    // ids whose row changed, in order
+	moved   []string                    // ids of rows that came to the station or left it
 }
 
 func (l *ledger) held(id string) *record.ShadowRow {
@@ -81,6 +82,9 @@ func (l *ledger) apply(c *change) {
 	owned := c.id
 	if c.was != "" {
 		owned = c.was
+	}
+	if c.before != c.after && (c.before == l.scope.Station || c.after == l.scope.Station) {
+		l.moved = append(l.moved, c.id)
 	}
 	f := l.scope.decide(c.before, c.after, l.held(owned), c.at)
 	switch {

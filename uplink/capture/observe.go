@@ -11,6 +11,9 @@ import (
 // that nobody here knew. Another agent's row is let go of without a word: that agent speaks for it.
 func (l *ledger) observe(c *change) {
 	held := l.held(c.id)
+	if here := c.after == l.scope.Station; !l.scope.all && c.run == "" && here != (held != nil && held.Left.IsZero()) {
+		l.moved = append(l.moved, c.id)
+	}
 	f := l.scope.decide("", c.after, held, c.at)
 	switch {
 	case f.forget:

@@ -45,6 +45,8 @@ type Config struct {
 	Tables []*Spec
 	Scope  Scope // of the tables with stations
 	Quiet  bool  // what stands there when capture begins is noted and not reported
+
+	Flapping Condition // lost while a row goes to and fro between stations; may be nil
 }
 
 // Runner moves changes from a Source into a Store.
@@ -55,6 +57,7 @@ type Runner struct {
 	cond   Condition
 
 	refused time.Time // when the store last didn't take what it was given
+	flaps   flaps
 
 	armed chan struct{}
 	arm   func()

@@ -145,6 +145,9 @@ func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Positio
 func (r *Runner) hear(tx *Tx, calm bool) {
 	r.back()
 	now := time.Now()
+	if r.flaps.calm(now) {
+		r.cfg.Flapping.Back()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.heard = now
@@ -202,6 +205,20 @@ func (r *Runner) back() {
 	}
 }
 
+// look gives the alarm for rows that flap.
+func (r *Runner) look(e *entry) {
+	if r.cfg.Flapping == nil {
+		return
+	}
+	for _, l := range e.books {
+		for _, id := range l.moved {
+			if err := r.flaps.moved(l.spec, id, time.Now()); err != nil {
+				r.cfg.Flapping.Lost(err)
+			}
+		}
+	}
+}
+
 // enter stores the records of a group's changes, the Shadow after them and the position behind them.
 func (r *Runner) enter(g *group) error {
 	e := &entry{scope: &r.cfg.Scope}
@@ -215,6 +232,7 @@ func (r *Runner) enter(g *group) error {
 		}
 		l.apply(&g.changes[i])
 	}
+	r.look(e)
 	if !g.position.Zero() {
 		g.position.Tables = names(r.cfg.Tables)
 	}

@@ -38,6 +38,7 @@ type Health struct {
 	LastSettledS      *float64  `json:"last_settled_s"`
 	RowsAgeS          *float64  `json:"rows_age_s"`    // how long ago the rows of the station were read
 	CaptureLagS       *float64  `json:"capture_lag_s"` // age of the last change taken in, behind the database
+	Capture           []Way     `json:"capture"`       // how the changes of each table are found
 	QueueRecords      int       `json:"queue_records"` // records not yet sent
 	QueueBytes        int64     `json:"queue_bytes"`
 	OldestUnsentS     float64   `json:"oldest_unsent_s"`     // 0 if there is none
@@ -45,6 +46,15 @@ type Health struct {
 	OldestUnanchoredS float64   `json:"oldest_unanchored_s"` // 0 if there is none
 	DeadLetters       int       `json:"dead_letters"`        // records refused for good
 	Problems          []Problem `json:"problems"`
+}
+
+// Way is how the changes of one table are found.
+type Way struct {
+	Table string   `json:"table"`
+	Way   string   `json:"way"`   // binlog, queue or polling
+	Why   string   `json:"why"`   // for people
+	Cost  string   `json:"cost"`  // to the server, for people
+	LagS  *float64 `json:"lag_s"` // null: nothing was read yet
 }
 
 // Problem is one thing that is away or wrong now.

@@ -214,3 +214,13 @@ func rest(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
+
+// Probe tells whether the table can be read.
+func (s *Source) Probe(ctx context.Context) error {
+	o, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = o.read.Absent(ctx, o.table, []string{""})
+	return err
+}

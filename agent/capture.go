@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"station-agent/store"
+	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/binlog"
+	"station-agent/uplink/capture/poll"
+	"station-agent/uplink/fleet"
+)
+
+// The ways by which changes of a table are found.
+const (
+	byBinlog = "binlog"
+	byQueue  = "queue"
+	byPoll   = "polling"
+	byAuto   = "auto"
+	byNone   = "off"
+)
+
+// costs is what a way costs the server, for people.
+func costs(way string) string {
+	return map[string]string{
+		byBinlog: "the server sends its whole binary log, as to a replica",
+		byQueue:  "a trigger writes each change once more, and one query a second reads them",
+		byPoll:   "one query a second",
+	}[way]
+}
+
+// capturing finds the changes of all tables: it decides by which way, and runs what that takes.
+type capturing struct {
+	log    *slog.Logger
+	db     *sql.DB
+	store  *store.DB
+	board  *board
+	tables []*tracked
+	scope  capture.Scope
+	every  time.Duration
+	binlog binlog.Config // but for its tables
+
+	armed   chan struct{} // closed once the first table's changes can't be missed any more
+	chosen  chan struct{} // somebody chose a way
+	decided *condition
+
+	mu   sync.Mutex
+	runs []*running
+}
+
+// tracked is a table and how it is to be captured.
+type tracked struct {
+	*capture.Spec
+	way   string // as configured
+	queue string
+	quiet bool
+
+	by   string // as decided
+	why  string
+	cond *condition
+}
+
+// running is a Runner and its tables.
+type running struct {
+	*capture.Runner
+	tables []*tracked
+	source capture.Source
+}
+
+// Run captures until ctx ends. It returns an error only if the store is unusable.
+func (c *capturing) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := c.decide(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
+		if err := c.work(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// work runs all that the decisions take, until ctx ends or somebody chooses another way.
+func (c *capturing) work(ctx context.Context) error {
+	runs, err := c.assemble()
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.runs = runs
+	c.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	for i, r := range runs {
+		g.Go(func() error { return r.Run(ctx) })
+		if r.tables[0].by == byBinlog {
+			g.Go(func() error {
+				return capture.NewPurge(r.Runner, r.tables[0].cond.besides("binary log")).Run(ctx)
+			})
+		}
+		if i == 0 {
+			g.Go(func() error { return c.arm(ctx, r.Armed()) })
+		}
+	}
+	g.Go(func() error {
+		select {
+		case <-c.chosen:
+			cancel()
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// arm passes on that the first table's runner has its place.
+func (c *capturing) arm(ctx context.Context, armed <-chan struct{}) error {
+	select {
+	case <-armed:
+	case <-ctx.Done():
+		return nil
+	}
+	select {
+	case <-c.armed:
+	default:
+		close(c.armed)
+	}
+	return nil
+}
+
+// assemble makes the runners: one for all tables that are read from the binary log, and one for each other.
+func (c *capturing) assemble() (runs []*running, err error) {
+	var fromLog, rest [][]*tracked
+	for _, t := range c.tables {
+		switch {
+		case t.by != byBinlog:
+			rest = append(rest, []*tracked{t})
+		case fromLog == nil:
+			fromLog = [][]*tracked{{t}}
+		default:
+			fromLog[0] = append(fromLog[0], t)
+		}
+	}
+	groups := append(fromLog, rest...)
+	slices.SortStableFunc(groups, func(a, b []*tracked) int { // the first table's is the first
+		return slices.Index(c.tables, a[0]) - slices.Index(c.tables, b[0])
+	})
+	var names []string
+	for i, tables := range groups {
+		name := ""
+		switch {
+		case i > 0 && tables[0].by == byBinlog:
+			name = byBinlog
+		case i > 0:
+			name = tables[0].Collection()
+		}
+		names = append(names, name)
+		r, err := c.runner(name, tables)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+	}
+	return runs, c.store.Retire(names)
+}
+
+func (c *capturing) runner(name string, tables []*tracked) (*running, error) {
+	stream, err := c.store.Stream(name)
+	if err != nil {
+		return nil, err
+	}
+	source, err := c.source(tables, stream)
+	if err != nil {
+		return nil, err
+	}
+	first := tables[0]
+	run, err := capture.New(capture.Config{
+		Tables: specs(tables), Scope: c.scope, Quiet: first.quiet, Flapping: first.cond.besides("flapping rows"),
+	}, source, stream, first.cond)
+	return &running{run, tables, source}, err
+}
+
+func specs(tables []*tracked) []*capture.Spec {
+	list := make([]*capture.Spec, len(tables))
+	for i, t := range tables {
+		list[i] = t.Spec
+	}
+	return list
+}
+
+// prober is a source that can tell whether it can work.
+type prober interface {
+	capture.Source
+	Probe(context.Context) error
+}
+
+// source makes the source for tables that are found by one way.
+func (c *capturing) source(tables []*tracked, shadow poll.Shadow) (prober, error) {
+	t := tables[0]
+	switch t.by {
+	case byPoll:
+		return poll.New(poll.Config{
+			DB: c.db, Explain: c.binlog.Explain, Table: t.Spec, Station: c.scope.Station, Shadow: shadow, Every: c.every,
+			Notice: t.cond.besides("cost of polling"),
+		})
+	default:
+		own := c.binlog
+		own.Tables = specs(tables)
+		return binlog.New(own)
+	}
+}
+
+// lag is how far the table that is furthest behind is behind; false if nothing was read yet.
+func (c *capturing) lag() (most time.Duration, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.runs {
+		if !r.LastEvent().IsZero() {
+			most, known = max(most, r.Lag()), true
+		}
+	}
+	return most, known
+}
+
+// ways tells how each table is captured.
+func (c *capturing) ways() []fleet.Way {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := []fleet.Way{}
+	for _, r := range c.runs {
+		for _, t := range r.tables {
+			w := fleet.Way{Table: t.Spec.String(), Way: t.by, Why: t.why, Cost: costs(t.by)}
+			if !r.LastEvent().IsZero() {
+				s := round(r.Lag())
+				w.LagS = &s
+			}
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+var (
+	errNotCaptured = errors.New("nothing is captured: capture.source is off")
+	errNoSuchTable = errors.New("no such table is captured")
+)
+
+// choose lets a person say by which way the changes of a table are found from now on; "auto" decides anew. All of its rows
+// are compared then.
+func (c *capturing) choose(table, way string) error {
+	i := slices.IndexFunc(c.tables, func(t *tracked) bool { return t.Spec.String() == table })
+	if i < 0 {
+		return fmt.Errorf("choose way of %s: %w: see station-agent capture", table, errNoSuchTable)
+	}
+	t := c.tables[i]
+	switch {
+	case t.way != byAuto:
+		return fmt.Errorf("choose way of %s: the configuration says %s: change it there", table, t.way)
+	case way == byQueue && t.queue == "":
+		return fmt.Errorf("choose way of %s: the configuration names no queue table for it", table)
+	case !slices.Contains([]string{byAuto, byBinlog, byQueue, byPoll}, way):
+		return fmt.Errorf("choose way of %s: %q is none of auto, binlog, queue, polling", table, way)
+	}
+	d := store.Way{}
+	if way != byAuto {
+		d = store.Way{Name: way, Why: "a person chose it"}
+	}
+	if err := c.store.Decide(table, d); err != nil {
+		return err
+	}
+	select {
+	case c.chosen <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// compile-time: a stream of the store is all that a source and a runner need.
+var (
+	_ capture.Store    = (*store.Stream)(nil)
+	_ capture.Salvager = (*store.Stream)(nil)
+	_ poll.Shadow      = (*store.Stream)(nil)
+)

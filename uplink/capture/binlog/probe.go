@@ -1,0 +1,28 @@
+package binlog
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"station-agent/uplink/capture"
+)
+
+const probeTime = 20 * time.Second
+
+var errLives = errors.New("the log can be read")
+
+// Probe tells whether the log can be read: it asks all that a start asks, connects, and waits for the first word.
+func (s *Source) Probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	p, _, err := s.Snapshot(ctx, nil, "")
+	if err != nil {
+		return err
+	}
+	err = s.Run(ctx, p, func(*capture.RowChange) bool { return false }, func(capture.Tx) error { return errLives })
+	if errors.Is(err, errLives) {
+		return nil
+	}
+	return err
+}
