@@ -214,7 +214,7 @@ func (c *capturing) source(tables []*tracked, shadow poll.Shadow) (prober, error
 		})
 	default:
 		own := c.binlog
-		own.Tables = specs(tables)
+		own.Tables, own.Known = specs(tables), shadow.ShadowIDs
 		return binlog.New(own)
 	}
 }

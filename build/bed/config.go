@@ -30,6 +30,7 @@ type Config struct {
 	Broker      string
 	BrokerUser  string
 	HealthEvery string
+	Tables      string            // [[table]]s, as TOML
 	Secrets     map[string]string // file name below Dir → content
 }
 
@@ -148,6 +149,7 @@ interval = "{{.HealthEvery}}"
 socket = "{{.Dir}}/agent.sock"
 [log]
 format = "json"
+{{.Tables}}
 `
 
 func (c Config) render() ([]byte, error) {

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,11 @@ func Gap(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrGap}, args...)...)
 }
 
+// OtherWay is the gap behind a position of a source of another kind.
+func OtherWay(was, is string) error {
+	return Gap("changes were found another way before: by %s, and are now by %s", cmp.Or(was, "binlog"), cmp.Or(is, "binlog"))
+}
+
 // Source streams the committed transactions of a database.
 type Source interface {
 	// Snapshot tells where now is and reads rows of each table: those on this station and, besides, those with the given ids
@@ -26,7 +32,7 @@ type Source interface {
 	Snapshot(ctx context.Context, want []Want, run string) (record.Position, []State, error)
 
 	// Run gives sink every transaction behind from, whole and in the order of commit, until ctx ends or it fails. It never
-	// calls sink from two goroutines. Rows that keep refuses are left out. An error that is ErrGap means that from is no
+	// calls sink twice at a time. Rows that keep refuses are left out. An error that is ErrGap means that from is no
 	// good any more; every other error is to be tried again from the last position. An error of sink ends Run and is
 	// returned.
 	Run(ctx context.Context, from record.Position, keep func(*RowChange) bool, sink func(Tx) error) error

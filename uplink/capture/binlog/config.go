@@ -47,9 +47,10 @@ type Config struct {
 	DB       *sql.DB                // the same server, for questions
 	Explain  func(error) error      // makes an error of DB one that a person can act on; may be nil
 	Tables   []*capture.Spec
-	Mode     Mode   // Auto if empty
-	Station  string // UUID; gives the replica id and the name in the list of replicas
-	Version  string // of the program
+	Known    func(collection, after string, n int) ([]string, error) // ids of the Shadow, for sweeps; needed if a table has no stations
+	Mode     Mode                                                    // Auto if empty
+	Station  string                                                  // UUID; gives the replica id and the name in the list of replicas
+	Version  string                                                  // of the program
 
 	ServerIDs, ServerIDSpan uint32 // range of replica ids; 0x53000000 and 2²⁰ if both are 0
 }

@@ -104,8 +104,13 @@ func got(records []record.Record) []string {
 
 func startRunner(t *testing.T, s *Source, store *capturetest.Store) (cond *capturetest.Condition, stop func()) {
 	t.Helper()
+	return startOn(t, s, store, products)
+}
+
+func startOn(t *testing.T, s *Source, store *capturetest.Store, tables ...*capture.Spec) (cond *capturetest.Condition, stop func()) {
+	t.Helper()
 	cond = &capturetest.Condition{}
-	runner, err := capture.New(capture.Config{Tables: []*capture.Spec{products}, Scope: capture.Scope{Station: stationA}}, s, store, cond)
+	runner, err := capture.New(capture.Config{Tables: tables, Scope: capture.Scope{Station: stationA}}, s, store, cond)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,6 +118,9 @@ func (s *Source) row(ctx context.Context, question string, into ...any) error {
 
 // resume tells how to go on from a stored position: by GTID or by file. ErrGap if the server's log doesn't go on there.
 func (s *Source) resume(ctx context.Context, sv *server, from record.Position) (byGTID bool, err error) {
+	if from.Way != "" {
+		return false, capture.OtherWay(from.Way, "")
+	}
 	if from.Flavor != sv.flavor {
 		return false, capture.Gap("the server was %s and is %s", from.Flavor, sv.flavor)
 	}

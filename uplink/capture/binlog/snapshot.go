@@ -41,7 +41,12 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		return record.Position{}, nil, s.about(err)
 	}
 	var found []capture.State
+	sweeps := make(capture.Sweeps)
 	for _, w := range want {
+		if w.Table.Station == "" {
+			sweeps[w.Table.Collection()] = capture.Progress{Run: run, Quiet: w.Quiet, Began: p.At}
+			continue
+		}
 		rows := capture.Snapshot{
 			DB: conn, Table: w.Table, Station: s.cfg.Station, Explain: s.cfg.Explain,
 			Locking: sv.flavor == mysql.MySQLFlavor && p.File != "",
@@ -52,6 +57,7 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		}
 		found = append(found, more...)
 	}
+	p.Sweep = sweeps.String()
 	return p, found, nil
 }
 

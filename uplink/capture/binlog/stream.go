@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
+	"golang.org/x/sync/errgroup"
 
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
@@ -25,6 +26,7 @@ type stream struct {
 	row    capture.RowChange // the one that keep looks at
 	twoXA  map[string]bool   // two-phase transactions that were prepared and have no row of ours
 	failed error             // why the stream ends, if it is our doing
+	sweep  *sweeper          // nil: no table has to be read as a whole
 }
 
 // Run implements capture.Source.
@@ -59,7 +61,23 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 		}
 		st.at.GTID = from.GTID
 	}
-	return s.about(s.follow(ctx, st, sv.flavor, login.User, password))
+	if st.sweep, err = s.sweeper(st, sv.flavor, from.Sweep); err != nil {
+		return err
+	}
+	return s.about(s.beside(ctx, st, func(ctx context.Context) error {
+		return s.follow(ctx, st, sv.flavor, login.User, password)
+	}))
+}
+
+// beside follows the log and sweeps beside it; the first that fails ends both.
+func (s *Source) beside(ctx context.Context, st *stream, follow func(context.Context) error) error {
+	if st.sweep == nil {
+		return follow(ctx)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return follow(ctx) })
+	g.Go(func() error { return st.sweep.run(ctx) })
+	return g.Wait()
 }
 
 func (s *Source) table(ctx context.Context, spec *capture.Spec) (*capture.Table, error) {
@@ -101,6 +119,10 @@ var errOver = errors.New("the stream is over")
 
 // HandleEvent implements replication.EventHandler.
 func (s *stream) HandleEvent(e *replication.BinlogEvent) error {
+	if s.sweep != nil {
+		s.sweep.mu.Lock()
+		defer s.sweep.mu.Unlock()
+	}
 	if err := s.handle(e.Header, e.Event); err != nil {
 		s.failed = err
 		return errOver

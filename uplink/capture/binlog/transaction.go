@@ -142,6 +142,7 @@ func (s *stream) take(table *capture.Table, op record.Op, images [][]any) error 
 	default:
 		s.row.Before, s.row.After = images[0], images[1]
 	}
+	s.sweep.touch(table, s.row.Before, s.row.After)
 	if s.keep != nil && !s.keep(&s.row) {
 		return nil
 	}

@@ -139,7 +139,7 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 // Run implements capture.Source. Positions of another way are of no use: the rows have to be compared.
 func (s *Source) Run(ctx context.Context, from record.Position, _ func(*capture.RowChange) bool, sink func(capture.Tx) error) error {
 	if from.Way != Way {
-		return capture.Gap("changes are found by polling from now on")
+		return capture.OtherWay(from.Way, Way)
 	}
 	o, err := s.open(ctx)
 	if err != nil {

@@ -1,0 +1,137 @@
+package e2e
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"station-agent/build/bed"
+	"station-agent/build/servers"
+)
+
+// TestTheWayIsChosenAndKept starts with an account that may only read and write: changes are found by polling, with the reason
+// said, and stay so after the log was granted, until a person says otherwise; then all is compared.
+func TestTheWayIsChosenAndKept(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		s := newSite(t, db)
+		s.Config.Source, s.Config.Capturer = "auto", ""
+		s.started()
+		if w := s.way("external.buylo_products"); w["way"] != "polling" || !strings.Contains(w["why"].(string), "REPLICATION") || w["cost"] == "" {
+			t.Errorf("way: %v", w)
+		}
+		items := s.stock(1, 3)
+		s.pack("PKG-2026-0001", items[:2]...)
+		s.anchored(items[0], "PKG-2026-0001")
+		s.anchored(items[1], "PKG-2026-0001")
+		s.must(s.Bridge.Delete(s.ctx, items[0]))
+		s.until("the delete and when it was seen are anchored", func() bool { return s.has("delete", items[0]) && s.gap("observed missing") })
+		s.stop()
+
+		_, err := db.Root().ExecContext(s.ctx, "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '"+servers.AgentUser+"'@'%'")
+		s.must(err)
+		mark := s.Agent.Mark()
+		s.started()
+		if w := s.way("external.buylo_products"); w["way"] != "polling" {
+			t.Errorf("after the grant: %v", w)
+		}
+		if lines := s.Agent.Lines(func(l bed.Line) bool { return strings.HasPrefix(l.Msg, "changes are found") }); len(lines) != 1 {
+			t.Errorf("the way was said %d times", len(lines))
+		}
+		if _, said, code, err := s.Agent.Command(s.ctx, "capture", "use", "external.buylo_products", "auto", "--config", filepath.Join(s.Dir, "agent.toml")); err != nil || code != 0 {
+			t.Fatalf("%d %v: %s", code, err, said)
+		}
+		s.until("the log is read", func() bool { return s.way("external.buylo_products")["way"] == "binlog" })
+		s.saidSince(mark, "recovered", "capture")
+		s.pack("PKG-2026-0002", items[2])
+		s.anchored(items[2], "PKG-2026-0002")
+		s.until("the change of the way is recorded", func() bool { return s.gap("another way") })
+		s.stop()
+	})
+}
+
+// TestTablesOfTheCustomersOwn captures a table of another schema beside Buylo's, by each way.
+func TestTablesOfTheCustomersOwn(t *testing.T) {
+	for _, way := range []string{"polling", "binlog"} {
+		t.Run(way, func(t *testing.T) {
+			db := servers.MariaDB(t)
+			for _, statement := range []string{
+				"CREATE DATABASE product_catalog CHARACTER SET utf8mb4",
+				"CREATE TABLE product_catalog.products (id INT PRIMARY KEY, name VARCHAR(50), secret VARCHAR(50), updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, KEY (updated_at))",
+				"INSERT INTO product_catalog.products (id, name, secret) VALUES (1, 'one', 'hush'), (2, 'two', 'hush')",
+				"GRANT SELECT ON product_catalog.* TO '" + servers.CaptureUser + "'@'%'",
+			} {
+				if _, err := db.Root().ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := newSite(t, db)
+			s.Config.Tables = "[[table]]\nschema = \"product_catalog\"\nname = \"products\"\nkey = [\"id\"]\nupdated = \"updated_at\"\n" +
+				"source = \"" + way + "\"\ncollection = \"catalog_" + way + "\"\nhashed = [\"secret\"]\n"
+			s.started()
+			if w := s.way("product_catalog.products"); w["way"] != way {
+				t.Errorf("way: %v", w)
+			}
+			s.until("the rows are anchored", func() bool { return s.has("upsert", "1") && s.has("upsert", "2") })
+			_, err := db.Root().ExecContext(s.ctx, "UPDATE product_catalog.products SET name = CONCAT(name, '!') WHERE id = 2")
+			s.must(err)
+			s.until("the change is anchored", func() bool { return s.has("update", "2") })
+			items := s.stock(1, 1)
+			s.pack("PKG-2026-0001", items...)
+			s.anchored(items[0], "PKG-2026-0001")
+			for _, r := range s.Cloud.Records() {
+				if strings.Contains(string(r.Payload), "hush") {
+					t.Errorf("a hashed column: %s", r.Payload)
+				}
+			}
+			s.stop()
+		})
+	}
+}
+
+// way is how the status says that a table is captured.
+func (s *site) way(table string) map[string]any {
+	s.t.Helper()
+	status, err := s.Agent.Status(s.ctx)
+	if err != nil {
+		return nil
+	}
+	for _, w := range status["capture"].([]any) {
+		if w := w.(map[string]any); w["table"] == table {
+			return w
+		}
+	}
+	return nil
+}
+
+// anchored waits until a record that shows the row in a package is proven.
+func (s *site) anchored(hash, pkg string) {
+	s.t.Helper()
+	s.until(hash+" in "+pkg+" is anchored", func() bool {
+		for _, r := range s.Cloud.Records() {
+			if r.ID == hash && !r.ProvenAt.IsZero() && strings.Contains(string(r.Payload), `"`+pkg+`"`) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// has tells whether a record of an operation on a row came.
+func (s *site) has(op, id string) bool {
+	for _, r := range s.Cloud.Records() {
+		if r.ID == id && string(r.Op) == op {
+			return true
+		}
+	}
+	return false
+}
+
+// gap tells whether a record says that something was not seen.
+func (s *site) gap(reason string) bool {
+	for _, r := range s.Cloud.Records() {
+		if r.Collection == "station_agent_gaps" && strings.Contains(string(r.Payload), reason) {
+			return true
+		}
+	}
+	return false
+}
