@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,7 +14,8 @@ import (
 // Kind is how a column's values become JSON.
 type Kind uint8
 
-// The kinds: the one type table of all ways of capture. NULL is null in every kind.
+// The kinds: the one type table of all ways of capture. NULL is null in every kind, and so is a zero date, which the field
+// Zeros names.
 const (
 	Integer   Kind = iota + 1 // number; TINYINT to BIGINT, unsigned up to INT UNSIGNED
 	Big                       // text, for it passes 2⁵³: BIGINT UNSIGNED and BIT, in decimal
@@ -48,9 +50,24 @@ type Column struct {
 
 var errValue = errors.New("the value doesn't fit the column")
 
+// dates tells whether the column may hold a zero date.
+func (c *Column) dates() bool { return c.Kind == Date || c.Kind == Datetime || c.Kind == Timestamp }
+
+// zeroDate tells whether a value of such a column is one.
+func zeroDate(v any) bool {
+	const zero = "0000-00-00"
+	switch v := v.(type) {
+	case string:
+		return strings.HasPrefix(v, zero)
+	case []byte:
+		return bytes.HasPrefix(v, []byte(zero))
+	}
+	return false
+}
+
 // Append appends one value as canonical JSON.
 func (c *Column) Append(dst []byte, v any) ([]byte, error) {
-	if v == nil {
+	if v == nil || c.dates() && zeroDate(v) {
 		return append(dst, "null"...), nil
 	}
 	switch c.Kind {

@@ -151,4 +151,23 @@ func (c *Column) expression() string {
 	return name
 }
 
+// Image is what a trigger writes of a column: the bytes of what expression would give, whatever the session that fires it has
+// for a time zone or character set. Row is OLD or NEW.
+func (c *Column) Image(row string) string {
+	name := row + "." + quote(c.Name)
+	switch c.Kind {
+	case Timestamp:
+		name = "UNIX_TIMESTAMP(" + name + ")"
+	case Float, Double:
+		name = "(" + name + "+0e0)"
+	case Big:
+		name += "+0"
+	case Text:
+		return "CAST(" + name + " AS BINARY)"
+	case Bytes:
+		return name
+	}
+	return "CAST(" + name + " AS CHAR CHARACTER SET utf8mb4)"
+}
+
 func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }

@@ -232,6 +232,9 @@ func (t *Table) State(cells []sql.RawBytes) (s State, err error) {
 	return s, err
 }
 
+// Row makes a row of what the server printed for the table's expressions, or a trigger wrote of its images.
+func (t *Table) Row(cells []sql.RawBytes) ([]any, error) { return values(t, cells) }
+
 // values makes a row of what the server printed.
 func values(table *Table, cells []sql.RawBytes) ([]any, error) {
 	row := make([]any, len(cells))

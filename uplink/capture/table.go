@@ -20,10 +20,14 @@ type Table struct {
 	station int     // -1: none
 	updated int     // -1: none
 	order   []field // of the payload, in the order of their names
+	dates   []int   // columns of the payload that may hold a zero date, in the order of their names
 }
 
+// Zeros is the field of a payload that lists the columns with a zero date (0000-00-00). It is there only if there are any.
+const Zeros = Own + "zero_dates"
+
 type field struct {
-	column int
+	column int    // -1: Zeros
 	head   []byte // the name as JSON and a colon
 	hashed bool
 }
@@ -59,6 +63,15 @@ func NewTable(spec *Spec, columns []Column) (*Table, error) {
 		}
 	}
 	slices.SortFunc(t.order, func(a, b field) int { return strings.Compare(columns[a.column].Name, columns[b.column].Name) })
+	for _, f := range t.order {
+		if columns[f.column].dates() {
+			t.dates = append(t.dates, f.column)
+		}
+	}
+	if len(t.dates) > 0 {
+		at, _ := slices.BinarySearchFunc(t.order, Zeros, func(f field, name string) int { return strings.Compare(columns[f.column].Name, name) })
+		t.order = slices.Insert(t.order, at, field{column: -1, head: append(appendString(nil, Zeros), ':')})
+	}
 	return t, nil
 }
 
@@ -71,23 +84,46 @@ func (t *Table) AppendPayload(dst []byte, row []any) ([]byte, error) {
 		return dst, fmt.Errorf("map row of %s: %w", t.Spec, errShort)
 	}
 	dst = append(dst, '{')
-	for i, f := range t.order {
-		if i > 0 {
+	begun := len(dst)
+	for _, f := range t.order {
+		if f.column < 0 && !slices.ContainsFunc(t.dates, func(i int) bool { return zeroDate(row[i]) }) {
+			continue
+		}
+		if len(dst) > begun {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, f.head...)
+		if f.column < 0 {
+			dst = t.appendZeros(dst, row)
+			continue
+		}
 		from := len(dst)
 		var err error
 		if dst, err = t.Columns[f.column].Append(dst, row[f.column]); err != nil {
 			return dst, fmt.Errorf("map column %s of %s: %w", t.Columns[f.column].Name, t.Spec, err)
 		}
-		if f.hashed && row[f.column] != nil {
+		if f.hashed && row[f.column] != nil { // a zero date counts as one that is there
 			sum := sha256.Sum256(dst[from:])
 			dst = append(dst[:from], `{"sha256":"`...)
 			dst = append(hex.AppendEncode(dst, sum[:]), `"}`...)
 		}
 	}
 	return append(dst, '}'), nil
+}
+
+// appendZeros appends the names of the columns with a zero date.
+func (t *Table) appendZeros(dst []byte, row []any) []byte {
+	dst = append(dst, '[')
+	for _, i := range t.dates {
+		if !zeroDate(row[i]) {
+			continue
+		}
+		if dst[len(dst)-1] != '[' {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, t.Columns[i].Name)
+	}
+	return append(dst, ']')
 }
 
 // differs tells whether two payloads of the table differ in a column that makes a record. One that can't be read differs.
@@ -127,7 +163,7 @@ func (s *Spec) moved(known, found []byte) bool {
 func (t *Table) Zoneless() bool { return t.updated >= 0 && t.Columns[t.updated].Kind == Datetime }
 
 // partial tells whether a row can change without a record.
-func (t *Table) partial() bool { return len(t.Watch) > 0 || len(t.order) < len(t.Columns) }
+func (t *Table) partial() bool { return len(t.Watch) > 0 || len(t.Include)+len(t.Exclude) > 0 }
 
 // ID is the row's primary key as text. The parts of a longer key are joined by "/"; in them "/" is written %2F, and "%" is
 // %25. Bytes are hexadecimal.
