@@ -16,6 +16,7 @@ import (
 	"station-agent/uplink/capture"
 	"station-agent/uplink/capture/binlog"
 	"station-agent/uplink/capture/poll"
+	"station-agent/uplink/capture/queue"
 	"station-agent/uplink/fleet"
 )
 
@@ -204,17 +205,26 @@ type prober interface {
 }
 
 // source makes the source for tables that are found by one way.
-func (c *capturing) source(tables []*tracked, shadow poll.Shadow) (prober, error) {
+func (c *capturing) source(tables []*tracked, stream *store.Stream) (prober, error) {
 	t := tables[0]
 	switch t.by {
+	case byQueue:
+		name, err := queue.ParseName(t.queue)
+		if err != nil {
+			return nil, err
+		}
+		return queue.New(queue.Config{
+			DB: c.db, Explain: c.binlog.Explain, Table: t.Spec, Queue: name, Station: c.scope.Station, Every: c.every,
+			Known: stream.ShadowIDs, Stored: stream.Position,
+		})
 	case byPoll:
 		return poll.New(poll.Config{
-			DB: c.db, Explain: c.binlog.Explain, Table: t.Spec, Station: c.scope.Station, Shadow: shadow, Every: c.every,
+			DB: c.db, Explain: c.binlog.Explain, Table: t.Spec, Station: c.scope.Station, Shadow: stream, Every: c.every,
 			Notice: t.cond.besides("cost of polling"),
 		})
 	default:
 		own := c.binlog
-		own.Tables, own.Known = specs(tables), shadow.ShadowIDs
+		own.Tables, own.Known = specs(tables), stream.ShadowIDs
 		return binlog.New(own)
 	}
 }
@@ -239,6 +249,14 @@ func (c *capturing) ways() []fleet.Way {
 	for _, r := range c.runs {
 		for _, t := range r.tables {
 			w := fleet.Way{Table: t.Spec.String(), Way: t.by, Why: t.why, Cost: costs(t.by)}
+			if q, ok := r.source.(*queue.Source); ok {
+				n, oldest := q.Backlog()
+				w.Waiting = &n
+				if !oldest.IsZero() {
+					s := round(time.Since(oldest))
+					w.OldestS = &s
+				}
+			}
 			if !r.LastEvent().IsZero() {
 				s := round(r.Lag())
 				w.LagS = &s

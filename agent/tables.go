@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/queue"
 )
 
 // tableConfig is a table of the customer's own that is captured besides Buylo's.
@@ -17,6 +18,7 @@ type tableConfig struct {
 	Updated    string   `toml:"updated"`
 	Station    string   `toml:"station"`
 	Source     string   `toml:"source"`
+	Queue      string   `toml:"queue"`
 	Snapshot   string   `toml:"snapshot"`
 	Database   string   `toml:"database"`
 	Collection string   `toml:"collection"`
@@ -51,7 +53,7 @@ func (c *config) tables() []*tracked {
 	list := []*tracked{{Spec: own, way: c.Capture.Source, quiet: c.Capture.Snapshot == "none"}}
 	for i := range c.Tables {
 		t := &c.Tables[i]
-		list = append(list, &tracked{Spec: t.spec(), way: t.Source, quiet: t.Snapshot == "none"})
+		list = append(list, &tracked{Spec: t.spec(), way: t.Source, queue: t.Queue, quiet: t.Snapshot == "none"})
 	}
 	return list
 }
@@ -85,7 +87,16 @@ func (t *tableConfig) check(r report, at string) {
 	r.need(at+"schema", t.Schema)
 	r.need(at+"name", t.Name)
 	r.need(at+"key", strings.Join(t.Key, ""))
-	r.oneOf(at+"source", t.Source, byAuto, byBinlog, byPoll)
+	r.oneOf(at+"source", t.Source, byAuto, byBinlog, byQueue, byPoll)
+	if _, err := queue.ParseName(t.Queue); t.Queue != "" && err != nil {
+		r(at+"queue", err)
+	}
+	if t.Source == byQueue && t.Queue == "" {
+		r(at+"queue", errors.New("is missing: name the table that station-agent queue ddl prints"))
+	}
+	if t.Queue != "" && t.Station != "" {
+		r(at+"queue", errors.New("has one reader, which would mark what other stations need: leave station out, or find changes another way"))
+	}
 	r.oneOf(at+"snapshot", t.Snapshot, "initial", "none")
 	if t.Updated == "" && t.Station == "" && t.Source == byPoll {
 		r(at+"updated", errors.New("is missing: polling needs the column with the time of the last change"))

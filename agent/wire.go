@@ -193,7 +193,13 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 		return nil, nil
 	}
 	c, m := p.cfg.Capture, p.cfg.MySQL
-	db, err := p.open(c.User, c.PasswordFile, 1)
+	conns := 1
+	for _, t := range p.cfg.Tables {
+		if t.Queue != "" { // its reader keeps one
+			conns++
+		}
+	}
+	db, err := p.open(c.User, c.PasswordFile, conns)
 	if err != nil {
 		return nil, err
 	}

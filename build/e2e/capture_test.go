@@ -51,7 +51,7 @@ func TestTheWayIsChosenAndKept(t *testing.T) {
 
 // TestTablesOfTheCustomersOwn captures a table of another schema beside Buylo's, by each way.
 func TestTablesOfTheCustomersOwn(t *testing.T) {
-	for _, way := range []string{"polling", "binlog"} {
+	for _, way := range []string{"polling", "binlog", "queue"} {
 		t.Run(way, func(t *testing.T) {
 			db := servers.MariaDB(t)
 			for _, statement := range []string{
@@ -67,6 +67,10 @@ func TestTablesOfTheCustomersOwn(t *testing.T) {
 			s := newSite(t, db)
 			s.Config.Tables = "[[table]]\nschema = \"product_catalog\"\nname = \"products\"\nkey = [\"id\"]\nupdated = \"updated_at\"\n" +
 				"source = \"" + way + "\"\ncollection = \"catalog_" + way + "\"\nhashed = [\"secret\"]\n"
+			if way == "queue" {
+				s.Config.Tables += "queue = \"product_catalog.station_agent_queue_products\"\n"
+				s.queue(db)
+			}
 			s.started()
 			if w := s.way("product_catalog.products"); w["way"] != way {
 				t.Errorf("way: %v", w)
@@ -85,6 +89,34 @@ func TestTablesOfTheCustomersOwn(t *testing.T) {
 			}
 			s.stop()
 		})
+	}
+}
+
+// queue makes the queue as an administrator would, of what the agent prints.
+func (s *site) queue(db *servers.Database) {
+	s.t.Helper()
+	s.must(s.WriteConfig())
+	command := func(args ...string) (out, said string, code int) {
+		s.t.Helper()
+		out, said, code, err := s.Agent.Command(s.ctx, append(args, "--config", filepath.Join(s.Dir, "agent.toml"))...)
+		s.must(err)
+		return out, said, code
+	}
+	if _, said, code := command("queue", "check"); code != 1 || !strings.Contains(said, "changes get lost") {
+		s.t.Errorf("check without a queue: %d %s", code, said)
+	}
+	ddl, said, code := command("queue", "ddl")
+	if code != 0 {
+		s.t.Fatalf("ddl: %d %s", code, said)
+	}
+	for statement := range strings.SplitSeq(ddl, ";\n") {
+		if statement != "" {
+			_, err := db.Root().ExecContext(s.ctx, statement)
+			s.must(err)
+		}
+	}
+	if out, said, code := command("queue", "check"); code != 0 {
+		s.t.Errorf("check: %d %s %s", code, out, said)
 	}
 }
 

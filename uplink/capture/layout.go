@@ -157,7 +157,7 @@ func (c *Column) Image(row string) string {
 	name := row + "." + quote(c.Name)
 	switch c.Kind {
 	case Timestamp:
-		name = "UNIX_TIMESTAMP(" + name + ")"
+		name = "IF(" + name + " IS NULL, NULL, COALESCE(UNIX_TIMESTAMP(" + name + "), 0))" // MariaDB's is NULL for a zero date there
 	case Float, Double:
 		name = "(" + name + "+0e0)"
 	case Big:

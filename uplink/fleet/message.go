@@ -55,6 +55,9 @@ type Way struct {
 	Why   string   `json:"why"`   // for people
 	Cost  string   `json:"cost"`  // to the server, for people
 	LagS  *float64 `json:"lag_s"` // null: nothing was read yet
+
+	Waiting *int     `json:"waiting,omitempty"`  // entries of a queue table that nobody took, 100,000 at most
+	OldestS *float64 `json:"oldest_s,omitempty"` // age of the oldest of them
 }
 
 // Problem is one thing that is away or wrong now.

@@ -121,4 +121,4 @@ func body(table *capture.Table, name Name, op string) string {
 }
 
 // randomID is 32 hexadecimal digits that come once: TRUNCATE starts the numbers anew.
-const randomID = "MD5(CONCAT(UUID(), RAND()))"
+const randomID = "LEFT(SHA2(CONCAT(UUID(), RAND()), 256), 32)"

@@ -57,6 +57,9 @@ func New(cfg Config) (*Source, error) {
 	if cfg.DB == nil || cfg.Table == nil || cfg.Queue.Table == "" || cfg.Station == "" || cfg.Stored == nil {
 		return nil, errors.New("check queue: database, table, queue table, store and station must be given")
 	}
+	if cfg.Table.Station != "" { // the one that reads would mark what others need
+		return nil, fmt.Errorf("check queue of %s: a queue table has one reader: all rows must be this station's", cfg.Table)
+	}
 	if cfg.Every <= 0 {
 		cfg.Every = everyDefault
 	}
@@ -115,9 +118,9 @@ func (s *Source) open(ctx context.Context, conn *sql.Conn) (*reader, error) {
 	return &reader{Source: s, conn: conn, read: read, table: table, query: entries(table, s.cfg.Queue)}, nil
 }
 
-// Snapshot implements capture.Source. Rows and entries are read in one snapshot: the entries that are there show how the
-// rows came to be as they are, and count as taken.
-func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) (p record.Position, found []capture.State, err error) {
+// Snapshot implements capture.Source. The entries that are there show how the rows came to be as the sweep will find them: they
+// count as taken.
+func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) (p record.Position, _ []capture.State, err error) {
 	conn, err := s.cfg.DB.Conn(ctx)
 	if err != nil {
 		return p, nil, s.explain(err)
@@ -138,18 +141,14 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		}
 		p.Taken = taken.String()
 		for _, w := range want {
-			switch {
-			case w.Table != s.cfg.Table:
+			if w.Table != s.cfg.Table {
 				return fmt.Errorf("read queue of %s: this one is of %s", w.Table, s.cfg.Table)
-			case w.Table.Station == "":
-				p.Sweep = capture.Sweeps{w.Table.Collection(): {Run: run, Quiet: w.Quiet, Began: p.At}}.String()
-			default:
-				found, err = r.read.Rows(ctx, w.IDs)
 			}
+			p.Sweep = capture.Sweeps{w.Table.Collection(): {Run: run, Quiet: w.Quiet, Began: p.At}}.String()
 		}
-		return err
+		return nil
 	})
-	return p, found, err
+	return p, nil, err
 }
 
 // Run implements capture.Source. While another agent reads the table it stands by.
