@@ -272,6 +272,24 @@ var (
 	errNoSuchTable = errors.New("no such table is captured")
 )
 
+// snapshot has all rows of a table reported once more.
+func (c *capturing) snapshot(table string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.runs {
+		for _, t := range r.tables {
+			if t.Spec.String() != table {
+				continue
+			}
+			if err := r.Snapshot(t.Spec); err != nil {
+				return fmt.Errorf("take a snapshot of %s: %w", table, err)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("take a snapshot of %s: %w: see station-agent capture", table, errNoSuchTable)
+}
+
 // choose lets a person say by which way the changes of a table are found from now on; "auto" decides anew. All of its rows
 // are compared then.
 func (c *capturing) choose(table, way string) error {

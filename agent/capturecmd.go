@@ -40,7 +40,27 @@ func captureCommand() *cobra.Command {
 		}
 		return w.Flush()
 	}
-	cmd.AddCommand(captureUseCommand())
+	cmd.AddCommand(captureUseCommand(), captureSnapshotCommand())
+	return cmd
+}
+
+func captureSnapshotCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "snapshot SCHEMA.TABLE",
+		Short: "Record every row of a table once more, as it is now",
+		Long: "Record every row of a table once more, as it is now: of Buylo's table those on this station. Changes go on being recorded " +
+			"beside it; it goes on after a restart.",
+		Args: oneArg("name one SCHEMA.TABLE: see station-agent capture"),
+	}
+	a := agentFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		form := url.Values{"table": {args[0]}}
+		if _, err := a.ask(cmd.Context(), http.MethodPost, "/snapshot?"+form.Encode(), nil); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "Every row of %s is recorded once more.\n", args[0])
+		return err
+	}
 	return cmd
 }
 

@@ -39,6 +39,7 @@ type parts struct {
 	lag       func() (time.Duration, bool)
 	ways      func() []fleet.Way
 	choose    func(table, way string) error
+	snapshot  func(table string) error
 	dbs       []*sql.DB
 	moving    *moving
 	running   []runner

@@ -33,7 +33,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		return nil, err
 	}
 	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), moving: newMoving(), lag: func() (time.Duration, bool) { return 0, false },
-		ways: func() []fleet.Way { return []fleet.Way{} }, choose: func(table, _ string) error { return errNotCaptured }}
+		ways: func() []fleet.Way { return []fleet.Way{} }, choose: func(string, string) error { return errNotCaptured }, snapshot: func(string) error { return errNotCaptured }}
 	if p.store, err = store.Open(c.storeConfig(clk.now)); err != nil {
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 		t.cond = p.board.condition(name)
 		k.tables = append(k.tables, t)
 	}
-	p.lag, p.ways, p.choose = k.lag, k.ways, k.choose
+	p.lag, p.ways, p.choose, p.snapshot = k.lag, k.ways, k.choose, k.snapshot
 	g := newGate(k.armed, p.board)
 	p.add(k)
 	p.add(g)
@@ -296,6 +296,7 @@ func (p *parts) addStatus() error {
 	b.look(look)
 	control.HandleFunc("POST /store/export", answer(p.moving.export))
 	d.change(control)
+	control.HandleFunc("POST /snapshot", answer(func(w http.ResponseWriter, r *http.Request) error { return p.snapshot(r.FormValue("table")) }))
 	control.HandleFunc("POST /capture", answer(func(w http.ResponseWriter, r *http.Request) error {
 		return p.choose(r.FormValue("table"), r.FormValue("way"))
 	}))

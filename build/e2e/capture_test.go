@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -37,9 +36,7 @@ func TestTheWayIsChosenAndKept(t *testing.T) {
 		if lines := s.Agent.Lines(func(l bed.Line) bool { return strings.HasPrefix(l.Msg, "changes are found") }); len(lines) != 1 {
 			t.Errorf("the way was said %d times", len(lines))
 		}
-		if _, said, code, err := s.Agent.Command(s.ctx, "capture", "use", "external.buylo_products", "auto", "--config", filepath.Join(s.Dir, "agent.toml")); err != nil || code != 0 {
-			t.Fatalf("%d %v: %s", code, err, said)
-		}
+		s.command(0, "capture", "use", "external.buylo_products", "auto")
 		s.until("the log is read", func() bool { return s.way("external.buylo_products")["way"] == "binlog" })
 		s.saidSince(mark, "recovered", "capture")
 		s.pack("PKG-2026-0002", items[2])
@@ -82,6 +79,12 @@ func TestTablesOfTheCustomersOwn(t *testing.T) {
 			items := s.stock(1, 1)
 			s.pack("PKG-2026-0001", items...)
 			s.anchored(items[0], "PKG-2026-0001")
+			for _, table := range []string{"product_catalog.products", "external.buylo_products"} {
+				s.command(0, "capture", "snapshot", table)
+			}
+			s.until("every row is recorded once more", func() bool {
+				return s.count("upsert", "1") == 2 && s.count("upsert", "2") == 2 && s.count("upsert", items[0]) == 1
+			})
 			for _, r := range s.Cloud.Records() {
 				if strings.Contains(string(r.Payload), "hush") {
 					t.Errorf("a hashed column: %s", r.Payload)
@@ -96,28 +99,16 @@ func TestTablesOfTheCustomersOwn(t *testing.T) {
 func (s *site) queue(db *servers.Database) {
 	s.t.Helper()
 	s.must(s.WriteConfig())
-	command := func(args ...string) (out, said string, code int) {
-		s.t.Helper()
-		out, said, code, err := s.Agent.Command(s.ctx, append(args, "--config", filepath.Join(s.Dir, "agent.toml"))...)
-		s.must(err)
-		return out, said, code
+	if said := s.command(1, "queue", "check"); !strings.Contains(said, "there is no queue table") {
+		s.t.Errorf("check without a queue: %s", said)
 	}
-	if _, said, code := command("queue", "check"); code != 1 || !strings.Contains(said, "changes get lost") {
-		s.t.Errorf("check without a queue: %d %s", code, said)
-	}
-	ddl, said, code := command("queue", "ddl")
-	if code != 0 {
-		s.t.Fatalf("ddl: %d %s", code, said)
-	}
-	for statement := range strings.SplitSeq(ddl, ";\n") {
+	for statement := range strings.SplitSeq(s.command(0, "queue", "ddl"), ";\n") {
 		if statement != "" {
 			_, err := db.Root().ExecContext(s.ctx, statement)
 			s.must(err)
 		}
 	}
-	if out, said, code := command("queue", "check"); code != 0 {
-		s.t.Errorf("check: %d %s %s", code, out, said)
-	}
+	s.command(0, "queue", "check")
 }
 
 // way is how the status says that a table is captured.
@@ -149,13 +140,16 @@ func (s *site) anchored(hash, pkg string) {
 }
 
 // has tells whether a record of an operation on a row came.
-func (s *site) has(op, id string) bool {
+func (s *site) has(op, id string) bool { return s.count(op, id) > 0 }
+
+// count tells how many of them came.
+func (s *site) count(op, id string) (n int) {
 	for _, r := range s.Cloud.Records() {
 		if r.ID == id && string(r.Op) == op {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // gap tells whether a record says that something was not seen.

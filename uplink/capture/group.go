@@ -26,7 +26,7 @@ type change struct {
 
 	silent         bool // no column that makes a record differs
 	found, missing bool
-	quiet          bool
+	quiet, all     bool
 	run            string    // of the sweep that found it
 	from           time.Time // a missing row was last seen then
 }
@@ -87,7 +87,7 @@ func (g *group) change(tx *Tx, row *RowChange) (change, error) {
 
 // state is a row that was found.
 func (tx *Tx) state(s *State) change {
-	c := change{table: s.Table, id: s.ID, after: s.Place, payload: s.Payload, at: tx.At, found: true, run: tx.Run, quiet: tx.Quiet}
+	c := change{table: s.Table, id: s.ID, after: s.Place, payload: s.Payload, at: tx.At, found: true, run: tx.Run, quiet: tx.Quiet, all: tx.All}
 	if !s.At.IsZero() {
 		c.at = s.At
 	}

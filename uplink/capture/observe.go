@@ -22,7 +22,7 @@ func (l *ledger) observe(c *change) {
 		l.note(c.id, nextVersion(l.last(c.id), c.tick), c.payload, f)
 	case held == nil:
 		l.report(c, record.Upsert, c.id, c.payload, "", f)
-	case l.doubt || l.spec.moved(held.Payload, c.payload):
+	case l.doubt || c.all || l.spec.moved(held.Payload, c.payload):
 		op := record.Update
 		if c.run != "" {
 			op = record.Upsert

@@ -61,6 +61,7 @@ type Runner struct {
 
 	armed chan struct{}
 	arm   func()
+	asked chan *Spec // tables that a person wants to be read as a whole
 
 	mu    sync.Mutex
 	heard time.Time     // when the source last gave a sign
@@ -93,7 +94,7 @@ func New(cfg Config, source Source, store Store, cond Condition) (*Runner, error
 		return nil, err
 	}
 	cfg.Scope = cfg.Scope.ready()
-	r := &Runner{cfg: cfg, source: source, store: store, cond: cond, armed: make(chan struct{})}
+	r := &Runner{cfg: cfg, source: source, store: store, cond: cond, armed: make(chan struct{}), asked: make(chan *Spec, len(cfg.Tables))}
 	r.arm = sync.OnceFunc(func() { close(r.armed) })
 	return r, nil
 }
@@ -188,11 +189,54 @@ func (r *Runner) once(ctx context.Context) error {
 		return r.compare(ctx, Gap("capture of %s was added", added))
 	}
 	r.arm()
+	if from, err = r.begin(from); err != nil {
+		return err
+	}
 	err = r.stream(ctx, from)
 	if !errors.Is(err, ErrGap) || ctx.Err() != nil {
 		return err
 	}
 	return r.compare(ctx, err)
+}
+
+// ErrBusy says that a table is to be read as a whole already.
+var ErrBusy = errors.New("a snapshot was asked for a moment ago")
+
+// Snapshot has every row of a table that is ours reported once more, as it is.
+func (r *Runner) Snapshot(table *Spec) error {
+	select {
+	case r.asked <- table:
+		return nil
+	default:
+		return ErrBusy
+	}
+}
+
+// begin begins the snapshot that was asked for: it stands in the position from then on.
+func (r *Runner) begin(from record.Position) (record.Position, error) {
+	var table *Spec
+	select {
+	case table = <-r.asked:
+	default:
+		return from, nil
+	}
+	run, err := r.store.BeginSnapshot()
+	if err != nil {
+		return from, fmt.Errorf("begin snapshot: %w", err)
+	}
+	sweeps, err := ParseSweeps(from.Sweep)
+	if err != nil {
+		return from, err
+	}
+	if sweeps == nil {
+		sweeps = make(Sweeps)
+	}
+	sweeps[table.Collection()] = Progress{Run: run, All: true, Began: from.At}
+	from.Sweep = sweeps.String()
+	if err := r.store.PutSnapshot(record.Group{Position: from}); err != nil {
+		return from, fmt.Errorf("begin snapshot: %w", err)
+	}
+	return from, nil
 }
 
 // missed is why the store may lack changes that lie before its position, "" if it doesn't.

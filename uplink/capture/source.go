@@ -59,6 +59,7 @@ type Tx struct {
 	Missing []Absence
 	Run     string
 	Quiet   bool // rows that nobody knew are noted, not reported
+	All     bool // each row is reported, also one that the Shadow has
 }
 
 // Absence is a row of the Shadow that is not in its table any more.

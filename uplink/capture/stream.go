@@ -108,6 +108,9 @@ func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Positio
 	defer timer.Stop()
 	for {
 		due := false
+		if len(r.asked) > 0 && g.empty() {
+			return errRenew
+		}
 		select {
 		case tx, ok := <-txs:
 			if !ok {

@@ -21,6 +21,7 @@ type Sweep struct {
 type Progress struct {
 	Run     string    `json:"run,omitempty"`     // whose records name it; "" for one that only looks for what was missed
 	Quiet   bool      `json:"quiet,omitempty"`   // rows that nobody knew are noted and not reported
+	All     bool      `json:"all,omitempty"`     // each row is reported, also if it is as the Shadow has it
 	After   string    `json:"after,omitempty"`   // the last id that was read
 	Missing bool      `json:"missing,omitempty"` // it is at the rows of the Shadow
 	Began   time.Time `json:"began,omitzero"`
@@ -34,7 +35,7 @@ func (s *Sweep) Next(ctx context.Context, table *Table, p Progress) (found []Sta
 		missing, next.After, done, err = s.missing(ctx, table, p.After)
 		return nil, missing, next, done, err
 	}
-	where, args := table.behind(p.After)
+	where, args := s.behind(table, p.After)
 	found, err = s.Read.read(ctx, table, where+" ORDER BY "+table.orderBy()+fmt.Sprintf(" LIMIT %d", s.Chunk), args...)
 	if err != nil {
 		return nil, nil, p, false, err
@@ -75,13 +76,20 @@ func (s *Snapshot) Absent(ctx context.Context, table *Table, ids []string) ([]st
 	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return there[id] }), nil
 }
 
-// behind is the condition for the rows whose key comes after that of a row; none for "".
-func (t *Table) behind(id string) (where string, args []any) {
-	if id == "" {
+// behind is the condition for the rows of ours whose key comes after that of a row, "" for none.
+func (s *Sweep) behind(table *Table, id string) (where string, args []any) {
+	var and []string
+	if table.Spec.Station != "" {
+		and, args = append(and, quote(table.Spec.Station)+" = ?"), append(args, s.Read.Station)
+	}
+	if id != "" {
+		condition, keys := table.keysBehind(table.keys(id))
+		and, args = append(and, condition), append(args, keys...)
+	}
+	if and == nil {
 		return "", nil
 	}
-	condition, args := t.keysBehind(t.keys(id))
-	return "WHERE " + condition, args
+	return "WHERE " + strings.Join(and, " AND "), args
 }
 
 // keysBehind compares keys of several columns one after another.

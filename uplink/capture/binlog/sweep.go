@@ -137,7 +137,7 @@ func (w *sweeper) give(spec *capture.Spec, end record.Position, began time.Time,
 		delete(w.todo, spec.Collection())
 	}
 	w.st.at.Sweep = w.todo.String()
-	tx := capture.Tx{Position: w.st.at, ID: "sweep", At: end.At, Tick: end.At.UnixMicro(), Found: found, Run: progress.Run, Quiet: progress.Quiet}
+	tx := capture.Tx{Position: w.st.at, ID: "sweep", At: end.At, Tick: end.At.UnixMicro(), Found: found, Run: progress.Run, Quiet: progress.Quiet, All: progress.All}
 	for _, id := range missing {
 		tx.Missing = append(tx.Missing, capture.Absence{Table: spec, ID: id, To: end.At})
 	}

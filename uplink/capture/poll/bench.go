@@ -18,7 +18,8 @@ type bench struct {
 
 	after string // how far the rows that left earlier were looked at
 	round int
-	swept bool // all of them were, since the start
+	sweep capture.Progress // all that stands here is wanted once
+	swept bool             // all of them were, since the start
 }
 
 const (
@@ -28,8 +29,12 @@ const (
 
 // newBench begins with the rows that the Shadow has here.
 func newBench(o *session, from record.Position) (*bench, error) {
-	b := &bench{session: o, here: make(map[string][16]byte), missing: make(map[string]time.Time), last: from.At}
-	err := o.cfg.Shadow.ShadowAll(o.cfg.Table.Collection(), func(row record.ShadowRow) error {
+	sweeps, err := capture.ParseSweeps(from.Sweep)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{session: o, sweep: sweeps[o.cfg.Table.Collection()], here: make(map[string][16]byte), missing: make(map[string]time.Time), last: from.At}
+	err = o.cfg.Shadow.ShadowAll(o.cfg.Table.Collection(), func(row record.ShadowRow) error {
 		if row.Left.IsZero() {
 			b.here[row.ID] = [16]byte{}
 		}
@@ -42,6 +47,9 @@ func (b *bench) look(ctx context.Context) ([]capture.Tx, error) {
 	now, here, err := b.read.HereNow(ctx, b.table)
 	if err != nil {
 		return nil, err
+	}
+	if b.sweep.Run != "" {
+		return b.all(now, here), nil
 	}
 	tx := capture.Tx{ID: Way, At: now, Tick: now.UnixMicro()}
 	was := b.here
@@ -65,6 +73,13 @@ func (b *bench) look(ctx context.Context) ([]capture.Tx, error) {
 		tx.ID = ""
 	}
 	return []capture.Tx{tx}, nil
+}
+
+// all gives every row here, once.
+func (b *bench) all(now time.Time, here []capture.State) []capture.Tx {
+	tx := capture.Tx{ID: Way, At: now, Tick: now.UnixMicro(), Found: here, Run: b.sweep.Run, All: true, Position: record.Position{Way: Way, At: now}}
+	b.sweep = capture.Progress{}
+	return []capture.Tx{tx}
 }
 
 // lookFor reads the rows that were here and aren't, those that were not found a look ago, and some that left earlier. What

@@ -166,10 +166,14 @@ func (w *whole) news(found []capture.State, now time.Time, tx *capture.Tx) error
 	if err != nil {
 		return err
 	}
-	tx.Run, tx.Quiet = w.where.Run, w.where.Quiet
+	tx.Run, tx.Quiet, tx.All = w.where.Run, w.where.Quiet, w.where.All
 	for i := range found {
 		s := &found[i]
 		row, ok := known[s.ID]
+		if tx.All {
+			tx.Found = append(tx.Found, *s)
+			continue
+		}
 		if ok && string(row.Payload) == string(s.Payload) || w.seen[s.ID].sum == sum(s) {
 			continue
 		}

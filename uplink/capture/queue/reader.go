@@ -184,7 +184,7 @@ func (r *reader) chunk(ctx context.Context) (*capture.Tx, capture.Sweeps, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	tx := &capture.Tx{ID: Way, At: now, Tick: now.UnixMicro(), Found: found, Run: progress.Run, Quiet: progress.Quiet}
+	tx := &capture.Tx{ID: Way, At: now, Tick: now.UnixMicro(), Found: found, Run: progress.Run, Quiet: progress.Quiet, All: progress.All}
 	for _, id := range missing {
 		tx.Missing = append(tx.Missing, capture.Absence{Table: r.cfg.Table, ID: id, To: now})
 	}
