@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"station-agent/build/bed"
 	"station-agent/build/servers"
@@ -160,4 +163,86 @@ func (s *site) gap(reason string) bool {
 		}
 	}
 	return false
+}
+
+// TestKilledWhileItReads kills the agent again and again while tables of the customer's own are captured by a queue and by
+// polling: each change in the queue is one record, and the polled table's records end as its rows are.
+func TestKilledWhileItReads(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		run := func(statement string, args ...any) {
+			t.Helper()
+			if _, err := db.Root().ExecContext(t.Context(), statement, args...); err != nil {
+				t.Fatalf("%s: %v", statement, err)
+			}
+		}
+		run("CREATE DATABASE product_catalog CHARACTER SET utf8mb4")
+		const columns = " (id INT PRIMARY KEY, value INT, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, KEY (updated_at))"
+		run("CREATE TABLE product_catalog.queued" + columns)
+		run("CREATE TABLE product_catalog.polled" + columns)
+		run("GRANT SELECT ON product_catalog.* TO '" + servers.CaptureUser + "'@'%'")
+		s := newSite(t, db)
+		for _, way := range []string{"queue", "polling"} {
+			name := map[string]string{"queue": "queued", "polling": "polled"}[way]
+			s.Config.Tables += "[[table]]\nschema = \"product_catalog\"\nname = \"" + name + "\"\nkey = [\"id\"]\nupdated = \"updated_at\"\nsource = \"" + way + "\"\n"
+			if way == "queue" {
+				s.Config.Tables += "queue = \"product_catalog.station_agent_queue_queued\"\n"
+			}
+		}
+		s.queue(db)
+		s.start()
+		s.must(s.Ready(s.ctx, "capture of product_catalog.queued", "capture of product_catalog.polled"))
+		changes := 0
+		change := func(id, value int) {
+			for _, table := range []string{"queued", "polled"} {
+				run("INSERT INTO product_catalog."+table+" (id, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = ?", id, value, value)
+			}
+			changes++
+		}
+		for n := range 240 {
+			change(n%7, n)
+			if n%40 == 39 {
+				s.Agent.Kill()
+				s.must(s.Agent.Start())
+			}
+			time.Sleep(25 * time.Millisecond) // the agent needs time to be killed in
+		}
+		s.until("the last states were polled", func() bool { return s.values("polled")["3"] == 234 })
+		run("DELETE FROM product_catalog.polled WHERE id = 3")
+		s.until("everything is recorded", func() bool {
+			return s.values("queued")["count"] >= changes && s.has("delete", "3") && s.values("polled")["6"] == 237
+		})
+		time.Sleep(3 * time.Second) // for a record too many
+		queued, polled := s.values("queued"), s.values("polled")
+		if queued["count"] != changes || queued["doubled"] > 0 {
+			t.Errorf("%d changes, %d records of the queue, %d doubled", changes, queued["count"], queued["doubled"])
+		}
+		for id := range 7 {
+			want := 233 + (id+5)%7 // the last of 0 to 239 with this remainder
+			if got := queued[strconv.Itoa(id)]; got != want {
+				t.Errorf("queued row %d ended at %d, want %d", id, got, want)
+			}
+			if got := polled[strconv.Itoa(id)]; got != want && id != 3 {
+				t.Errorf("polled row %d ended at %d, want %d", id, got, want)
+			}
+		}
+		s.stop()
+	})
+}
+
+// values gives the last value of each row of a collection by its records, how many distinct values came, and how many twice.
+func (s *site) values(collection string) map[string]int {
+	out, seen := make(map[string]int), make(map[int]bool)
+	for _, r := range s.Cloud.Records() {
+		if r.Collection != collection || r.Op == "delete" {
+			continue
+		}
+		var row struct{ Value int }
+		s.must(json.Unmarshal(r.Payload, &row))
+		if out[r.ID] = row.Value; seen[row.Value] {
+			out["doubled"]++
+		}
+		seen[row.Value] = true
+	}
+	out["count"] = len(seen)
+	return out
 }
