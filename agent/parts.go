@@ -35,6 +35,7 @@ type parts struct {
 	picture   *station.Picture
 	bench     *station.Bench
 	inquiries *inquiries
+	reads     *reads
 	lag       func() (time.Duration, bool)
 	dbs       []*sql.DB
 	moving    *moving

@@ -36,7 +36,7 @@ func (j *judge) excess() {
 
 // needed tells whether some way needs the right, or whether it is the customer's own business.
 func (j *judge) needed(r Right) bool {
-	ours, follows := j.spec.Table(), slices.Contains(j.wanted.Ways, Binlog)
+	ours, follows := j.spec.Table(), slices.Contains(j.wanted.Serves, Binlog)
 	at := func(t Table) bool { return !r.other && r.schema == t.Schema && r.table == t.Name }
 	switch {
 	case r.Name == "USAGE":
@@ -47,7 +47,7 @@ func (j *judge) needed(r Right) bool {
 		return true
 	case at(ours):
 		return r.Name == "SELECT" || r.Name == "UPDATE" && r.Column == j.spec.Package ||
-			r.Name == "TRIGGER" && slices.Contains(j.wanted.Ways, Queue)
+			r.Name == "TRIGGER" && slices.Contains(j.wanted.Serves, Queue)
 	case at(j.spec.Queue):
 		return slices.Contains([]string{"SELECT", "INSERT", "UPDATE", "DELETE"}, r.Name)
 	case slices.ContainsFunc(j.wanted.Readable, at):
@@ -83,7 +83,7 @@ func (j *judge) tooMuch(of string, rights []Right) {
 	if !rights[0].other && j.covers(Right{schema: rights[0].schema, table: rights[0].table}, j.spec.Table()) {
 		f.Fix = append(f.Fix, j.grant(j.tableRights(), j.spec.Table().quoted()))
 	}
-	if rights[0].On == "*.*" && slices.Contains(j.wanted.Ways, Binlog) {
+	if rights[0].On == "*.*" && slices.Contains(j.wanted.Serves, Binlog) {
 		f.Fix = append(f.Fix, j.grant("REPLICATION SLAVE, "+j.Server.replicationClient(), "*.*"))
 	}
 	j.add(f)
@@ -91,7 +91,7 @@ func (j *judge) tooMuch(of string, rights []Right) {
 
 // tableRights are what the ways need on the shared table.
 func (j *judge) tableRights() string {
-	if !slices.Contains(j.wanted.Ways, Packing) {
+	if !slices.Contains(j.wanted.Serves, Packing) {
 		return "SELECT"
 	}
 	return "SELECT, UPDATE (" + quoteName(j.spec.Package) + ")"

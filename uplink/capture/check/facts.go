@@ -24,7 +24,8 @@ func (s Spec) Table() Table { return Table{s.Schema, s.Name} }
 
 // Wanted is what one account is to serve.
 type Wanted struct {
-	Ways       []Way
+	Ways       []Way         // to judge
+	Serves     []Way         // those that are really used: what only the others need is too much
 	Outage     time.Duration // the longest that a station is expected to be away
 	ByGTID     bool          // the configuration demands GTIDs
 	Readable   []Table       // what the account reads besides, such as a map of tags

@@ -156,7 +156,7 @@ func TestExcess(t *testing.T) {
 		"GRANT PROXY ON `god`@`%`" + to:                                                   "REVOKE PROXY ON `god`@`%` FROM `station`@`%`",
 	} {
 		f := account(t, append(slices.Clone(needed), text)...)
-		list := Judge(f, Wanted{Ways: []Way{Packing, Binlog}, Readable: []Table{{"tags", "map"}}, Workspaces: []string{"external_workspace"}})
+		list := Judge(f, Wanted{Ways: []Way{Packing, Binlog, Queue}, Serves: []Way{Packing, Binlog}, Readable: []Table{{"tags", "map"}}, Workspaces: []string{"external_workspace"}})
 		var got []string
 		for _, l := range list {
 			if l.Code == "packing.excess" {

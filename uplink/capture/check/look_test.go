@@ -72,7 +72,7 @@ func (d desk) look(w Wanted) []Finding {
 	return Judge(f, w)
 }
 
-var everyWay = Wanted{Ways: []Way{Packing, Binlog, Queue, Polling}, Outage: 72 * time.Hour, ByGTID: true}
+var everyWay = Wanted{Ways: []Way{Packing, Binlog, Queue, Polling}, Serves: []Way{Packing, Binlog, Queue, Polling}, Outage: 72 * time.Hour, ByGTID: true}
 
 // state is that of all findings with the code, the worst one.
 func (d desk) state(list []Finding, code string) (State, Finding) {
@@ -223,7 +223,7 @@ func TestRoles(t *testing.T) {
 		root(t, db, "CREATE USER 'we`i''rd'@'127.0.%' IDENTIFIED BY 'x'", "CREATE ROLE packer",
 			"GRANT SELECT, UPDATE (external_package_id) ON `external`.buylo_products TO packer", "GRANT packer TO 'we`i''rd'@'127.0.%'")
 		d := desk{t, db, open(t, db, "we`i'rd", "x")}
-		packing := Wanted{Ways: []Way{Packing}}
+		packing := Wanted{Ways: []Way{Packing}, Serves: []Way{Packing}}
 		is, f := d.state(d.look(packing), "packing.update")
 		if is != Fault || !strings.Contains(f.Fix[0], "TO `we``i'rd`@`127.0.%`") {
 			t.Errorf("with a role that sleeps: %+v", f)
