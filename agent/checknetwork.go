@@ -163,8 +163,8 @@ func (c *config) tryCertyo(limit time.Duration) func(context.Context, *target) {
 			names = append(names, "tls")
 		}
 		w := newWalk(append(names, "login")...)
-		cfg.TLS, cfg.VerifyTimeout = w.tls(cfg.TLS), 3*limit
-		ctx, cancel := context.WithTimeout(ctx, 4*limit)
+		cfg.TLS, cfg.VerifyTimeout = w.tls(cfg.TLS), 4*limit
+		ctx, cancel := context.WithTimeout(ctx, 3*limit)
 		defer cancel()
 		status, err := certyo.New(cfg).Check(w.watch(ctx))
 		t.Hops = w.hops(err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/http/httptrace"
 	"sync"
 	"syscall"
@@ -152,8 +153,13 @@ func (w *walk) hops(err error) (list []hop) {
 // isTLS tells whether err comes of a certificate or a handshake.
 func isTLS(err error) bool {
 	_, verified := errors.AsType[*tls.CertificateVerificationError](err)
+	return verified || plain(err) || alerted(err)
+}
+
+// plain tells whether the other side answered without TLS.
+func plain(err error) bool {
 	_, header := errors.AsType[tls.RecordHeaderError](err)
-	return verified || header || alerted(err)
+	return header || errors.Is(err, http.ErrSchemeMismatch)
 }
 
 // alerted tells whether the other side ended a handshake. It may do so after ours was over.
@@ -202,7 +208,6 @@ func tlsAdvice(err error) string {
 	_, issuer := errors.AsType[x509.UnknownAuthorityError](err)
 	_, name := errors.AsType[x509.HostnameError](err)
 	cert, invalid := errors.AsType[x509.CertificateInvalidError](err)
-	_, header := errors.AsType[tls.RecordHeaderError](err)
 	switch {
 	case issuer:
 		return "ca_file isn't the issuer of the server's certificate: name the right one"
@@ -210,7 +215,7 @@ func tlsAdvice(err error) string {
 		return "the certificate is for another name: correct the address, or server_name where there is one"
 	case invalid && cert.Reason == x509.Expired:
 		return "the certificate isn't valid now: check this machine's clock, then the certificate"
-	case header:
+	case plain(err):
 		return "what answers doesn't speak TLS: is the port right?"
 	case alerted(err):
 		return "the server ended the handshake: if it asks for a client certificate, name one that it takes"

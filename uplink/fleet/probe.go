@@ -13,7 +13,7 @@ func Probe(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	o.SetClientID(fmt.Sprintf("station-agent-check-%s-%08x", cfg.Station, rand.Uint32())).UnsetWill()
+	o.SetClientID(fmt.Sprintf("station-agent-check-%s-%08x", cfg.Station, rand.Uint32())).UnsetWill().WillRetained = false // which would be against the protocol without a will
 	conn, err := cfg.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: check the broker's address and the network", err)

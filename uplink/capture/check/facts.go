@@ -44,8 +44,8 @@ type Facts struct {
 	Rows    int64             `json:"rows_about"` // of it, as the server reckons; -1 if it doesn't say
 	Queue   bool              `json:"queue"`      // the table of the queue is there, as far as the account sees
 	Zone    string            `json:"time_zone"`  // of the server
-	Shift   time.Duration     `json:"shift"`      // of the clock of our own connections from UTC
-	Away    time.Duration     `json:"away"`       // of the server's clock from this machine's
+	Shift   time.Duration     `json:"shift_ns"`   // of the clock of our own connections from UTC
+	Away    time.Duration     `json:"away_ns"`    // of the server's clock from this machine's
 	Replica *bool             `json:"replica"`    // of another server; nil if it doesn't say
 	Logged  *Logged           `json:"logged"`     // nil if it doesn't say
 	Limited string            `json:"limited"`    // why a statement with a time limit was refused; "" if it was taken
