@@ -117,6 +117,7 @@ type outside struct {
 	*place
 	db, cloud, broker         *uplinktest.Proxy
 	secureCloud, secureBroker string // behind TLS
+	web                       string // the broker over websockets
 	ca, stranger              string
 	service                   *uplinktest.Certyo
 }
@@ -142,6 +143,7 @@ func newOutside(t *testing.T, db *servers.Database) *outside {
 	var cert tls.Certificate
 	cert, o.ca = certificate(t)
 	_, o.stranger = certificate(t)
+	o.web = broker.WebAddr
 	o.secureCloud, o.secureBroker = behindTLS(t, cert, o.cloud.Addr()), behindTLS(t, cert, o.broker.Addr())
 	for name, text := range map[string]string{"agent": servers.AgentPassword, "capture": servers.CapturePassword, "key": checkKey, "broker": "broker-password", "wrong": "wrong-secret"} {
 		write(t, o.path(name), text)
@@ -194,6 +196,11 @@ func TestNetworkFits(t *testing.T) {
 			if failed.Hop != "" || strings.Join(hops, " ") != want || all[len(all)-1].TookMS <= 0 {
 				t.Errorf("%s: %+v", name, all)
 			}
+		}
+		c := o.config()
+		c.Fleet.Broker = "ws://" + o.web
+		if failed, all := walked(t, c, "broker"); failed.Hop != "" || len(all) != 3 || all[1].State != "ok" {
+			t.Errorf("over a websocket: %+v", all)
 		}
 		if v := o.service.Violations(); len(v) > 0 || o.service.Counts().Posts > 0 {
 			t.Errorf("something was sent to Certyo: %v", v)
