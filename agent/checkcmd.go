@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -19,6 +20,7 @@ const (
 	ownSchema = "external_workspace" // as Buylo usually calls a customer's own
 	queueName = "station_agent_queue"
 	checkTime = 30 * time.Second // for one account
+	mostDays  = 3650             // of an outage
 )
 
 func siteCheckCommand() *cobra.Command {
@@ -71,7 +73,7 @@ func siteCheckCommand() *cobra.Command {
 			err = r.print(cmd.OutOrStdout(), *all)
 		}
 		if err == nil && !r.Fits {
-			err = fmt.Errorf("check: %s", r.Why)
+			err = errors.New("check: the database does not fit")
 		}
 		return err
 	}
@@ -85,9 +87,9 @@ func days(text string) (time.Duration, error) {
 	if n, isDays := strings.CutSuffix(text, "d"); isDays {
 		var count int
 		count, err = strconv.Atoi(n)
-		d = time.Duration(count) * 24 * time.Hour
+		d = time.Duration(min(count, mostDays+1)) * 24 * time.Hour
 	}
-	if err != nil || d <= 0 || d > 3650*24*time.Hour {
+	if err != nil || d <= 0 || d > mostDays*24*time.Hour {
 		return 0, fmt.Errorf("--outage %q is no duration: write a number with its unit, such as 72h or 7d", text)
 	}
 	return d, nil

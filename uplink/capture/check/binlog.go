@@ -208,7 +208,7 @@ func hours(d time.Duration) string {
 	switch {
 	case d%day == 0 && d > day:
 		return fmt.Sprintf("%d days", d/day)
-	case d%time.Hour == 0:
+	case d%time.Hour == 0 && d > time.Hour:
 		return fmt.Sprintf("%d hours", d/time.Hour)
 	}
 	return d.String()
