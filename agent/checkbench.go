@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station-agent/station"
 	"station-agent/uplink/mysql"
 )
 
@@ -162,9 +163,14 @@ func (b benchLook) run(ctx context.Context) (benchResult, error) {
 			f.Trouble = append(f.Trouble, p.Name+": "+p.Text)
 		}
 	}
-	return b.watch(ctx, f)
+	r, err := b.watch(ctx, f)
+	if s, _, again := b.status(ctx); again == nil && s.OpenItems > 0 {
+		r.Advice = strings.TrimPrefix(r.Advice+"; ", "; ") + "the tag was gathered as an item to pack: scan the command cancel"
+	}
+	return r, err
 }
 
+// watch compares what the agent and the table say before and after.
 func (b benchLook) watch(ctx context.Context, f benchFacts) (benchResult, error) {
 	here, err := b.here(ctx)
 	if err != nil {
@@ -172,45 +178,58 @@ func (b benchLook) watch(ctx context.Context, f benchFacts) (benchResult, error)
 	}
 	placed, blind := b.placed(ctx)
 	began := time.Now()
-	b.asked(fmt.Sprintf("Lay ONE tag on the table of station %s (%s) now. Waiting %v …", b.cfg.Station.Name, f.Station, b.within))
+	b.asked(fmt.Sprintf("Lay ONE tag on the table of station %s (%s) now%s. Waiting %v …", b.cfg.Station.Name, f.Station, b.also(), b.within))
+	gained, err := b.gains(ctx, here, began)
+	if err != nil {
+		return benchResult{}, err
+	}
+	after := map[string]string{}
+	if blind == nil {
+		after, blind = b.placed(ctx)
+	}
+	if blind != nil {
+		f.Blind = oneLine(blind.Error())
+	}
+	for hash, at := range after {
+		switch {
+		case placed[hash] == at:
+		case at == f.Station:
+			gained[hash] = true
+		default:
+			f.Others = append(f.Others, placedRow{hash, at})
+		}
+	}
+	f.Own = slices.Sorted(maps.Keys(gained))
+	slices.SortFunc(f.Others, func(a, b placedRow) int { return strings.Compare(a.Hash, b.Hash) })
+	f.Reads, err = b.cameSince(ctx, began)
+	return f.judge(), err
+}
+
+// also is what a station without a reader of tags asks for, so that some reader sees something.
+func (b benchLook) also() string {
+	if slices.ContainsFunc(b.cfg.Readers, func(r readerConfig) bool { return r.Kind == string(station.RFID) }) {
+		return ""
+	}
+	return ", and hold its code before the scanner"
+}
+
+// gains gives the rows that came to the station, as the bench knows them, until the time is over.
+func (b benchLook) gains(ctx context.Context, before map[string]bool, began time.Time) (map[string]bool, error) {
 	gained := map[string]bool{}
 	for left := b.within; left > 0; left = b.within - time.Since(began) {
 		select {
 		case <-time.After(min(left, benchLookEvery)):
 		case <-ctx.Done():
-			return benchResult{}, ctx.Err()
+			return nil, ctx.Err()
 		}
 		now, err := b.here(ctx)
 		if err != nil {
-			return benchResult{}, err
+			return nil, err
 		}
-		for hash := range now {
-			gained[hash] = gained[hash] || !here[hash]
-		}
+		maps.DeleteFunc(now, func(hash string, _ bool) bool { return before[hash] })
+		maps.Copy(gained, now)
 	}
-	if blind == nil {
-		var after map[string]string
-		after, blind = b.placed(ctx)
-		for hash, station := range after {
-			switch {
-			case placed[hash] == station || blind != nil:
-			case station == f.Station:
-				gained[hash] = true
-			default:
-				f.Others = append(f.Others, placedRow{hash, station})
-			}
-		}
-	}
-	if blind != nil {
-		f.Blind = oneLine(blind.Error())
-	}
-	if f.Reads, err = b.cameSince(ctx, began); err != nil {
-		return benchResult{}, err
-	}
-	maps.DeleteFunc(gained, func(_ string, new bool) bool { return !new })
-	f.Own = slices.Sorted(maps.Keys(gained))
-	slices.SortFunc(f.Others, func(a, b placedRow) int { return strings.Compare(a.Hash, b.Hash) })
-	return f.judge(), nil
+	return gained, nil
 }
 
 // here are the rows on the station as the bench knows them.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,44 +42,54 @@ func siteCheckCommand() *cobra.Command {
 			"  sudo -u station-agent station-agent check --bench",
 		Args: noArgs,
 	}
-	a := agentFlags(cmd)
-	asJSON := cmd.Flags().Bool("json", false, "print everything, as JSON")
-	all := cmd.Flags().Bool("all", false, "show what fits, and the ways that are not used, in full")
-	outage := cmd.Flags().String("outage", "72h", "the longest that the station is expected to be away: a `DURATION` such as 72h or 7d")
-	source := cmd.Flags().String("source", "", "judge for this `WAY` (auto, binlog, queue, polling, off) instead of capture.source")
-	bench := cmd.Flags().Bool("bench", false, "lay one tag on the table, and see whether it comes to this station")
-	within := cmd.Flags().Duration("within", 10*time.Second, "with --bench: how long a tag may take")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := loadConfig(*a.config)
-		if err != nil {
-			return err
-		}
-		if *bench {
-			return checkBench(cmd, benchLook{agentAt: a, cfg: c, within: max(*within, time.Second)}, *asJSON)
-		}
-		away, err := days(*outage)
-		if err != nil {
-			return usageError{err}
-		}
-		if *source != "" {
-			if !slices.Contains([]string{"auto", "binlog", "queue", "polling", "off"}, *source) {
-				return usageError{fmt.Errorf("--source %q is none of auto, binlog, queue, polling, off", *source)}
-			}
-			c.Capture.Source = *source
-		}
-		r := newSiteCheck(cmd.Context(), c, away)
-		if *asJSON {
-			err = printJSON(cmd.OutOrStdout(), r)
-		} else {
-			err = r.print(cmd.OutOrStdout(), *all)
-		}
-		if err == nil && !r.Fits {
-			err = errors.New("check: the database does not fit")
-		}
-		return err
+	o := siteOptions{
+		agentAt: agentFlags(cmd),
+		asJSON:  cmd.Flags().Bool("json", false, "print everything, as JSON"),
+		all:     cmd.Flags().Bool("all", false, "show what fits, and the ways that are not used, in full"),
+		outage:  cmd.Flags().String("outage", "72h", "the longest that the station is expected to be away: a `DURATION` such as 72h or 7d"),
+		source:  cmd.Flags().String("source", "", "judge for this `WAY` (auto, binlog, queue, polling, off) instead of capture.source"),
+		bench:   cmd.Flags().Bool("bench", false, "lay one tag on the table, and see whether it comes to this station"),
+		within:  cmd.Flags().Duration("within", 10*time.Second, "with --bench: how long a tag may take"),
 	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return o.run(cmd) }
 	cmd.AddCommand(networkCommand())
 	return cmd
+}
+
+// siteOptions are the flags of check.
+type siteOptions struct {
+	agentAt
+	asJSON, all, bench *bool
+	outage, source     *string
+	within             *time.Duration
+}
+
+func (o siteOptions) run(cmd *cobra.Command) error {
+	away, err := days(*o.outage)
+	if err != nil {
+		return usageError{err}
+	}
+	if !slices.Contains([]string{"", "auto", "binlog", "queue", "polling", "off"}, *o.source) {
+		return usageError{fmt.Errorf("--source %q is none of auto, binlog, queue, polling, off", *o.source)}
+	}
+	c, err := loadConfig(*o.config)
+	if err != nil {
+		return err
+	}
+	if *o.bench {
+		return checkBench(cmd, benchLook{agentAt: o.agentAt, cfg: c, within: max(*o.within, time.Second)}, *o.asJSON)
+	}
+	c.Capture.Source = cmp.Or(*o.source, c.Capture.Source)
+	r := newSiteCheck(cmd.Context(), c, away)
+	if *o.asJSON {
+		err = printJSON(cmd.OutOrStdout(), r)
+	} else {
+		err = r.print(cmd.OutOrStdout(), *o.all)
+	}
+	if err == nil && !r.Fits {
+		err = errors.New("check: the database does not fit")
+	}
+	return err
 }
 
 // days reads a duration that may be in days.
