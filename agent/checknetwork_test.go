@@ -42,9 +42,9 @@ func certificate(t *testing.T) (tls.Certificate, string) {
 }
 
 // behindTLS gives the address of a service with TLS before it.
-func behindTLS(t *testing.T, cert tls.Certificate, to string) string {
+func behindTLS(t *testing.T, cert tls.Certificate, to string, client tls.ClientAuthType) string {
 	t.Helper()
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: client, MinVersion: tls.VersionTLS12})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +119,7 @@ type outside struct {
 	secureCloud, secureBroker string // behind TLS
 	web                       string // the broker over websockets
 	ca, stranger              string
+	cert                      tls.Certificate
 	service                   *uplinktest.Certyo
 }
 
@@ -140,11 +141,10 @@ func newOutside(t *testing.T, db *servers.Database) *outside {
 		}
 		t.Cleanup((*p.proxy).Close)
 	}
-	var cert tls.Certificate
-	cert, o.ca = certificate(t)
+	o.cert, o.ca = certificate(t)
 	_, o.stranger = certificate(t)
 	o.web = broker.WebAddr
-	o.secureCloud, o.secureBroker = behindTLS(t, cert, o.cloud.Addr()), behindTLS(t, cert, o.broker.Addr())
+	o.secureCloud, o.secureBroker = behindTLS(t, o.cert, o.cloud.Addr(), tls.NoClientCert), behindTLS(t, o.cert, o.broker.Addr(), tls.NoClientCert)
 	for name, text := range map[string]string{"agent": servers.AgentPassword, "capture": servers.CapturePassword, "key": checkKey, "broker": "broker-password", "wrong": "wrong-secret"} {
 		write(t, o.path(name), text)
 	}
@@ -210,7 +210,7 @@ func TestNetworkFits(t *testing.T) {
 // TestNetworkFails breaks one hop after the other, for each service.
 func TestNetworkFails(t *testing.T) {
 	o := newOutside(t, servers.MySQL(t))
-	full, shut := deaf(t), closedPort(t)
+	full, shut, picky := deaf(t), closedPort(t), behindTLS(t, o.cert, o.service.Addr(), tls.RequireAnyClientCert)
 	for _, c := range []struct {
 		name   string
 		target string
@@ -231,6 +231,8 @@ func TestNetworkFails(t *testing.T) {
 		{"wrong CA", "mysql", func(c *config) { c.MySQL.TLS, c.MySQL.CAFile = "verify-ca", o.stranger }, "tls", "isn't the issuer"},
 		{"wrong CA", "certyo", func(c *config) { c.Certyo.CAFile = o.stranger }, "tls", "isn't the issuer"},
 		{"wrong CA", "broker", func(c *config) { c.Fleet.CAFile = o.stranger }, "tls", "isn't the issuer"},
+		{"client certificate", "certyo", func(c *config) { c.Certyo.URL = "https://" + picky }, "tls", "client certificate"},
+		{"client certificate", "broker", func(c *config) { c.Fleet.Broker = "ssl://" + picky }, "tls", "client certificate"},
 		{"no TLS there", "certyo", func(c *config) { c.Certyo.URL = "https://" + o.service.Addr() }, "tls", "doesn't speak TLS"},
 		{"wrong password", "mysql/station", func(c *config) { c.MySQL.PasswordFile = secret(o.path("wrong")) }, "login", "1045"},
 		{"wrong password", "mysql/capture", func(c *config) { c.Capture.PasswordFile = secret(o.path("wrong")) }, "login", "1045"},

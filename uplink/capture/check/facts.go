@@ -64,10 +64,11 @@ type Column struct {
 	Define string `json:"-"`     // character set and collation, in the words of a column's definition
 }
 
-// Index is one index of the shared table that statements may use.
+// Index is one index of the shared table.
 type Index struct {
 	Name    string   `json:"name"`
 	Columns []string `json:"columns"`
+	Hidden  bool     `json:"hidden,omitempty"` // statements don't use it: invisible (MySQL), ignored (MariaDB)
 }
 
 // Logged is which schemas go into the binary log: all if both are empty.
@@ -85,12 +86,12 @@ func (f *Facts) column(name string) *Column {
 	return nil
 }
 
-// indexed gives an index that begins with the column.
-func (f *Facts) indexed(column string) *Index {
+// indexed gives an index that begins with the column, a hidden one if there is no other.
+func (f *Facts) indexed(column string) (found *Index) {
 	for i := range f.Indexes {
-		if f.Indexes[i].Columns[0] == column {
-			return &f.Indexes[i]
+		if x := &f.Indexes[i]; x.Columns[0] == column && (found == nil || found.Hidden) {
+			found = x
 		}
 	}
-	return nil
+	return found
 }

@@ -35,6 +35,11 @@ func Look(ctx context.Context, db *sql.DB, spec Spec) (*Facts, error) {
 	if err := a.whoAndWhat(ctx); err != nil {
 		return nil, err
 	}
+	return a.f, a.rest(ctx)
+}
+
+// rest asks what may go unanswered. A broken connection leaves all of it unread, and is an error.
+func (a *asker) rest(ctx context.Context) error {
 	for _, q := range []struct {
 		about string
 		ask   func(context.Context) error
@@ -46,7 +51,7 @@ func Look(ctx context.Context, db *sql.DB, spec Spec) (*Facts, error) {
 			a.f.Unread[q.about] = err.Error()
 		}
 	}
-	return a.f, conn.PingContext(ctx) // a broken connection has left them all unread
+	return a.db.PingContext(ctx)
 }
 
 func (a *asker) whoAndWhat(ctx context.Context) error {
@@ -137,22 +142,22 @@ func (a *asker) columns(ctx context.Context) error {
 }
 
 func (a *asker) indexes(ctx context.Context) error {
-	usable := ""
+	hidden := "0"
 	switch {
 	case a.f.Server.MariaDB && a.f.Server.atLeast(10, 6, 0):
-		usable = " AND IGNORED = 'NO'"
+		hidden = "IGNORED = 'YES'"
 	case !a.f.Server.MariaDB && a.f.Server.atLeast(8, 0, 0):
-		usable = " AND IS_VISIBLE = 'YES'"
+		hidden = "IS_VISIBLE = 'NO'"
 	}
-	rows, err := a.list(ctx, `SELECT INDEX_NAME, COALESCE(COLUMN_NAME, '') FROM information_schema.STATISTICS
-		WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_TYPE IN ('BTREE', 'HASH')`+usable+` ORDER BY INDEX_NAME, SEQ_IN_INDEX`,
+	rows, err := a.list(ctx, "SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), "+hidden+` FROM information_schema.STATISTICS
+		WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_TYPE IN ('BTREE', 'HASH') ORDER BY INDEX_NAME, SEQ_IN_INDEX`,
 		a.f.spec.Schema, a.f.spec.Name)
 	for _, r := range rows {
 		if n := len(a.f.Indexes); n > 0 && a.f.Indexes[n-1].Name == r[0] {
 			a.f.Indexes[n-1].Columns = append(a.f.Indexes[n-1].Columns, r[1])
 			continue
 		}
-		a.f.Indexes = append(a.f.Indexes, Index{r[0], []string{r[1]}})
+		a.f.Indexes = append(a.f.Indexes, Index{r[0], []string{r[1]}, r[2] == "1"})
 	}
 	return err
 }

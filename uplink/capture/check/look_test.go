@@ -176,6 +176,7 @@ func (d desk) layout() {
 	d.mended("packing.key", Fault, alter+"DROP PRIMARY KEY, ADD PRIMARY KEY (hash, buylo_name)")
 	d.mended("packing.station_index", Warning, alter+"ADD INDEX useless (buylo_name, buylo_active_packing_station_uuid)")
 	d.mended("polling.time_index", Warning)
+	d.mended("polling.time_index", Warning, alter+"ALTER INDEX station_agent_time_index "+map[bool]string{true: "INVISIBLE", false: "IGNORED"}[d.db.Flavor == "mysql"])
 	d.mended("polling.timestamp", Warning, alter+"MODIFY updated_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP")
 	d.mended("polling.timestamp", Warning, alter+"MODIFY updated_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP")
 }
@@ -239,6 +240,24 @@ func TestRoles(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestABrokenConnection is no server that says nothing.
+func TestABrokenConnection(t *testing.T) {
+	db := servers.MariaDB(t)
+	conn, err := open(t, db, servers.AgentUser, servers.AgentPassword).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	a := &asker{conn, &Facts{Vars: map[string]string{}, Unread: map[string]string{}, spec: Buylo("external", queueTable)}}
+	if err := a.whoAndWhat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	db.Kill()
+	if err := a.rest(t.Context()); err == nil {
+		t.Error("a broken connection is no error")
+	}
 }
 
 func TestLookAtAServerThatIsAway(t *testing.T) {

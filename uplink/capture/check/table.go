@@ -135,6 +135,9 @@ func (j *judge) index(code, column, why string) {
 		}
 		f.Fact = fmt.Sprintf("no index of %s begins with %s (%s)", t, column, rows)
 		f.Fix = []string{fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quoteName("station_agent_"+code), t.quoted(), quoteName(column))}
+	case i.Hidden:
+		f.Fact = fmt.Sprintf("index %s begins with %s, but is hidden from statements", i.Name, column)
+		f.Fix = []string{fmt.Sprintf("ALTER TABLE %s ALTER INDEX %s %s", t.quoted(), quoteName(i.Name), map[bool]string{true: "NOT IGNORED", false: "VISIBLE"}[j.Server.MariaDB])}
 	default:
 		f.State, f.Fact = OK, fmt.Sprintf("index %s begins with %s", i.Name, column)
 	}
