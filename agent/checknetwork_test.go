@@ -110,6 +110,12 @@ func closedPort(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// How long a hop may take in a test that waits for its end, and in one that doesn't want to be wrong on a slow machine.
+const (
+	hasty     = 500 * time.Millisecond
+	unhurried = hopTime
+)
+
 const checkKey = "certyo_sk_test_check"
 
 // outside are real services, and the configuration that reaches them.
@@ -163,9 +169,9 @@ func (o *outside) config() *config {
 }
 
 // walked gives the hop at which the way to a target fails, "" if it doesn't.
-func walked(t *testing.T, c *config, name string) (failed hop, all []hop) {
+func walked(t *testing.T, c *config, name string, limit time.Duration) (failed hop, all []hop) {
 	t.Helper()
-	list := slices.DeleteFunc(c.targets(500*time.Millisecond), func(tg *target) bool { return tg.Target != name && tg.Target+"/"+tg.As != name })
+	list := slices.DeleteFunc(c.targets(limit), func(tg *target) bool { return tg.Target != name && tg.Target+"/"+tg.As != name })
 	if len(list) == 0 {
 		t.Fatalf("no way to %s", name)
 	}
@@ -187,7 +193,7 @@ func TestNetworkFits(t *testing.T) {
 		for name, want := range map[string]string{
 			"mysql/station": "dns tcp login", "mysql/capture": "dns tcp login", "certyo": "dns tcp tls login", "broker": "dns tcp tls login",
 		} {
-			failed, all := walked(t, o.config(), name)
+			failed, all := walked(t, o.config(), name, unhurried)
 			var hops []string
 			for _, h := range all {
 				hops = append(hops, h.Hop)
@@ -198,7 +204,7 @@ func TestNetworkFits(t *testing.T) {
 		}
 		c := o.config()
 		c.Fleet.Broker = "ws://" + o.web
-		if failed, all := walked(t, c, "broker"); failed.Hop != "" || len(all) != 3 || all[1].State != "ok" {
+		if failed, all := walked(t, c, "broker", unhurried); failed.Hop != "" || len(all) != 3 || all[1].State != "ok" {
 			t.Errorf("over a websocket: %+v", all)
 		}
 		if v := o.service.Violations(); len(v) > 0 || o.service.Counts().Posts > 0 {
@@ -246,7 +252,11 @@ func TestNetworkFails(t *testing.T) {
 	} {
 		cfg := o.config()
 		c.spoil(cfg)
-		failed, all := walked(t, cfg, c.target)
+		limit := unhurried
+		if c.name == "firewall" || c.name == "no such name" {
+			limit = hasty
+		}
+		failed, all := walked(t, cfg, c.target, limit)
 		if failed.Hop != c.hop || failed.Text == "" || !strings.Contains(failed.Text+failed.Advice, c.says) {
 			t.Errorf("%s, %s: %+v, want %s", c.target, c.name, all, c.hop)
 		}
@@ -264,20 +274,20 @@ func TestNetworkIsSilent(t *testing.T) {
 			p.BlackHole()
 		}
 		began := time.Now()
-		failed, all := walked(t, o.config(), target)
+		failed, all := walked(t, o.config(), target, hasty)
 		if failed.Hop != want || time.Since(began) > 20*time.Second {
 			t.Errorf("%s: %+v after %v", target, all, time.Since(began))
 		}
 	}
 	c := o.config()
 	c.MySQL.TLS = "verify"
-	if failed, all := walked(t, c, "mysql"); failed.Hop != "greeting" || !strings.Contains(failed.Advice, "nothing is said") {
+	if failed, all := walked(t, c, "mysql", hasty); failed.Hop != "greeting" || !strings.Contains(failed.Advice, "nothing is said") {
 		t.Errorf("%+v", all)
 	}
 	for _, p := range []*uplinktest.Proxy{o.db, o.cloud, o.broker} {
 		p.Restore()
 	}
-	if failed, all := walked(t, c, "mysql"); failed.Hop != "tls" || !strings.Contains(failed.Text, "TLS") {
+	if failed, all := walked(t, c, "mysql", unhurried); failed.Hop != "tls" || !strings.Contains(failed.Text, "TLS") {
 		t.Errorf("a server without TLS: %+v", all)
 	}
 }

@@ -179,6 +179,8 @@ func readRights(t []token, object Right) (rights []Right) {
 		switch {
 		case t[i].is(","):
 			end()
+		case t[i].quoted || t[i].is("(") && len(words) == 0:
+			return nil // no right has such a name
 		case t[i].is("("):
 			object.Name = strings.Join(words, " ")
 			words = nil

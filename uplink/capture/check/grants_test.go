@@ -47,7 +47,7 @@ func TestParseGrant(t *testing.T) {
 			t.Errorf("%s\n got %s\nwant %s", text, joined, want)
 		}
 	}
-	for _, text := range []string{"", "GRANT", "GRANT SELECT ON", "GRANT SELECT ON `a`.*", "HELLO TO WORLD", "GRANT ON x TO y", "REVOKE SELECT ON a.* TO b"} {
+	for _, text := range []string{"", "GRANT", "GRANT SELECT ON", "GRANT SELECT ON `a`.*", "HELLO TO WORLD", "GRANT ON x TO y", "REVOKE SELECT ON a.* TO b", "GRANT `x` ON a.* TO b", "GRANT (`x`) ON a.* TO b"} {
 		if l, ok := parseGrant(text); ok {
 			t.Errorf("%q is read as %+v", text, l)
 		}

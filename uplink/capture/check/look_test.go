@@ -182,6 +182,7 @@ func (d desk) layout() {
 }
 
 func (d desk) onlyMySQL() {
+	d.mended("polling.time_limit", Warning, "SET GLOBAL max_execution_time = 1000")
 	d.mended("binlog.partial_json", Warning, "SET GLOBAL binlog_row_value_options = 'PARTIAL_JSON'")
 	if err := d.db.Restart(d.t.Context(), "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"); err != nil {
 		d.t.Fatal(err)

@@ -230,15 +230,20 @@ func (j *judge) serverClock() {
 func (j *judge) timeLimit() {
 	f := Finding{Code: "time_limit", State: OK, Fact: "the server ends a statement that takes too long",
 		Why: "a read that was given up would run on at the server, and the next one beside it"}
-	var limit float64
-	_, _ = fmt.Sscan(j.Vars["max_statement_time"], &limit) // 0 if there is none
+	name, limit := "max_statement_time", 0.0
+	_, _ = fmt.Sscan(j.Vars[name], &limit) // 0 if there is none
+	if ms, known := j.Vars["max_execution_time"]; known {
+		name = "max_execution_time"
+		_, _ = fmt.Sscan(ms, &limit)
+		limit /= 1000
+	}
 	switch {
 	case j.Limited != "":
 		f.State, f.Fact, f.Advice = Warning, "the server takes no time limit with a statement: "+j.Limited, "MySQL does since 5.7.8, MariaDB since 10.1"
 	case limit > 0 && limit < shortest:
-		f.State, f.Fact = Warning, fmt.Sprintf("max_statement_time is %v s", limit)
+		f.State, f.Fact = Warning, fmt.Sprintf("%s is %s", name, j.value(name))
 		f.Why = "the server ends our reads before they are done"
-		f = f.mend(j.Server, "max_statement_time", "0")
+		f = f.mend(j.Server, name, "0")
 	}
 	j.add(f)
 }
