@@ -187,7 +187,7 @@ func walked(t *testing.T, c *config, name string, limit time.Duration) (failed h
 	return all[i], all
 }
 
-func TestNetworkFits(t *testing.T) {
+func TestWalkFits(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		o := newOutside(t, db)
 		for name, want := range map[string]string{
@@ -213,8 +213,8 @@ func TestNetworkFits(t *testing.T) {
 	})
 }
 
-// TestNetworkFails breaks one hop after the other, for each service.
-func TestNetworkFails(t *testing.T) {
+// TestWalkFails breaks one hop after the other, for each service.
+func TestWalkFails(t *testing.T) {
 	o := newOutside(t, servers.MySQL(t))
 	full, shut, picky := deaf(t), closedPort(t), behindTLS(t, o.cert, o.service.Addr(), tls.RequireAnyClientCert)
 	for _, c := range []struct {
@@ -266,8 +266,8 @@ func TestNetworkFails(t *testing.T) {
 	}
 }
 
-// TestNetworkIsSilent holds that a service which takes the connection and says nothing is named, in bounded time.
-func TestNetworkIsSilent(t *testing.T) {
+// TestWalkIsSilent holds that a service which takes the connection and says nothing is named, in bounded time.
+func TestWalkIsSilent(t *testing.T) {
 	o := newOutside(t, servers.MariaDB(t))
 	for target, want := range map[string]string{"mysql": "login", "certyo": "login", "broker": "login"} {
 		for _, p := range []*uplinktest.Proxy{o.db, o.cloud, o.broker} {

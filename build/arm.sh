@@ -27,7 +27,7 @@ run() { # run PACKAGE...: as far as was asked for
 	fi
 	# One kills by the clock, which is here before anything was acknowledged; QEMU knows no namespaces, which one makes; the way
 	# to servers needs servers.
-	local short= skip='TestAcknowledgedWorkSurvivesKill|TestOpensOnAFullCard|TestNetwork.*'
+	local short= skip='TestAcknowledgedWorkSurvivesKill|TestOpensOnAFullCard|TestWalk.*'
 	if [ "$extent" = short ]; then # without the walks through thousands of states, which take minutes
 		short=-short skip+='|TestPowerCuts|TestATornTail.*|TestDamage.*|TestBitFlips.*|TestABitFlipped.*'
 		skip+='|TestEveryOperationFails|TestRandomHistories'
