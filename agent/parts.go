@@ -36,6 +36,7 @@ type parts struct {
 	picture   *station.Picture
 	bench     *station.Bench
 	inquiries *inquiries
+	reads     *reads
 	lag       func() (time.Duration, bool)
 	ways      func() []fleet.Way
 	choose    func(table, way string) error

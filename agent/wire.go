@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -103,9 +102,10 @@ func (p *parts) addBench() error {
 }
 
 func (p *parts) addReaders() error {
+	p.reads = newReads(p.cfg.Packing.GoneAfter.value())
 	for _, r := range p.cfg.Readers {
 		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
-		reader := station.Reader{Port: port, Prefix: r.Prefix, Kind: station.Kind(r.Kind)}
+		reader := station.Reader{Port: port, Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
 		cond := p.board.condition("reader " + r.Name)
 		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
 	}
@@ -152,15 +152,12 @@ func (p *parts) addDatabase() error {
 
 // open makes a pool of connections to MySQL.
 func (p *parts) open(user string, password secret, conns int) (*sql.DB, error) {
-	m := p.cfg.MySQL
-	tlsConfig, err := mysql.NewTLS(m.tlsOptions())
+	m, err := p.cfg.mysqlAs(user, password)
 	if err != nil {
 		return nil, err
 	}
-	db, err := mysql.Open(mysql.Config{
-		Address: m.Address, Schema: m.Schema, User: user, Password: password.read, Next: m.next(user, password), TLS: tlsConfig,
-		Program: "station-agent", Version: version, Station: p.cfg.Station.UUID, MaxConns: conns,
-	})
+	m.Next, m.MaxConns = p.cfg.MySQL.next(user, password), conns
+	db, err := mysql.Open(m)
 	if err != nil {
 		return nil, err
 	}
@@ -172,11 +169,6 @@ func (p *parts) open(user string, password secret, conns int) (*sql.DB, error) {
 func (p *parts) mapMade() time.Time {
 	_, at := p.store.Map()
 	return at
-}
-
-// tlsOptions are the configuration in the words of package mysql.
-func (m *mysqlConfig) tlsOptions() mysql.TLSOptions {
-	return mysql.TLSOptions{Mode: m.TLS, CAFile: m.CAFile, ServerName: m.ServerName, CertFile: m.CertFile, KeyFile: m.CertKeyFile}
 }
 
 // next is the credential after a rotation of the account of [mysql]; nil for another account.
@@ -241,14 +233,11 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 // addCertyo adds the way from the outbox to Certyo and to the proof.
 func (p *parts) addCertyo() error {
 	c := p.cfg.Certyo
-	tlsConfig, err := clientTLS(c.CAFile)
+	reach, err := p.cfg.certyo()
 	if err != nil {
 		return err
 	}
-	client := certyo.New(certyo.Config{
-		URL: c.URL, Tenant: c.Tenant, Client: c.Client, Key: c.KeyFile.read, KeyPlace: string(c.KeyFile), TLS: tlsConfig,
-		UserAgent: fmt.Sprintf("station-agent/%s (%s)", version, p.cfg.Station.UUID),
-	})
+	client := certyo.New(reach)
 	schedule := make([]time.Duration, len(c.VerifyAfter))
 	for i, d := range c.VerifyAfter {
 		schedule[i] = d.value()
@@ -271,18 +260,15 @@ func (l ledger) Changed() <-chan struct{} { return l.LedgerChanged() }
 func (l ledger) Mismatches() int { return l.Stats().Mismatches }
 
 func (p *parts) addFleet() error {
-	f := p.cfg.Fleet
-	if f.Broker == "" {
+	if p.cfg.Fleet.Broker == "" {
 		return nil
 	}
-	tlsConfig, err := clientTLS(f.CAFile)
+	f, err := p.cfg.fleet()
 	if err != nil {
 		return err
 	}
-	p.add(fleet.New(fleet.Config{
-		Broker: f.Broker, Environment: p.cfg.Environment, Station: p.cfg.Station.UUID, Name: p.cfg.Station.Name, Version: version,
-		Session: p.store.Session(), User: f.User, Password: f.PasswordFile.read, TLS: tlsConfig, Interval: f.Interval.value(),
-	}, p.facts().health, p.board.condition("broker")))
+	f.Session = p.store.Session()
+	p.add(fleet.New(f, p.facts().health, p.board.condition("broker")))
 	return nil
 }
 
@@ -292,6 +278,7 @@ func (p *parts) addStatus() error {
 	b := benchDesk{p.store, p.picture, p.bench.Retry, p.inquiries.ask}
 	look, control := http.NewServeMux(), http.NewServeMux()
 	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, f.status()) }))
+	look.HandleFunc("GET /reads", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, p.reads.list()) }))
 	d.look(look)
 	b.look(look)
 	control.HandleFunc("POST /store/export", answer(p.moving.export))

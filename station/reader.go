@@ -27,12 +27,15 @@ type Reader struct {
 	Port   serial.Config
 	Prefix string // what it puts before every code
 	Kind   Kind   // Barcode if empty
+
+	// Saw is told of each tag before the bench is, also of those that mean nothing to it. It must not wait; nil for nobody.
+	Saw func(record.Tag)
 }
 
 // Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. The
 // error is that of serial.Run.
 func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Condition) error {
-	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Kind}, cond)
+	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Kind, r.Saw}, cond)
 }
 
 // ear is the serial.Sink of one Reader.
@@ -41,6 +44,7 @@ type ear struct {
 	line  codec.Line
 	reads chan<- Read
 	kind  Kind
+	saw   func(record.Tag)
 }
 
 func (e *ear) Feed(p []byte) { e.send(e.line.Feed(p)) }
@@ -60,6 +64,9 @@ func (e *ear) send(tags []record.Tag) {
 		tag.Radio = e.kind == RFID
 		if e.kind == Buttons {
 			tag.Symbology = Button
+		}
+		if e.saw != nil {
+			e.saw(tag)
 		}
 		e.hand(Read{Tag: tag, At: now})
 	}

@@ -100,7 +100,7 @@ func transport(cfg *tls.Config) *http.Transport {
 	return t
 }
 
-// request is one call; op names it in errors.
+// request is one call; op names it in errors. Without a body it asks (GET), else it posts.
 type request struct {
 	op      string
 	path    string
@@ -116,7 +116,7 @@ type answer struct {
 	body   []byte
 }
 
-// do posts r. The error is ctx's own if it ended, else an *Error, with class record.Never where no repetition helps.
+// do sends r. The error is ctx's own if it ended, else an *Error, with class record.Never where no repetition helps.
 func (c *Client) do(ctx context.Context, r request) (answer, error) {
 	key, err := c.key()
 	if err != nil {
@@ -140,11 +140,17 @@ func (c *Client) do(ctx context.Context, r request) (answer, error) {
 }
 
 func (c *Client) exchange(ctx context.Context, r request, key string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.cfg.URL+r.path, bytes.NewReader(r.body))
+	method := http.MethodPost
+	if r.body == nil {
+		method = http.MethodGet
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.cfg.URL+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return answer{}, bare(err)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	req.Header.Set("Accept", "application/json, application/problem+json")
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	req.Header.Set("X-API-Key", key)

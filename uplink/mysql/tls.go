@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	driver "github.com/go-sql-driver/mysql"
 )
 
 // Modes of TLS.
@@ -53,6 +55,9 @@ func NewTLS(o TLSOptions) (*tls.Config, error) {
 	}
 	return nil, fmt.Errorf("use TLS mode %q: there are %s, %s and %s", o.Mode, Verify, VerifyCA, Off)
 }
+
+// NoTLS tells whether err is that the server has no TLS to offer.
+func NoTLS(err error) bool { return errors.Is(err, driver.ErrNoTLS) }
 
 // own gives what reads the client certificate, nil if there is none.
 func (o TLSOptions) own() (func(*tls.CertificateRequestInfo) (*tls.Certificate, error), error) {

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
@@ -104,27 +102,6 @@ func sizeFrom(files [][]string, sv *server, from record.Position) (size uint64) 
 		size += n
 	}
 	return size
-}
-
-// keeps reads the settings. MySQL before 8.0 and MariaDB before 10.6 know days only; where both are known, the seconds
-// count, and the days if there are none.
-func keeps(vars map[string]string) (r capture.Retention) {
-	var names []string
-	for _, v := range []struct {
-		name string
-		unit time.Duration
-	}{{"binlog_expire_logs_seconds", time.Second}, {"expire_logs_days", 24 * time.Hour}} {
-		if n, err := strconv.ParseFloat(vars[v.name], 64); err == nil && n > 0 && r.Kept == 0 && vars["binlog_expire_logs_auto_purge"] != "OFF" {
-			r.Kept = time.Duration(n * float64(v.unit))
-			names = append(names, v.name)
-		}
-	}
-	if n, err := strconv.ParseUint(vars["max_binlog_total_size"], 10, 64); err == nil && n > 0 {
-		r.Bytes = n
-		names = append(names, "max_binlog_total_size")
-	}
-	r.Names = strings.Join(names, " and ")
-	return r
 }
 
 var _ capture.Retainer = (*Source)(nil)

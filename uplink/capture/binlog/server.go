@@ -33,7 +33,7 @@ func (s *Source) ask(ctx context.Context) (*server, error) {
 	if err := fit(vars); err != nil {
 		return nil, err
 	}
-	sv := &server{flavor: mysql.MySQLFlavor, id: vars["server_uuid"], keeps: keeps(vars)}
+	sv := &server{flavor: mysql.MySQLFlavor, id: vars["server_uuid"], keeps: capture.Keeps(vars)}
 	if strings.Contains(vars["version"], "MariaDB") {
 		sv.flavor, sv.gtid = mysql.MariaDBFlavor, true
 		if sv.id = vars["server_uid"]; sv.id == "" {

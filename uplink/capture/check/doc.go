@@ -1,0 +1,17 @@
+// Package check tells before the first parcel whether a database fits the ways in which a station uses it:
+//
+//	packing   the rows on the station are read, and their package is written
+//	binlog    changes are read from the binary log
+//	queue     changes are read from a table that triggers fill
+//	polling   changes are found by reading the rows again
+//
+// Look asks the server, as the account that is to work with it; Judge is a function of the answers. A Finding says what was
+// seen, why it matters and what mends it: the exact statements for this server and this account, for its administrator to
+// run.
+//
+// It promises that it only reads, that no password and no hash of one leaves it (SHOW GRANTS of MariaDB has them), and that
+// what the server didn't answer is Unknown and never a guess.
+//
+// Rights are told as SHOW GRANTS prints them, those of active roles with them, so that a right too many is seen as well as one
+// too few: a station's card can be stolen, and what its account may do the thief may do.
+package check
