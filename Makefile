@@ -77,6 +77,10 @@ bench-packing: $(OUT)/station-agent ## verdict with MySQL up, slow and black-hol
 bench-store: ## flushes and bytes on the card, scans on a slow card, a million waiting; SHORT=1: only what needs no clock
 	@$(GO) test -count=1 -timeout 20m $(if $(SHORT),-v -run '^TestCardBytes$$',-run '^$$' -bench '^BenchmarkStore$$' -benchtime 1x) ./build/benchstore
 
+.PHONY: bench-db
+bench-db: ## what 5, 50 and 500 stations cost the database, by polling and by the binary log; SHORT=1
+	@SHORT=$(SHORT) $(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkDB$$' -benchtime 1x ./build/benchdb
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 10s)
 	@build/fuzz.sh $(or $(FUZZTIME),10s)
