@@ -196,6 +196,7 @@ func (d *Database) command() []string {
 	run := []string{
 		fmt.Sprintf("--port=%d", d.port), "--bind-address=127.0.0.1", "--port-open-timeout=10",
 		"--socket=" + d.home.socket(), "--pid-file=" + filepath.Join(d.home.dir, "server.pid"),
+		"--tmpdir=" + d.home.dir, // a server that starts removes what looks like its own in there, another server's too
 		fmt.Sprintf("--server-id=%d", d.port), "--log-bin=binlog", "--binlog-format=ROW", "--binlog-row-image=FULL",
 		"--binlog-row-metadata=MINIMAL", "--log-bin-trust-function-creators=ON", "--skip-name-resolve",
 		"--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0",

@@ -38,7 +38,10 @@ func (s *Source) judge(ctx context.Context, o *session, p *pace) error {
 	if err != nil {
 		return s.explain(err)
 	}
-	if p.scans = scans && rows > scanRows; s.cfg.Notice == nil {
+	if p.scans = scans && rows > scanRows; p.scans {
+		o.read.Limit.For = scanning
+	}
+	if s.cfg.Notice == nil {
 		return nil
 	}
 	if !p.scans {

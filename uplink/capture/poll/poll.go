@@ -42,6 +42,7 @@ const (
 	chunkDefault = 500
 	duty         = 10               // a look may take so small a part of the time
 	statement    = 5 * time.Second  // of one SELECT, at the server
+	scanning     = 30 * time.Second // of one that reads a whole table: late is better than never
 	relayout     = time.Minute      // how often the layout is read
 	moveEvery    = 30 * time.Second // of a position that nothing was found before
 )
@@ -145,12 +146,12 @@ func (s *Source) Run(ctx context.Context, from record.Position, _ func(*capture.
 	if err != nil {
 		return err
 	}
-	look, err := o.looker(from)
-	if err != nil {
-		return err
-	}
 	p := pace{every: s.cfg.Every}
 	if err := s.judge(ctx, o, &p); err != nil {
+		return err
+	}
+	look, err := o.looker(from)
+	if err != nil {
 		return err
 	}
 	for ctx.Err() == nil {
