@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"station-agent/build/sheet"
 	"station-agent/store"
 	"station-agent/store/record"
 )
@@ -144,7 +145,7 @@ func chill(dir string) error {
 }
 
 // backlog notes what opening a store with a million records takes, and what is left of it when they have gone out.
-func (s *sheet) backlog() error {
+func (s *book) backlog() error {
 	k := task{Work: "fill", Dir: s.folder(), N: backlogGroups}
 	if _, err := k.run(); err != nil {
 		return err
@@ -163,17 +164,17 @@ func (s *sheet) backlog() error {
 		}
 		sum["start"] = append(sum["start"], startTime())
 	}
-	s.note("open.cold_ms", median(sum["ms"]), "ms")
-	s.note("open.cold_ms_check", median(sum["checking"]), "ms")
-	s.note("open.cold_ms_bare_child", median(sum["start"]), "ms")
-	s.note("open.rss_mb", median(sum["peak"])/1e6, "MB")
-	s.note("open.rss_mb_own", median(sum["own_peak"])/1e6, "MB")
+	s.Note("open.cold_ms", sheet.Median(sum["ms"]), "ms")
+	s.Note("open.cold_ms_check", sheet.Median(sum["checking"]), "ms")
+	s.Note("open.cold_ms_bare_child", sheet.Median(sum["start"]), "ms")
+	s.Note("open.rss_mb", sheet.Median(sum["peak"])/1e6, "MB")
+	s.Note("open.rss_mb_own", sheet.Median(sum["own_peak"])/1e6, "MB")
 	a, err := task{Work: "drain", Path: k.Dir, N: backlogGroups}.run()
 	if err != nil {
 		return err
 	}
-	s.note("drained.file_mb", (a["bytes"][0]-a["evidence"][0])/1e6, "MB")
-	s.note("drained.evidence_mb", a["evidence"][0]/1e6, "MB")
+	s.Note("drained.file_mb", (a["bytes"][0]-a["evidence"][0])/1e6, "MB")
+	s.Note("drained.evidence_mb", a["evidence"][0]/1e6, "MB")
 	return nil
 }
 

@@ -28,7 +28,7 @@ type task struct {
 // taskVariable holds the task of a child process, as JSON.
 const taskVariable = "BENCHSTORE_TASK"
 
-// TestWorker is no test: it is the body of the child processes. What they do has the name of the method of sheet that has it
+// TestWorker is no test: it is the body of the child processes. What they do has the name of the method of book that has it
 // done.
 func TestWorker(t *testing.T) {
 	text := os.Getenv(taskVariable)
