@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"station-agent/build/worker"
 	"station-agent/store"
 )
 
@@ -126,7 +127,7 @@ func deviceBytes(t *testing.T, k task) {
 		unix.Sync()
 		after, there := writtenBytes(k.Dir)
 		if there {
-			tell("bytes", after-before)
+			worker.Tell("bytes", after-before)
 		}
 	})
 }
@@ -136,7 +137,7 @@ func (s *book) deviceBytes(groups int) error {
 	var least float64
 	for range 3 {
 		k := task{Work: "device bytes", Dir: s.folder(), N: groups}
-		a, err := k.run()
+		a, err := worker.Run(k)
 		if err != nil || len(a["bytes"]) == 0 {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"station-agent/build/sheet"
+	"station-agent/build/worker"
 	"station-agent/station"
 	"station-agent/store"
 	"station-agent/store/record"
@@ -178,15 +179,15 @@ func scanTimes(t *testing.T, k task) {
 	must(t, scan())
 	for range k.Rounds {
 		idle, flushes, slow := turns(t, k.N, scan, b.flush, func() error { return p.append(encoded(t, o.scan())...) })
-		tell("scan", sheet.Median(idle))
-		tell("idle p99", sheet.Quantile(idle, 0.99))
-		tell("flush", sheet.Median(flushes))
-		tell("plain", sheet.Median(slow))
+		worker.Tell("scan", sheet.Median(idle))
+		worker.Tell("idle p99", sheet.Quantile(idle, 0.99))
+		worker.Tell("flush", sheet.Median(flushes))
+		worker.Tell("plain", sheet.Median(slow))
 		stop := rush(t, s, groups)
 		busy, _, _ := turns(t, k.N, scan, nil, nil)
 		stop()
-		tell("busy p50", sheet.Median(busy))
-		tell("busy p99", sheet.Quantile(busy, 0.99))
+		worker.Tell("busy p50", sheet.Median(busy))
+		worker.Tell("busy p99", sheet.Quantile(busy, 0.99))
 		must(t, s.Journal.Settle(outcomes(s.Journal)...))
 		must(t, s.Journal.Flush())
 	}
@@ -227,7 +228,7 @@ const rounds = 5
 // scanTimes notes the times at the speed of the disk and on two slow cards.
 func (s *book) scanTimes() error {
 	native := task{Work: "scan times", Dir: s.folder(), N: 400, Rounds: rounds}
-	a, err := native.run()
+	a, err := worker.Run(native)
 	if err != nil {
 		return err
 	}
@@ -245,7 +246,7 @@ func (s *book) scanTimes() error {
 	return nil
 }
 
-func (s *book) noteScan(which string, a answer) {
+func (s *book) noteScan(which string, a worker.Answer) {
 	s.Note("scan.p50_ms"+which, sheet.Median(a["scan"]), "ms")
 	s.Note("scan.p50_ms_flush"+which, sheet.Median(a["flush"]), "ms")
 	s.Note("scan.p50_ms_bbolt"+which, sheet.Median(a["plain"]), "ms")

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"station-agent/build/worker"
 )
 
 // tracer is the command line that strace stands in front of another.
@@ -62,7 +64,7 @@ func (s *book) count(k task) (tally, error) {
 	for n := 1; ; n++ {
 		k.Dir = s.folder()
 		trace := k.Dir + ".trace"
-		_, err := k.run(append(argv, "-o", trace)...)
+		_, err := worker.Run(k, append(argv, "-o", trace)...)
 		if err == nil {
 			return readTrace(trace, k.Dir)
 		}
@@ -73,12 +75,12 @@ func (s *book) count(k task) (tally, error) {
 }
 
 // slowed has a child do k on a card whose flushes all take longer by delay.
-func (s *book) slowed(k task, delay time.Duration) (answer, error) {
+func (s *book) slowed(k task, delay time.Duration) (worker.Answer, error) {
 	argv := append(s.tracer(), "-o", os.DevNull, "-e", "trace=fsync,fdatasync",
 		"-e", fmt.Sprintf("inject=fsync,fdatasync:delay_exit=%d", delay.Microseconds()))
 	for n := 1; ; n++ {
 		k.Dir = s.folder()
-		a, err := k.run(argv...)
+		a, err := worker.Run(k, argv...)
 		if err == nil || n == attempts || strings.Contains(err.Error(), "--- FAIL") {
 			return a, err
 		}
