@@ -52,6 +52,7 @@ type Runner struct {
 	cond   Condition
 
 	refused time.Time // when the store last didn't take what it was given
+	recent  recent
 
 	armed chan struct{}
 	arm   func()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 	if err != nil {
 		return err
 	}
+	r.recent = recent{}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	txs := make(chan Tx, 64)
@@ -199,12 +201,28 @@ func (r *Runner) enter(g *group) error {
 	l := r.ledger()
 	if len(g.changes) > 0 {
 		var err error
-		if l.shadow, err = r.store.Shadow(l.spec.Collection(), g.ids()); err != nil {
+		if l.shadow, err = r.before(g); err != nil {
 			return fmt.Errorf("read shadow: %w", err)
 		}
 	}
 	for i := range g.changes {
 		l.apply(&g.changes[i])
 	}
-	return r.store.Put(record.Group{Position: g.position, Records: l.records, Shadow: l.rows()})
+	rows := l.rows()
+	if err := r.store.Put(record.Group{Position: g.position, Records: l.records, Shadow: rows}); err != nil {
+		return err
+	}
+	r.recent.note(rows)
+	return nil
+}
+
+// before gives the Shadow of the rows that the group concerns, as the last group left it.
+func (r *Runner) before(g *group) (map[string]record.ShadowRow, error) {
+	rows, ask := r.recent.known(g.ids())
+	if len(ask) == 0 {
+		return rows, nil
+	}
+	more, err := r.store.Shadow(r.cfg.Table.Collection(), ask)
+	maps.Copy(rows, more)
+	return rows, err
 }
