@@ -21,6 +21,7 @@ const (
 	commitMagic = "STNGRP1\n"
 	commitHead  = 44
 	maxPlain    = 64 << 20   // of a head or body, unpacked
+	keptPlain   = 1 << 20    // of the room for packing, from commit to commit
 	commitWords = 0x53544e31 // number of the dictionary
 )
 
@@ -93,6 +94,7 @@ func (c *commit) empty() bool {
 type codec struct {
 	pack   *zstd.Encoder
 	unpack *zstd.Decoder
+	plain  []byte // room for what is packed
 }
 
 func newCodec(dictionary uint32, sample string) (*codec, error) {
@@ -102,7 +104,7 @@ func newCodec(dictionary uint32, sample string) (*codec, error) {
 		return nil, fmt.Errorf("make compressor: %w", err)
 	}
 	d, err := newReader(dictionary, sample)
-	return &codec{e, d}, err
+	return &codec{pack: e, unpack: d}, err
 }
 
 func newReader(dictionary uint32, sample string) (*zstd.Decoder, error) {
@@ -124,11 +126,14 @@ func (z *codec) encode(c *commit) ([]byte, error) {
 	v = z.pack.EncodeAll(head, v)
 	headEnd := len(v)
 	if len(c.records) > 0 {
-		body := packRecords(c.records)
-		if len(body) > maxPlain {
-			return nil, fmt.Errorf("encode commit: its records have %d bytes: more than %d don't fit", len(body), maxPlain)
+		z.plain = packRecords(z.plain[:0], c.records)
+		if len(z.plain) > maxPlain {
+			return nil, fmt.Errorf("encode commit: its records have %d bytes: more than %d don't fit", len(z.plain), maxPlain)
 		}
-		v = z.pack.EncodeAll(body, v)
+		v = z.pack.EncodeAll(z.plain, v)
+		if cap(z.plain) > keptPlain {
+			z.plain = nil
+		}
 	}
 	copy(v, commitMagic)
 	binary.LittleEndian.PutUint32(v[12:], uint32(headEnd-commitHead))

@@ -69,6 +69,13 @@ const partBytes = 4 << 20
 
 // parts cuts a group by bytes. What it does to the shadow goes with the last part, but for rows that are larger.
 func parts(g record.Group) (list []record.Group) {
+	all := 0
+	for i := range g.Records {
+		all += len(g.Records[i].Payload)
+	}
+	if all <= partBytes {
+		return []record.Group{g}
+	}
 	var part record.Group
 	size := 0
 	end := func(more int) {
@@ -79,9 +86,6 @@ func parts(g record.Group) (list []record.Group) {
 	for _, r := range g.Records {
 		end(len(r.Payload))
 		part.Records = append(part.Records, r)
-	}
-	if list == nil {
-		return []record.Group{g}
 	}
 	for _, r := range g.Shadow {
 		end(len(r.Payload))
@@ -267,14 +271,14 @@ func (d *DB) Settle(deliveries []record.Delivery) error {
 	if err := d.unburden(); err != nil {
 		return err
 	}
+	var s settlement
 	for _, y := range deliveries {
-		if y.Receipt == nil && y.Refusal == "" {
-			continue
-		}
-		if err := d.deliver(y); err != nil {
+		if err := d.weigh(&s, y); err != nil {
+			d.settle(&s)
 			return fmt.Errorf("settle record %d: %w", y.Seq, err)
 		}
 	}
+	d.settle(&s)
 	signal(d.proof)
 	if d.urgent() {
 		signal(d.wake)
@@ -282,46 +286,71 @@ func (d *DB) Settle(deliveries []record.Delivery) error {
 	return nil
 }
 
-// deliver folds one delivery into the commit that goes next.
-func (d *DB) deliver(y record.Delivery) error {
-	if r, ok := d.standing(y.Seq); !ok || r.As != waits {
-		return d.failed()
+// settlement is what became of records, each named once and in their order: it is folded all at once.
+type settlement struct {
+	accepted []acceptance
+	refused  []refusal
+	bytes    int64 // of their payloads
+	last     uint64
+}
+
+// weigh adds one delivery.
+func (d *DB) weigh(s *settlement, y record.Delivery) error {
+	if y.Receipt == nil && y.Refusal == "" {
+		return nil
 	}
-	m, bytes, err := d.markOf(y.Seq)
+	if y.Seq <= s.last { // whether it was named before shows in what is folded
+		d.settle(s)
+	}
+	if err := d.failed(); err != nil {
+		return err
+	}
+	if r, ok := d.standing(y.Seq); !ok || r.As != waits {
+		return nil
+	}
+	m, bytes, err := d.markOf(y)
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.broken != nil {
-		return d.broken
-	}
-	c := d.gather()
-	d.state.QueueBytes -= int64(bytes)
-	one := *c
 	if y.Receipt == nil {
-		f := refusal{y.Seq, y.Refusal}
-		c.refused = append(c.refused, f)
-		one.refused, one.accepted, one.looked = []refusal{f}, nil, nil
+		s.refused = append(s.refused, refusal{y.Seq, y.Refusal})
 	} else {
 		a := acceptance{y.Seq, *y.Receipt}
 		a.receipt.Hash = string(shorten([]byte(a.receipt.Hash), m))
-		c.accepted = append(c.accepted, a)
-		one.refused, one.accepted, one.looked = nil, []acceptance{a}, nil
+		s.accepted = append(s.accepted, a)
 	}
-	d.state.events(&one)
+	s.bytes += int64(bytes)
+	s.last = y.Seq
 	return nil
 }
 
-// markOf gives what texts about a record are likely to repeat, and the bytes of its payload: nothing if it can't be read any
+// settle folds s into the commit that goes next and begins a new one.
+func (d *DB) settle(s *settlement) {
+	if len(s.accepted)+len(s.refused) > 0 {
+		d.mu.Lock()
+		c := d.gather()
+		d.state.QueueBytes -= s.bytes
+		c.accepted, c.refused = append(c.accepted, s.accepted...), append(c.refused, s.refused...)
+		one := *c
+		one.accepted, one.refused, one.looked = s.accepted, s.refused, nil
+		d.state.events(&one)
+		d.mu.Unlock()
+	}
+	*s = settlement{}
+}
+
+// markOf gives what the receipt of a record is likely to repeat, and the bytes of its payload: nothing if it can't be read any
 // more, as what became of it is true all the same.
-func (d *DB) markOf(seq uint64) (mark, int, error) {
-	r, err := d.record(seq)
+func (d *DB) markOf(y record.Delivery) (mark, int, error) {
+	r, err := d.record(y.Seq)
 	if errors.Is(err, ErrDamaged) && record.ClassOf(err) != record.StopHere {
 		return mark{}, 0, nil
 	}
 	if err != nil {
 		return mark{}, 0, err
+	}
+	if y.Receipt == nil || y.Receipt.Hash == "" {
+		return mark{}, len(r.Payload), nil
 	}
 	return markOf(&r.Record), len(r.Payload), nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,8 +115,9 @@ func (u *unpacker) count() int {
 	return int(n)
 }
 
-func packRecords(records []stored) []byte {
-	p := &packer{b: make([]byte, 0, 512*len(records)+16)}
+// packRecords appends records to dst.
+func packRecords(dst []byte, records []stored) []byte {
+	p := &packer{b: slices.Grow(dst, 512*len(records)+16)}
 	p.uint(uint64(len(records)))
 	for _, of := range []func(*stored) string{
 		func(r *stored) string { return r.Database },
@@ -146,13 +148,23 @@ func packRecords(records []stored) []byte {
 
 // id writes 0 and 16 bytes for 32 hexadecimal digits, else the length, one more, and the text.
 func (p *packer) id(id string) {
-	if raw, err := hex.DecodeString(id); err == nil && len(raw) == 16 && hex.EncodeToString(raw) == id {
+	if isDigest(id) {
 		p.uint(0)
-		p.b = append(p.b, raw...)
+		p.b, _ = hex.AppendDecode(p.b, []byte(id)) // can't fail: it was looked at
 		return
 	}
 	p.uint(uint64(len(id)) + 1)
 	p.b = append(p.b, id...)
+}
+
+// isDigest tells whether id is 32 hexadecimal digits in small letters.
+func isDigest(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(id) == 32
 }
 
 func (u *unpacker) id() string {
@@ -171,9 +183,11 @@ func (p *packer) times(records []stored) {
 		p.uint(uint64(at.Nanosecond()))
 		last = at.Unix()
 	}
+	var text [20]byte // the longest number
 	for i := range records {
 		r := &records[i]
-		if v, err := strconv.ParseInt(r.Version, 10, 64); err == nil && strconv.FormatInt(v, 10) == r.Version && v != math.MinInt64 {
+		v, err := strconv.ParseInt(r.Version, 10, 64)
+		if err == nil && v != math.MinInt64 && string(strconv.AppendInt(text[:0], v, 10)) == r.Version {
 			p.uint(0)
 			p.int(v - r.At.UnixMicro()) // may wrap around; so does its sum
 			continue
@@ -205,7 +219,8 @@ func (p *packer) key(last *string, key string) {
 		n++
 	}
 	p.uint(uint64(n))
-	p.text([]byte(key[n:]))
+	p.uint(uint64(len(key) - n))
+	p.b = append(p.b, key[n:]...)
 	*last = key
 }
 
@@ -283,7 +298,7 @@ const (
 
 // shorten puts one byte in place of what m names. It loses nothing: those bytes are escaped where they stand for themselves.
 func shorten(text []byte, m mark) []byte {
-	if bytes.IndexFunc(text, isMark) >= 0 {
+	if hasMark(text) {
 		var safe []byte
 		for _, c := range text {
 			if c >= idMark && c <= escaped {
@@ -293,25 +308,34 @@ func shorten(text []byte, m mark) []byte {
 		}
 		return safe
 	}
-	if len(m.id) >= leastID && !hasMark(m.id) {
-		text = bytes.ReplaceAll(text, []byte(m.id), []byte{idMark})
+	if len(m.id) >= leastID && !hasMark([]byte(m.id)) {
+		text = substitute(text, m.id, idMark)
 	}
-	if m.sum != "" {
-		text = bytes.ReplaceAll(text, []byte(m.sum), []byte{sumMark})
-	}
-	if m.hash != "" {
-		text = bytes.ReplaceAll(text, []byte(m.hash), []byte{hashMark})
-	}
-	return text
+	text = substitute(text, m.sum, sumMark)
+	return substitute(text, m.hash, hashMark)
 }
 
-func isMark(c rune) bool { return c >= idMark && c <= escaped }
+// substitute puts by in place of every name, and copies nothing if there is none.
+func substitute(text []byte, name string, by byte) []byte {
+	if name == "" || !bytes.Contains(text, []byte(name)) {
+		return text
+	}
+	return bytes.ReplaceAll(text, []byte(name), []byte{by})
+}
 
-func hasMark(s string) bool { return bytes.IndexFunc([]byte(s), isMark) >= 0 }
+// hasMark tells whether one of the bytes stands in text that take the place of something.
+func hasMark(text []byte) bool {
+	for c := byte(idMark); c <= escaped; c++ {
+		if bytes.IndexByte(text, c) >= 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // expand undoes shorten, given the same mark.
 func expand(text []byte, m mark) []byte {
-	if bytes.IndexFunc(text, isMark) < 0 {
+	if !hasMark(text) {
 		return bytes.Clone(text)
 	}
 	out := make([]byte, 0, len(text)+len(m.id)+len(m.sum)+len(m.hash))

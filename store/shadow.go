@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,14 +22,16 @@ type dirty struct{ record.ShadowRow }
 type lag struct {
 	rows  int           // rows written to d.shadow since
 	bytes int           // of their payloads
+	casts int           // how often a row was written there: so much is folded when the store is opened
 	since time.Duration // of the oldest, on the boot's clock
 
 	turned bool // a file of the log was begun since: opening should not have to read the one before
 }
 
 const (
-	lagRows  = 2048
-	lagBytes = 1 << 20
+	lagRows  = 8192
+	lagBytes = 4 << 20
+	lagCasts = 16_384
 	lagTime  = 5 * time.Minute
 )
 
@@ -85,16 +88,18 @@ func (d *DB) cast(rows []record.ShadowRow, now time.Duration) {
 		if r.Gone {
 			r.Payload = nil
 		}
-		d.shadow[strings.Clone(key)] = dirty{r}
+		d.shadow[key] = dirty{r}
 	}
 	d.lag.rows = len(d.shadow)
+	d.lag.casts += len(rows)
 }
 
 // relieveRows brings the rows file up if it is far behind.
 func (d *DB) relieveRows() error {
 	now := d.cfg.now().Mono
 	d.mu.Lock()
-	far := d.lag.turned || d.lag.rows > lagRows || d.lag.bytes > lagBytes || d.lag.rows > 0 && now-d.lag.since > lagTime
+	far := d.lag.turned || d.lag.rows > lagRows || d.lag.bytes > lagBytes || d.lag.casts > lagCasts ||
+		d.lag.rows > 0 && now-d.lag.since > lagTime
 	d.mu.Unlock()
 	if !far {
 		return nil
@@ -113,9 +118,10 @@ func (d *DB) flushRows() error {
 func (d *DB) writeRows() error {
 	d.mu.Lock()
 	number, turned := d.state.Number, d.lag.turned
-	rows := make([]record.ShadowRow, 0, len(d.shadow))
-	for _, r := range d.shadow {
-		rows = append(rows, r.ShadowRow)
+	keys := slices.Sorted(maps.Keys(d.shadow)) // bbolt likes its keys in order
+	rows := make([]record.ShadowRow, len(keys))
+	for i, key := range keys {
+		rows[i] = d.shadow[key].ShadowRow
 	}
 	d.mu.Unlock()
 	if len(rows) == 0 && !turned {
