@@ -24,22 +24,15 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 	r.recent = recent{}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	txs := make(chan Tx, 64)
+	txs := newQueue()
 	ended := make(chan error, 1)
 	go func() {
-		defer close(txs)
-		ended <- r.source.Run(ctx, from, keep, func(tx Tx) error {
-			select {
-			case txs <- tx:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
+		defer close(txs.list)
+		ended <- r.source.Run(ctx, from, keep, func(tx Tx) error { return txs.put(ctx, tx) })
 	}()
 	err = r.collect(ctx, txs, from)
 	cancel()
-	for range txs { // let the source end
+	for range txs.list { // let the source end
 	}
 	return cmp.Or(err, <-ended, errEnded)
 }
@@ -94,7 +87,7 @@ func holds(known map[string]struct{}, t *Table, row []any) bool {
 
 // collect groups transactions and stores the groups: at once when one is full, else as the rule of latency says. While
 // the store refuses a group, nothing is read: the source waits with its connection open, for as long as the server lets it.
-func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Position) error {
+func (r *Runner) collect(ctx context.Context, txs *queue, from record.Position) error {
 	began := time.Now()
 	stored := began
 	g := &group{position: from}
@@ -103,10 +96,11 @@ func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Positio
 	for {
 		due := false
 		select {
-		case tx, ok := <-txs:
+		case tx, ok := <-txs.list:
 			if !ok {
 				return r.put(ctx, g)
 			}
+			txs.took(&tx)
 			idle := g.empty()
 			r.hear(&tx, idle && time.Since(began) > healthy)
 			had := len(g.changes)
@@ -116,7 +110,7 @@ func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Positio
 			if idle && g.moved || had == 0 && len(g.changes) > 0 {
 				timer.Reset(g.wait(time.Since(stored)))
 			}
-			due = g.full() || len(txs) == 0 && g.ripe(time.Since(stored))
+			due = g.full() || len(txs.list) == 0 && g.ripe(time.Since(stored))
 		case <-timer.C:
 			due = true
 		}
