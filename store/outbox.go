@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"station-agent/store/record"
@@ -162,6 +163,7 @@ func (d *DB) forgetMissed(c *commit) {
 // Head reads the oldest records of the outbox, at most max of them and at most maxBytes of payload, but one at least.
 func (d *DB) Head(max, maxBytes int) (head []record.Queued, err error) {
 	size := 0
+	head = make([]record.Queued, 0, d.most(max))
 	err = d.each(func(a standing) bool { return a == waits }, func(seq uint64, r *stored) error {
 		size += len(r.Payload)
 		if len(head) == max || len(head) > 0 && size > maxBytes {
@@ -171,6 +173,14 @@ func (d *DB) Head(max, maxBytes int) (head []record.Queued, err error) {
 		return nil
 	})
 	return head, err
+}
+
+// most is how many of max records there can be in the outbox, and how many are made room for.
+func (d *DB) most(max int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	waiting := d.state.Runs.count(span{0, math.MaxUint64}, func(a standing) bool { return a == waits })
+	return min(max, waiting, 1000)
 }
 
 // Waiting gives f every record of the outbox, oldest first, until f returns an error.

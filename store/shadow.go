@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -31,22 +32,31 @@ type lag struct {
 const (
 	lagRows  = 8192
 	lagBytes = 4 << 20
-	lagCasts = 16_384
+	lagCasts = 32_768
 	lagTime  = 5 * time.Minute
 )
 
 // shadowKey names a row. A name of MySQL holds no zero byte.
 func shadowKey(collection, id string) string { return collection + "\x00" + id }
 
+// rowName is the same without a string of its own.
+type rowName struct{ collection, id string }
+
+// compare orders as the keys are.
+func (r rowName) compare(other rowName) int {
+	return cmp.Or(strings.Compare(r.collection, other.collection), strings.Compare(r.id, other.id))
+}
+
 // shadowChanges says what a group does to the shadow: by its own records where they say the same.
 func shadowChanges(g record.Group) []shadowChange {
-	latest := make(map[string]int, len(g.Records))
-	for i, r := range g.Records {
-		latest[shadowKey(r.Collection, r.ID)] = i
+	latest := make(map[rowName]int, len(g.Records))
+	for i := range g.Records {
+		r := &g.Records[i]
+		latest[rowName{r.Collection, r.ID}] = i
 	}
 	changes := make([]shadowChange, len(g.Shadow))
 	for i, row := range g.Shadow {
-		at, ok := latest[shadowKey(row.Collection, row.ID)]
+		at, ok := latest[rowName{row.Collection, row.ID}]
 		s := shadowChange{of: -1, left: clockText(row.Left), row: row}
 		if ok && g.Records[at].Version == row.Version && (row.Gone || string(g.Records[at].Payload) == string(row.Payload)) {
 			s.of = at
@@ -80,7 +90,7 @@ func (c *commit) shadowRows() ([]record.ShadowRow, error) {
 // cast takes rows into the part of the shadow that is in memory. Called with mu held.
 func (d *DB) cast(rows []record.ShadowRow, now time.Duration) {
 	for _, r := range rows {
-		key := shadowKey(r.Collection, r.ID)
+		key := rowName{r.Collection, r.ID}
 		d.lag.bytes += len(r.Payload) - len(d.shadow[key].Payload)
 		if len(d.shadow) == 0 {
 			d.lag.since = now
@@ -118,7 +128,7 @@ func (d *DB) flushRows() error {
 func (d *DB) writeRows() error {
 	d.mu.Lock()
 	number, turned := d.state.Number, d.lag.turned
-	keys := slices.Sorted(maps.Keys(d.shadow)) // bbolt likes its keys in order
+	keys := slices.SortedFunc(maps.Keys(d.shadow), rowName.compare) // bbolt likes its keys in order
 	rows := make([]record.ShadowRow, len(keys))
 	for i, key := range keys {
 		rows[i] = d.shadow[key].ShadowRow
@@ -144,7 +154,7 @@ func (d *DB) Shadow(collection string, ids []string) (map[string]record.ShadowRo
 	var ask []string
 	d.mu.Lock()
 	for _, id := range ids {
-		if r, ok := d.shadow[shadowKey(collection, id)]; !ok {
+		if r, ok := d.shadow[rowName{collection, id}]; !ok {
 			ask = append(ask, id)
 		} else if !r.Gone {
 			rows[id] = r.ShadowRow

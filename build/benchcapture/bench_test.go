@@ -78,8 +78,8 @@ func (f *figures) catchUp() error {
 			all  worker.Answer
 		}{
 			{"library", r.library, bare},
-			{"agent", func() (worker.Answer, error) { return r.agent(false) }, ours},
 			{"agent with receipts", func() (worker.Answer, error) { return r.agent(true) }, told},
+			{"agent", func() (worker.Answer, error) { return r.agent(false) }, ours},
 		} {
 			a, err := c.run()
 			if err != nil {

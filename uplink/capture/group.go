@@ -199,11 +199,11 @@ func (l *ledger) set(row record.ShadowRow) {
 
 // rows lists the Shadow rows that changed, once each.
 func (l *ledger) rows() []record.ShadowRow {
-	seen := make(map[string]bool, len(l.touched))
-	var rows []record.ShadowRow
+	seen := make(map[string]struct{}, len(l.touched))
+	rows := make([]record.ShadowRow, 0, len(l.touched))
 	for _, id := range l.touched {
-		if !seen[id] {
-			seen[id] = true
+		if _, twice := seen[id]; !twice {
+			seen[id] = struct{}{}
 			rows = append(rows, l.shadow[id])
 		}
 	}

@@ -13,12 +13,13 @@ type queue struct {
 	room *semaphore.Weighted
 }
 
-func newQueue() *queue {
-	return &queue{make(chan Tx, groupRecords), semaphore.NewWeighted(groupRecords)}
-}
+// ahead is how many rows are read ahead.
+const ahead = groupRecords / 2
+
+func newQueue() *queue { return &queue{make(chan Tx, ahead), semaphore.NewWeighted(ahead)} }
 
 // weight is how much room a transaction takes. One that is larger than all of it waits until there is nothing else.
-func weight(tx *Tx) int64 { return int64(min(max(1, len(tx.Rows)), groupRecords)) }
+func weight(tx *Tx) int64 { return int64(min(max(1, len(tx.Rows)), ahead)) }
 
 // put adds a transaction when there is room. The list has room for as many as the semaphore lets in.
 func (q *queue) put(ctx context.Context, tx Tx) error {

@@ -1,37 +1,53 @@
 package capture
 
-import "station-agent/store/record"
+import (
+	"time"
+
+	"station-agent/store/record"
+)
 
 // recent is what the groups of this stream left in the Shadow, without the payloads: nobody else writes to it meanwhile, so
 // that a row which changes again and again is read from the store but once.
-type recent map[string]record.ShadowRow
+type recent struct {
+	rows  map[string]standing         // by id
+	group map[string]record.ShadowRow // given out last; used again for the next group
+}
+
+// standing is what decides of the next change of a row.
+type standing struct {
+	version string
+	left    time.Time
+}
+
+func newRecent() recent {
+	return recent{map[string]standing{}, map[string]record.ShadowRow{}}
+}
 
 const mostRecent = 10_000 // rows; beyond that all are forgotten, and read again
 
-// known gives the rows of ids that it has, and the ids that the store must be asked for.
-func (r recent) known(ids []string) (rows map[string]record.ShadowRow, ask []string) {
-	rows = make(map[string]record.ShadowRow, len(ids))
+// known gives the rows of ids that it has, until it is asked again, and the ids that the store must be asked for.
+func (r recent) known(collection string, ids []string) (rows map[string]record.ShadowRow, ask []string) {
+	clear(r.group)
 	for _, id := range ids {
-		if row, ok := r[id]; ok {
-			rows[id] = row
+		if row, ok := r.rows[id]; ok {
+			r.group[id] = record.ShadowRow{Collection: collection, ID: id, Version: row.version, Left: row.left}
 		} else {
 			ask = append(ask, id)
 		}
 	}
-	return rows, ask
+	return r.group, ask
 }
 
 // note takes in what was stored.
 func (r recent) note(rows []record.ShadowRow) {
-	if len(r)+len(rows) > mostRecent {
-		clear(r)
+	if len(r.rows)+len(rows) > mostRecent {
+		clear(r.rows)
 	}
 	for _, row := range rows {
 		if row.Gone {
-			delete(r, row.ID)
+			delete(r.rows, row.ID)
 			continue
 		}
-		row.Payload = nil
-		r[row.ID] = row
+		r.rows[row.ID] = standing{row.Version, row.Left}
 	}
 }

@@ -21,7 +21,7 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 	if err != nil {
 		return err
 	}
-	r.recent = recent{}
+	r.recent = newRecent()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	txs := newQueue()
@@ -199,6 +199,7 @@ func (r *Runner) enter(g *group) error {
 			return fmt.Errorf("read shadow: %w", err)
 		}
 	}
+	l.records = make([]record.Record, 0, len(g.changes))
 	for i := range g.changes {
 		l.apply(&g.changes[i])
 	}
@@ -212,11 +213,12 @@ func (r *Runner) enter(g *group) error {
 
 // before gives the Shadow of the rows that the group concerns, as the last group left it.
 func (r *Runner) before(g *group) (map[string]record.ShadowRow, error) {
-	rows, ask := r.recent.known(g.ids())
+	collection := r.cfg.Table.Collection()
+	rows, ask := r.recent.known(collection, g.ids())
 	if len(ask) == 0 {
 		return rows, nil
 	}
-	more, err := r.store.Shadow(r.cfg.Table.Collection(), ask)
+	more, err := r.store.Shadow(collection, ask)
 	maps.Copy(rows, more)
 	return rows, err
 }
