@@ -317,10 +317,25 @@ func shorten(text []byte, m mark) []byte {
 
 // substitute puts by in place of every name, and copies nothing if there is none.
 func substitute(text []byte, name string, by byte) []byte {
-	if name == "" || !bytes.Contains(text, []byte(name)) {
+	if name == "" {
 		return text
 	}
-	return bytes.ReplaceAll(text, []byte(name), []byte{by})
+	var out []byte
+	for {
+		at := bytes.Index(text, []byte(name))
+		if at < 0 {
+			break
+		}
+		if out == nil {
+			out = make([]byte, 0, len(text)-len(name)+1)
+		}
+		out = append(append(out, text[:at]...), by)
+		text = text[at+len(name):]
+	}
+	if out == nil {
+		return text
+	}
+	return append(out, text...)
 }
 
 // hasMark tells whether one of the bytes stands in text that take the place of something.
