@@ -77,6 +77,10 @@ bench-packing: $(OUT)/station-agent ## verdict with MySQL up, slow and black-hol
 bench-store: ## flushes and bytes on the card, scans on a slow card, a million waiting; SHORT=1: only what needs no clock
 	@$(GO) test -count=1 -timeout 20m $(if $(SHORT),-v -run '^TestCardBytes$$',-run '^$$' -bench '^BenchmarkStore$$' -benchtime 1x) ./build/benchstore
 
+.PHONY: bench-capture
+bench-capture: $(OUT)/station-agent ## catching up beside the bare library, a steady stream beside the guide's poller; SHORT=1: less of both, in a minute
+	@STATION_AGENT_BINARY=$(CURDIR)/$(OUT)/station-agent SHORT=$(SHORT) $(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkCapture$$' -benchtime 1x ./build/benchcapture
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 10s)
 	@build/fuzz.sh $(or $(FUZZTIME),10s)

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"station-agent/build/bed"
+	"station-agent/build/servers"
 	"station-agent/build/sheet"
 	"station-agent/build/worker"
 )
@@ -125,7 +126,7 @@ func (f *figures) newRace(ctx context.Context) (*race, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &race{f.changes, newTable(ctx, f, rows), position{}, s, folder(f)}
+	r := &race{f.changes, newTable(ctx, f, servers.MariaDB(f), rows), position{}, s, folder(f)}
 	r.table.prepare()
 	k := task{Work: "capture", Database: r.table.Addr, Dir: filepath.Join(r.dir, "begun"), Sink: s.url(), N: rows}
 	if _, err := worker.Run(k); err != nil {

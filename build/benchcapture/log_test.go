@@ -23,8 +23,8 @@ type table struct {
 }
 
 // newTable puts n rows on the station: the rows bed.Hash(0) to bed.Hash(n-1).
-func newTable(ctx context.Context, t testing.TB, n int) *table {
-	b := &table{servers.MariaDB(t), ctx, t}
+func newTable(ctx context.Context, t testing.TB, db *servers.Database, n int) *table {
+	b := &table{db, ctx, t}
 	b.fill(n)
 	return b
 }

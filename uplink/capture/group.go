@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -29,7 +28,6 @@ type group struct {
 	changes  []change
 	bytes    int
 	moved    bool // position is not the stored one
-	scratch  []byte
 }
 
 // The rule of latency: between two commits of the store lies this much time at least, and nothing waits for its commit
@@ -41,50 +39,14 @@ const (
 	moveEvery    = 5 * time.Second // of a position that nothing of ours lies before
 )
 
-// change maps one row of tx.
-func (g *group) change(tx *Tx, row *RowChange) (change, error) {
-	c := change{op: row.Op, tx: tx.ID, at: tx.At, tick: tx.Tick, ordinal: row.Ordinal}
-	image := row.After
-	if row.Before != nil {
-		c.before = row.Table.Place(row.Before)
-		c.was = row.Table.ID(row.Before)
-	}
-	if row.After != nil {
-		c.after = row.Table.Place(row.After)
-		c.id = row.Table.ID(row.After)
-	} else {
-		image, c.id = row.Before, c.was
-	}
-	var err error
-	if row.Before == nil || c.was == c.id {
-		c.was = ""
-	} else if c.old, err = g.payload(row.Table, row.Before); err != nil {
-		return c, err
-	}
-	c.payload, err = g.payload(row.Table, image)
-	return c, err
-}
-
-// payload is the canonical JSON of an image, in a slice of just its length.
-func (g *group) payload(t *Table, image []any) (_ []byte, err error) {
-	g.scratch, err = t.AppendPayload(g.scratch[:0], image)
-	return bytes.Clone(g.scratch), err
-}
-
 // add takes one transaction in, all of it or nothing.
-func (g *group) add(tx *Tx, spec Spec) error {
-	before := len(g.changes)
-	for i := range tx.Rows {
-		if tx.Rows[i].Table.Spec != spec {
-			continue // nobody asked for it
-		}
-		c, err := g.change(tx, &tx.Rows[i])
-		if err != nil {
-			g.changes = g.changes[:before]
-			return Gap("the layout is unknown: %v", err)
-		}
-		g.changes = append(g.changes, c)
-		g.bytes += len(c.payload) + len(c.old)
+func (g *group) add(tx *mappedTx) error {
+	if tx.err != nil {
+		return tx.err
+	}
+	g.changes = append(g.changes, tx.changes...)
+	for i := range tx.changes {
+		g.bytes += len(tx.changes[i].payload) + len(tx.changes[i].old)
 	}
 	if !tx.Position.Zero() {
 		g.position, g.moved = tx.Position, true

@@ -24,11 +24,11 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 	r.recent = newRecent()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	txs := newQueue()
+	txs, m := newQueue(), mapper{spec: r.cfg.Table}
 	ended := make(chan error, 1)
 	go func() {
 		defer close(txs.list)
-		ended <- r.source.Run(ctx, from, keep, func(tx Tx) error { return txs.put(ctx, tx) })
+		ended <- r.source.Run(ctx, from, keep, func(tx Tx) error { return txs.put(ctx, m.tx(tx)) })
 	}()
 	err = r.collect(ctx, txs, from)
 	cancel()
@@ -102,9 +102,9 @@ func (r *Runner) collect(ctx context.Context, txs *queue, from record.Position) 
 			}
 			txs.took(&tx)
 			idle := g.empty()
-			r.hear(&tx, idle && time.Since(began) > healthy)
+			r.hear(&tx.Tx, idle && time.Since(began) > healthy)
 			had := len(g.changes)
-			if err := g.add(&tx, r.cfg.Table); err != nil {
+			if err := g.add(&tx); err != nil {
 				return cmp.Or(r.put(ctx, g), err)
 			}
 			if idle && g.moved || had == 0 && len(g.changes) > 0 {
@@ -124,7 +124,7 @@ func (r *Runner) collect(ctx context.Context, txs *queue, from record.Position) 
 		if why, err := r.missed(); err != nil || why != "" || stored.Sub(began) > streamAge {
 			return cmp.Or(err, errRenew)
 		}
-		*g = group{position: g.position, changes: g.changes[:0], scratch: g.scratch}
+		*g = group{position: g.position, changes: g.changes[:0]}
 	}
 }
 

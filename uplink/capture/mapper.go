@@ -1,0 +1,66 @@
+package capture
+
+import "bytes"
+
+// mapper maps transactions beside the goroutine that stores them: what waits between the two is only what will be stored.
+type mapper struct {
+	spec    Spec
+	scratch []byte
+}
+
+// mappedTx is a transaction without its rows.
+type mappedTx struct {
+	Tx
+	changes []change
+	err     error // why they could not be mapped; there are none then
+}
+
+// tx maps the rows of one transaction.
+func (m *mapper) tx(tx Tx) mappedTx {
+	t := mappedTx{Tx: tx}
+	t.Rows = nil
+	for i := range tx.Rows {
+		if tx.Rows[i].Table.Spec != m.spec {
+			continue // nobody asked for it
+		}
+		c, err := m.change(&tx, &tx.Rows[i])
+		if err != nil {
+			return mappedTx{Tx: t.Tx, err: Gap("the layout is unknown: %v", err)}
+		}
+		if t.changes == nil {
+			t.changes = make([]change, 0, len(tx.Rows))
+		}
+		t.changes = append(t.changes, c)
+	}
+	return t
+}
+
+// change maps one row of tx.
+func (m *mapper) change(tx *Tx, row *RowChange) (change, error) {
+	c := change{op: row.Op, tx: tx.ID, at: tx.At, tick: tx.Tick, ordinal: row.Ordinal}
+	image := row.After
+	if row.Before != nil {
+		c.before = row.Table.Place(row.Before)
+		c.was = row.Table.ID(row.Before)
+	}
+	if row.After != nil {
+		c.after = row.Table.Place(row.After)
+		c.id = row.Table.ID(row.After)
+	} else {
+		image, c.id = row.Before, c.was
+	}
+	var err error
+	if row.Before == nil || c.was == c.id {
+		c.was = ""
+	} else if c.old, err = m.payload(row.Table, row.Before); err != nil {
+		return c, err
+	}
+	c.payload, err = m.payload(row.Table, image)
+	return c, err
+}
+
+// payload is the canonical JSON of an image, in a slice of just its length.
+func (m *mapper) payload(t *Table, image []any) (_ []byte, err error) {
+	m.scratch, err = t.AppendPayload(m.scratch[:0], image)
+	return bytes.Clone(m.scratch), err
+}
