@@ -89,7 +89,8 @@ func (f *figures) catchUp() error {
 			for name, list := range a {
 				c.all[name] = append(c.all[name], list...)
 			}
-			fmt.Printf("bench: round %d %s %.3f s, %.1f us of CPU a change\n", n+1, c.name, a["s"][0], a["cpu_us"][0])
+			fmt.Printf("bench: round %d %s %.3f s, %.1f us of CPU a change, at most %.1f MB, at the end %.1f MB of files and %.1f MB else\n",
+				n+1, c.name, a["s"][0], a["cpu_us"][0], a["peak"][0]/1e6, a["file"][0]/1e6, a["anon"][0]/1e6)
 		}
 	}
 	f.noteRace(bare, ours, told)

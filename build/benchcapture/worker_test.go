@@ -71,6 +71,7 @@ func (m meter) tell(n int) {
 	worker.Tell("cpu us", float64((cpu()-m.cpu).Nanoseconds())/1e3/float64(n))
 	worker.Tell("allocs", float64(mallocs()-m.mallocs)/float64(n))
 	worker.Tell("peak", worker.Memory("VmHWM"))
+	worker.Tell("file", worker.Memory("RssFile"))
 	worker.Tell("anon", worker.Memory("RssAnon"))
 }
 

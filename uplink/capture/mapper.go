@@ -6,6 +6,7 @@ import "bytes"
 type mapper struct {
 	spec    Spec
 	scratch []byte
+	last    string // the station where the last row was
 }
 
 // mappedTx is a transaction without its rows.
@@ -39,24 +40,31 @@ func (m *mapper) tx(tx Tx) mappedTx {
 func (m *mapper) change(tx *Tx, row *RowChange) (change, error) {
 	c := change{op: row.Op, tx: tx.ID, at: tx.At, tick: tx.Tick, ordinal: row.Ordinal}
 	image := row.After
-	if row.Before != nil {
-		c.before = row.Table.Place(row.Before)
-		c.was = row.Table.ID(row.Before)
+	if image == nil {
+		image = row.Before
 	}
-	if row.After != nil {
-		c.after = row.Table.Place(row.After)
-		c.id = row.Table.ID(row.After)
-	} else {
-		image, c.id = row.Before, c.was
-	}
+	c.id = row.Table.ID(image)
+	c.before, c.after = m.place(row.Table, row.Before), m.place(row.Table, row.After)
 	var err error
-	if row.Before == nil || c.was == c.id {
-		c.was = ""
-	} else if c.old, err = m.payload(row.Table, row.Before); err != nil {
-		return c, err
+	if row.Before != nil && plain(row.Before, row.Table.key) != c.id {
+		c.was = row.Table.ID(row.Before)
+		if c.old, err = m.payload(row.Table, row.Before); err != nil {
+			return c, err
+		}
 	}
 	c.payload, err = m.payload(row.Table, image)
 	return c, err
+}
+
+// place is Table.Place, without a new string while rows stay where they are.
+func (m *mapper) place(t *Table, image []any) string {
+	if image == nil {
+		return ""
+	}
+	if at := plain(image, t.station); at != m.last {
+		m.last = t.Place(image)
+	}
+	return m.last
 }
 
 // payload is the canonical JSON of an image, in a slice of just its length.
