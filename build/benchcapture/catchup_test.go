@@ -2,8 +2,11 @@ package benchcapture
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -24,9 +27,12 @@ import (
 // catchUp runs what lies between the database and Certyo as the agent wires it (agent/wire.go), until k.N records were accepted
 // and noted as such. In an empty store those are the rows as they are found.
 func catchUp(t *testing.T, k task) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // as in agent/run.go
+	}
 	m := newMeter()
 	s, err := store.Open(store.Config{
-		Dir: k.Dir, Now: stamp, Reserve: -1, FirstLook: time.Hour,
+		Dir: k.Dir, Now: stamp, Reserve: -1, FirstLook: time.Hour, PackageOf: packageOf,
 		Identity: store.Identity{Environment: "test", Station: bed.Station, Database: k.Database + "/external"},
 	})
 	must(t, err)
@@ -48,6 +54,15 @@ func catchUp(t *testing.T, k task) {
 	cancel()
 	all.Wait()
 	must(t, errors.Join(append(errs, s.Close())...))
+}
+
+// packageOf reads the package of a row, as the agent does (agent/wire.go).
+func packageOf(r record.Record) (pkg record.Value, ok bool) {
+	var row struct {
+		Package record.Value `json:"external_package_id"`
+	}
+	err := json.Unmarshal(r.Payload, &row)
+	return row.Package, err == nil
 }
 
 func newCapture(t *testing.T, k task, s *store.Store) *capture.Runner {
