@@ -29,12 +29,25 @@ type lag struct {
 	turned bool // a file of the log was begun since: opening should not have to read the one before
 }
 
+// So far the rows file may lag behind. Rows that change again and again while a station catches up are written once for many
+// changes: within lagLeast only what memory and a start can bear counts.
 const (
-	lagRows  = 8192
-	lagBytes = 4 << 20
-	lagCasts = 32_768
+	lagRows  = 2048
+	lagBytes = 1 << 20
 	lagTime  = 5 * time.Minute
+	lagLeast = 5 * time.Second
+
+	mostLagRows  = 4 * lagRows
+	mostLagBytes = 4 * lagBytes
+	mostLagCasts = 32_768
 )
+
+// far tells whether the rows file lags too far behind.
+func (l *lag) far(now time.Duration) bool {
+	age := now - l.since
+	return l.turned || l.rows > mostLagRows || l.bytes > mostLagBytes || l.casts > mostLagCasts ||
+		age > lagLeast && (l.rows > lagRows || l.bytes > lagBytes) || l.rows > 0 && age > lagTime
+}
 
 // shadowKey names a row. A name of MySQL holds no zero byte.
 func shadowKey(collection, id string) string { return collection + "\x00" + id }
@@ -108,8 +121,7 @@ func (d *DB) cast(rows []record.ShadowRow, now time.Duration) {
 func (d *DB) relieveRows() error {
 	now := d.cfg.now().Mono
 	d.mu.Lock()
-	far := d.lag.turned || d.lag.rows > lagRows || d.lag.bytes > lagBytes || d.lag.casts > lagCasts ||
-		d.lag.rows > 0 && now-d.lag.since > lagTime
+	far := d.lag.far(now)
 	d.mu.Unlock()
 	if !far {
 		return nil
