@@ -81,6 +81,10 @@ bench-store: ## flushes and bytes on the card, scans on a slow card, a million w
 bench-db: ## what 5, 50 and 500 stations cost the database, by polling and by the binary log; SHORT=1
 	@SHORT=$(SHORT) $(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkDB$$' -benchtime 1x ./build/benchdb
 
+.PHONY: bench-capture
+bench-capture: $(OUT)/station-agent ## catching up beside the bare library, a steady stream beside the guide's poller; SHORT=1: less of both, in a minute
+	@STATION_AGENT_BINARY=$(CURDIR)/$(OUT)/station-agent SHORT=$(SHORT) $(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkCapture$$' -benchtime 1x ./build/benchcapture
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 10s)
 	@build/fuzz.sh $(or $(FUZZTIME),10s)

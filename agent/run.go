@@ -5,10 +5,15 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
 )
+
+// collectAt makes the collector of garbage run when the heap has grown by so many per cent, half of Go's default: a station
+// that catches up then takes 15 MB less, and 3 % more of the processor (make bench-capture).
+const collectAt = 50
 
 // stopTime is how long a stop may take. All that counts is on disk at any moment, so a part that hangs is left behind.
 const stopTime = 4 * time.Second
@@ -34,6 +39,9 @@ func runCommand() *cobra.Command {
 
 // runStation wires the parts and runs them until ctx ends.
 func runStation(ctx context.Context, c *config, logTo io.Writer) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	log := newLog(c.Log, logTo)
 	st, err := wire(c, log)
 	if err != nil {

@@ -32,9 +32,9 @@ type DB struct {
 
 	mu        sync.Mutex // guards what follows; never held over I/O
 	state     state
-	pending   *commit          // what goes with the next commit, nil if nothing does
-	looked    map[uint64]seen  // pending records of the ledger that were looked at
-	shadow    map[string]dirty // rows that the rows file doesn't have yet
+	pending   *commit           // what goes with the next commit, nil if nothing does
+	looked    map[uint64]seen   // pending records of the ledger that were looked at
+	shadow    map[rowName]dirty // rows that the rows file doesn't have yet
 	lag       lag
 	front     waitsSince        // of the oldest record in the outbox
 	paused    bool              // Put refuses until there is room
@@ -72,7 +72,7 @@ const (
 
 // openDB opens record files and rows. What can't be read is set aside and told by Losses.
 func openDB(c dbConfig) (*DB, error) {
-	d := &DB{cfg: c, free: freeSpace, looked: map[uint64]seen{}, shadow: map[string]dirty{}, asked: map[string]string{},
+	d := &DB{cfg: c, free: freeSpace, looked: map[uint64]seen{}, shadow: map[rowName]dirty{}, asked: map[string]string{},
 		changed: make(chan struct{}, 1), proof: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
 	z, err := newCodec(commitWords, sample)
 	if err != nil {

@@ -20,12 +20,12 @@ import (
 //	runs of the state, if there is one
 //
 // Sequences are kept as the distance from the one before.
-func packEvents(c *commit) ([]byte, error) {
+func packEvents(dst []byte, c *commit) ([]byte, error) {
 	b, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	p := &packer{}
+	p := &packer{b: dst}
 	p.text(b)
 	slices.SortStableFunc(c.accepted, func(a, b acceptance) int { return cmp.Compare(a.seq, b.seq) })
 	p.uint(uint64(len(c.accepted)))

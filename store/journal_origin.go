@@ -8,8 +8,11 @@ import (
 
 const keepOrigins = 4096 // the newest intents of which ScanOf knows
 
-// origins tells from which scans the packages of items came.
-type origins []origin // by id
+// origins tells from which scans the packages of items came. Whoever reports a change asks it, so that it must be quick.
+type origins struct {
+	list []origin            // by id
+	of   map[string][]origin // the same by row
+}
 
 type origin struct {
 	id, scan uint64
@@ -22,12 +25,19 @@ type origin struct {
 func (j *Journal) ScanOf(hash string, pkg record.Value) uint64 {
 	j.reading.Lock()
 	defer j.reading.Unlock()
-	for _, o := range slices.Backward(j.origins) {
-		if o.hash == hash && record.Same(o.wanted, pkg) {
+	for _, o := range slices.Backward(j.origins.of[hash]) {
+		if record.Same(o.wanted, pkg) {
 			return o.scan
 		}
 	}
 	return 0
+}
+
+// hasOrigin tells whether ScanOf knows of a package of that item at all.
+func (j *Journal) hasOrigin(hash string) bool {
+	j.reading.Lock()
+	defer j.reading.Unlock()
+	return len(j.origins.of[hash]) > 0
 }
 
 // note keeps the intents of e and forgets those that didn't come true.
@@ -37,17 +47,35 @@ func (o *origins) note(e record.Entry) {
 	}
 	o.add(e.Intents)
 	if out := e.Outcome; out != nil && out.Result != record.Settled && out.Result != record.SameValue {
-		*o = slices.DeleteFunc(*o, func(x origin) bool { return x.id == out.Intent })
+		o.forget(slices.IndexFunc(o.list, func(x origin) bool { return x.id == out.Intent }), 1)
 	}
-	if len(*o) > keepOrigins+keepOrigins/8 {
-		*o = slices.Delete(*o, 0, len(*o)-keepOrigins)
+	if len(o.list) > keepOrigins+keepOrigins/8 {
+		o.forget(0, len(o.list)-keepOrigins)
 	}
 }
 
 func (o *origins) add(intents []record.Intent) {
+	if o.of == nil {
+		o.of = map[string][]origin{}
+	}
 	for _, i := range intents {
-		if n := len(*o); n == 0 || i.ID > (*o)[n-1].id {
-			*o = append(*o, origin{i.ID, i.Scan, i.Hash, i.Package})
+		if n := len(o.list); n == 0 || i.ID > o.list[n-1].id {
+			x := origin{i.ID, i.Scan, i.Hash, i.Package}
+			o.list, o.of[i.Hash] = append(o.list, x), append(o.of[i.Hash], x)
 		}
 	}
+}
+
+// forget takes out n origins from the place at on, none if that is -1.
+func (o *origins) forget(at, n int) {
+	if at < 0 {
+		return
+	}
+	for _, gone := range o.list[at : at+n] {
+		left := slices.DeleteFunc(o.of[gone.hash], func(x origin) bool { return x.id == gone.id })
+		if o.of[gone.hash] = left; len(left) == 0 {
+			delete(o.of, gone.hash)
+		}
+	}
+	o.list = slices.Delete(o.list, at, at+n)
 }

@@ -62,7 +62,10 @@ func TestTheScanOfAPackage(t *testing.T) {
 	for n := range 3 * keepOrigins {
 		j.origins.note(record.Entry{Intents: []record.Intent{{ID: uint64(100 + n), Hash: fmt.Sprint(n), Scan: 7}}})
 	}
-	if n := len(j.origins); n < keepOrigins || n > 2*keepOrigins || j.ScanOf(fmt.Sprint(2*keepOrigins+1), nil) != 7 {
+	if rows := len(j.origins.of); rows != len(j.origins.list) || j.hasOrigin("0") || !j.hasOrigin(fmt.Sprint(2*keepOrigins+1)) {
+		t.Errorf("%d rows of %d origins", rows, len(j.origins.list))
+	}
+	if n := len(j.origins.list); n < keepOrigins || n > 2*keepOrigins || j.ScanOf(fmt.Sprint(2*keepOrigins+1), nil) != 7 {
 		t.Error(n, "intents are kept")
 	}
 }

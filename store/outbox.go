@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"station-agent/store/record"
@@ -62,6 +63,13 @@ const partBytes = 4 << 20
 
 // parts cuts a group by bytes. What it does to the shadow goes with the last part, but for rows that are larger.
 func parts(g record.Group) (list []record.Group) {
+	all := 0
+	for i := range g.Records {
+		all += len(g.Records[i].Payload)
+	}
+	if all <= partBytes {
+		return []record.Group{g}
+	}
 	var part record.Group
 	size := 0
 	end := func(more int) {
@@ -72,9 +80,6 @@ func parts(g record.Group) (list []record.Group) {
 	for _, r := range g.Records {
 		end(len(r.Payload))
 		part.Records = append(part.Records, r)
-	}
-	if list == nil {
-		return []record.Group{g}
 	}
 	for _, r := range g.Shadow {
 		end(len(r.Payload))
@@ -120,6 +125,7 @@ func (s *Stream) putPart(g record.Group, endSnapshot bool) error {
 // Head reads the oldest records of the outbox, at most max of them and at most maxBytes of payload, but one at least.
 func (d *DB) Head(max, maxBytes int) (head []record.Queued, err error) {
 	size := 0
+	head = make([]record.Queued, 0, d.most(max))
 	err = d.each(func(a standing) bool { return a == waits }, func(seq uint64, r *stored) error {
 		size += len(r.Payload)
 		if len(head) == max || len(head) > 0 && size > maxBytes {
@@ -129,6 +135,14 @@ func (d *DB) Head(max, maxBytes int) (head []record.Queued, err error) {
 		return nil
 	})
 	return head, err
+}
+
+// most is how many of max records there can be in the outbox, and how many are made room for.
+func (d *DB) most(max int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	waiting := d.state.Runs.count(span{0, math.MaxUint64}, func(a standing) bool { return a == waits })
+	return min(max, waiting, 1000)
 }
 
 // Waiting gives f every record of the outbox, oldest first, until f returns an error.
@@ -218,74 +232,6 @@ func (d *DB) record(seq uint64) (*stored, error) {
 		return nil, err
 	}
 	return &c.records[at], nil
-}
-
-// Settle notes what became of records: with a receipt they move to the ledger, with a refusal to the dead letters, and
-// with neither they stay. What is not in the outbox any more is passed over. It is on the card within seconds: a crash before
-// lets the record wait again, and its key is the same.
-func (d *DB) Settle(deliveries []record.Delivery) error {
-	d.turns.Lock()
-	defer d.turns.Unlock()
-	if err := d.unburden(); err != nil {
-		return err
-	}
-	for _, y := range deliveries {
-		if y.Receipt == nil && y.Refusal == "" {
-			continue
-		}
-		if err := d.deliver(y); err != nil {
-			return fmt.Errorf("settle record %d: %w", y.Seq, err)
-		}
-	}
-	signal(d.proof)
-	if d.urgent() {
-		signal(d.wake)
-	}
-	return nil
-}
-
-// deliver folds one delivery into the commit that goes next.
-func (d *DB) deliver(y record.Delivery) error {
-	if r, ok := d.standing(y.Seq); !ok || r.As != waits {
-		return d.failed()
-	}
-	m, bytes, err := d.markOf(y.Seq)
-	if err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.broken != nil {
-		return d.broken
-	}
-	c := d.gather()
-	d.state.QueueBytes -= int64(bytes)
-	one := *c
-	if y.Receipt == nil {
-		f := refusal{y.Seq, y.Refusal}
-		c.refused = append(c.refused, f)
-		one.refused, one.accepted, one.looked = []refusal{f}, nil, nil
-	} else {
-		a := acceptance{y.Seq, *y.Receipt}
-		a.receipt.Hash = string(shorten([]byte(a.receipt.Hash), m))
-		c.accepted = append(c.accepted, a)
-		one.refused, one.accepted, one.looked = nil, []acceptance{a}, nil
-	}
-	d.state.events(&one)
-	return nil
-}
-
-// markOf gives what texts about a record are likely to repeat, and the bytes of its payload: nothing if it can't be read any
-// more, as what became of it is true all the same.
-func (d *DB) markOf(seq uint64) (mark, int, error) {
-	r, err := d.record(seq)
-	if errors.Is(err, ErrDamaged) && record.ClassOf(err) != record.StopHere {
-		return mark{}, 0, nil
-	}
-	if err != nil {
-		return mark{}, 0, err
-	}
-	return markOf(&r.Record), len(r.Payload), nil
 }
 
 func (d *DB) standing(seq uint64) (run, bool) {

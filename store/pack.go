@@ -1,14 +1,12 @@
 package store
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"station-agent/store/record"
@@ -114,8 +112,9 @@ func (u *unpacker) count() int {
 	return int(n)
 }
 
-func packRecords(records []stored) []byte {
-	p := &packer{b: make([]byte, 0, 512*len(records)+16)}
+// packRecords appends records to dst.
+func packRecords(dst []byte, records []stored) []byte {
+	p := &packer{b: slices.Grow(dst, 512*len(records)+16)}
 	p.uint(uint64(len(records)))
 	for _, of := range []func(*stored) string{
 		func(r *stored) string { return r.Database },
@@ -146,13 +145,23 @@ func packRecords(records []stored) []byte {
 
 // id writes 0 and 16 bytes for 32 hexadecimal digits, else the length, one more, and the text.
 func (p *packer) id(id string) {
-	if raw, err := hex.DecodeString(id); err == nil && len(raw) == 16 && hex.EncodeToString(raw) == id {
+	if isDigest(id) {
 		p.uint(0)
-		p.b = append(p.b, raw...)
+		p.b, _ = hex.AppendDecode(p.b, []byte(id)) // can't fail: it was looked at
 		return
 	}
 	p.uint(uint64(len(id)) + 1)
 	p.b = append(p.b, id...)
+}
+
+// isDigest tells whether id is 32 hexadecimal digits in small letters.
+func isDigest(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(id) == 32
 }
 
 func (u *unpacker) id() string {
@@ -171,9 +180,11 @@ func (p *packer) times(records []stored) {
 		p.uint(uint64(at.Nanosecond()))
 		last = at.Unix()
 	}
+	var text [20]byte // the longest number
 	for i := range records {
 		r := &records[i]
-		if v, err := strconv.ParseInt(r.Version, 10, 64); err == nil && strconv.FormatInt(v, 10) == r.Version && v != math.MinInt64 {
+		v, err := strconv.ParseInt(r.Version, 10, 64)
+		if err == nil && v != math.MinInt64 && string(strconv.AppendInt(text[:0], v, 10)) == r.Version {
 			p.uint(0)
 			p.int(v - r.At.UnixMicro()) // may wrap around; so does its sum
 			continue
@@ -205,7 +216,8 @@ func (p *packer) key(last *string, key string) {
 		n++
 	}
 	p.uint(uint64(n))
-	p.text([]byte(key[n:]))
+	p.uint(uint64(len(key) - n))
+	p.b = append(p.b, key[n:]...)
 	*last = key
 }
 
@@ -250,85 +262,4 @@ func unpackRecords(b []byte) ([]stored, error) {
 		u.fail()
 	}
 	return records, u.err
-}
-
-// mark is what a text about a record is likely to repeat; "" is not looked for.
-type mark struct {
-	id   string
-	sum  string // SHA-256 of the payload, in hexadecimal
-	hash string // the one in its receipt, without what stands before the digits
-}
-
-func markOf(r *record.Record) mark {
-	sum := sha256.Sum256(r.Payload)
-	return mark{id: r.ID, sum: hex.EncodeToString(sum[:])}
-}
-
-// with gives the mark of an answer that came behind a receipt.
-func (m mark) with(hash string) mark {
-	digits := strings.TrimRight(hash, "0123456789abcdefABCDEF")
-	if hash = hash[len(digits):]; len(hash) >= 2*leastID {
-		m.hash = hash
-	}
-	return m
-}
-
-const (
-	idMark   = 1
-	sumMark  = 2
-	hashMark = 3
-	escaped  = 4
-	leastID  = 6 // shorter ones are not worth looking for
-)
-
-// shorten puts one byte in place of what m names. It loses nothing: those bytes are escaped where they stand for themselves.
-func shorten(text []byte, m mark) []byte {
-	if bytes.IndexFunc(text, isMark) >= 0 {
-		var safe []byte
-		for _, c := range text {
-			if c >= idMark && c <= escaped {
-				safe = append(safe, escaped)
-			}
-			safe = append(safe, c)
-		}
-		return safe
-	}
-	if len(m.id) >= leastID && !hasMark(m.id) {
-		text = bytes.ReplaceAll(text, []byte(m.id), []byte{idMark})
-	}
-	if m.sum != "" {
-		text = bytes.ReplaceAll(text, []byte(m.sum), []byte{sumMark})
-	}
-	if m.hash != "" {
-		text = bytes.ReplaceAll(text, []byte(m.hash), []byte{hashMark})
-	}
-	return text
-}
-
-func isMark(c rune) bool { return c >= idMark && c <= escaped }
-
-func hasMark(s string) bool { return bytes.IndexFunc([]byte(s), isMark) >= 0 }
-
-// expand undoes shorten, given the same mark.
-func expand(text []byte, m mark) []byte {
-	if bytes.IndexFunc(text, isMark) < 0 {
-		return bytes.Clone(text)
-	}
-	out := make([]byte, 0, len(text)+len(m.id)+len(m.sum)+len(m.hash))
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == idMark:
-			out = append(out, m.id...)
-		case c == sumMark:
-			out = append(out, m.sum...)
-		case c == hashMark:
-			out = append(out, m.hash...)
-		case c == escaped && i+1 < len(text):
-			i++
-			out = append(out, text[i])
-		default:
-			out = append(out, c)
-		}
-	}
-	return out
 }

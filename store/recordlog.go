@@ -16,7 +16,8 @@ import (
 const (
 	recordsFolder = "records"
 	keptOpen      = 2 // older files that stay open for reading
-	keptBlocks    = 4 // commits that stay unpacked
+	keptBlocks    = 2 // commits that stay unpacked, of those that were read
+	keptFresh     = 2 // commits that stay as they were written, for the first who asks for their records
 )
 
 // recordLog is the log of commits: files one behind the other, of which the last is written and the others are only read.
@@ -36,6 +37,7 @@ type recordLog struct {
 	files  []*recordFile
 	opened []*recordFile // older ones that are open, the last used last
 	blocks []*commit     // unpacked, the last used last
+	fresh  []*commit     // with records, as they were written; the newest last
 }
 
 // listRecords gives the first commits of all files in dir, oldest first.
@@ -90,6 +92,12 @@ func (l *recordLog) append(c *commit, value []byte) (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last().bytes = cardBytes(l.last().path)
+	if len(c.records) > 0 { // they are about to be asked for
+		if len(l.fresh) == keptFresh {
+			l.fresh = slices.Delete(l.fresh, 0, 1)
+		}
+		l.fresh = append(l.fresh, c.written())
+	}
 	return nil
 }
 
@@ -133,8 +141,13 @@ func (l *recordLog) holding(seq uint64) (*commit, error) {
 func (l *recordLog) before(p place) (*commit, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, c := range l.fresh {
+		if c.isAt(p) {
+			return c, nil
+		}
+	}
 	for i, c := range l.blocks {
-		if in := (place{c.first, c.number}); in == p || p.Number == math.MaxUint64 && p.First >= c.first && p.First-c.first < uint64(c.count) {
+		if c.isAt(p) {
 			l.blocks = append(slices.Delete(l.blocks, i, i+1), c)
 			return c, nil
 		}
@@ -345,7 +358,7 @@ func (l *recordLog) drop() error {
 		return err
 	}
 	l.files = slices.Delete(l.files, 0, 1)
-	l.blocks = nil
+	l.blocks, l.fresh = nil, nil
 	return syncFolder(openFile, l.dir)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/klauspost/compress/zstd"
 	bolt "go.etcd.io/bbolt"
 
 	"station-agent/store/record"
@@ -57,8 +58,8 @@ func openRowsFile(path, id string, z *codec) (f *rowsFile, applied uint64, err e
 	return &rowsFile{b, z}, applied, nil
 }
 
-func (f *rowsFile) seal(plain []byte) []byte {
-	v := f.codec.pack.EncodeAll(plain, make([]byte, 4, 4+len(plain)/2))
+func seal(plain []byte, by *zstd.Encoder) []byte {
+	v := by.EncodeAll(plain, make([]byte, 4, 4+len(plain)/2))
 	binary.LittleEndian.PutUint32(v, checksum(v[4:]))
 	return v
 }
@@ -77,6 +78,7 @@ func (f *rowsFile) unseal(v []byte) ([]byte, error) {
 func (f *rowsFile) putShadow(rows []record.ShadowRow, applied uint64) error {
 	return f.update(func(tx *bolt.Tx) error {
 		b := tx.Bucket([]byte(shadowBucket))
+		p := &packer{}
 		for _, r := range rows {
 			key := []byte(shadowKey(r.Collection, r.ID))
 			if r.Gone {
@@ -85,11 +87,11 @@ func (f *rowsFile) putShadow(rows []record.ShadowRow, applied uint64) error {
 				}
 				continue
 			}
-			p := &packer{}
+			p.b = p.b[:0]
 			p.text([]byte(r.Version))
 			p.text([]byte(clockText(r.Left)))
 			p.text(shorten(r.Payload, mark{id: r.ID}))
-			if err := b.Put(key, f.seal(p.b)); err != nil {
+			if err := b.Put(key, seal(p.b, f.codec.rows)); err != nil {
 				return err
 			}
 		}
@@ -168,7 +170,7 @@ func (f *rowsFile) shadowIDs(collection, after string, n int) (ids []string, err
 }
 
 func (f *rowsFile) putPicture(plain []byte) error {
-	v := f.seal(plain)
+	v := seal(plain, f.codec.pack)
 	return f.update(func(tx *bolt.Tx) error { return tx.Bucket([]byte(pictureBucket)).Put([]byte("rows"), v) })
 }
 

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,29 +23,53 @@ type dirty struct{ record.ShadowRow }
 type lag struct {
 	rows  int           // rows written to d.shadow since
 	bytes int           // of their payloads
+	casts int           // how often a row was written there: so much is folded when the store is opened
 	since time.Duration // of the oldest, on the boot's clock
 
 	turned bool // a file of the log was begun since: opening should not have to read the one before
 }
 
+// So far the rows file may lag behind. Rows that change again and again while a station catches up are written once for many
+// changes: within lagLeast only what memory and a start can bear counts.
 const (
 	lagRows  = 2048
 	lagBytes = 1 << 20
 	lagTime  = 5 * time.Minute
+	lagLeast = 5 * time.Second
+
+	mostLagRows  = 4 * lagRows
+	mostLagBytes = 4 * lagBytes
+	mostLagCasts = 32_768
 )
+
+// far tells whether the rows file lags too far behind.
+func (l *lag) far(now time.Duration) bool {
+	age := now - l.since
+	return l.turned || l.rows > mostLagRows || l.bytes > mostLagBytes || l.casts > mostLagCasts ||
+		age > lagLeast && (l.rows > lagRows || l.bytes > lagBytes) || l.rows > 0 && age > lagTime
+}
 
 // shadowKey names a row. A name of MySQL holds no zero byte.
 func shadowKey(collection, id string) string { return collection + "\x00" + id }
 
+// rowName is the same without a string of its own.
+type rowName struct{ collection, id string }
+
+// compare orders as the keys are.
+func (r rowName) compare(other rowName) int {
+	return cmp.Or(strings.Compare(r.collection, other.collection), strings.Compare(r.id, other.id))
+}
+
 // shadowChanges says what a group does to the shadow: by its own records where they say the same.
 func shadowChanges(g record.Group) []shadowChange {
-	latest := make(map[string]int, len(g.Records))
-	for i, r := range g.Records {
-		latest[shadowKey(r.Collection, r.ID)] = i
+	latest := make(map[rowName]int, len(g.Records))
+	for i := range g.Records {
+		r := &g.Records[i]
+		latest[rowName{r.Collection, r.ID}] = i
 	}
 	changes := make([]shadowChange, len(g.Shadow))
 	for i, row := range g.Shadow {
-		at, ok := latest[shadowKey(row.Collection, row.ID)]
+		at, ok := latest[rowName{row.Collection, row.ID}]
 		s := shadowChange{of: -1, left: clockText(row.Left), row: row}
 		if ok && g.Records[at].Version == row.Version && (row.Gone || string(g.Records[at].Payload) == string(row.Payload)) {
 			s.of = at
@@ -77,7 +103,7 @@ func (c *commit) shadowRows() ([]record.ShadowRow, error) {
 // cast takes rows into the part of the shadow that is in memory. Called with mu held.
 func (d *DB) cast(rows []record.ShadowRow, now time.Duration) {
 	for _, r := range rows {
-		key := shadowKey(r.Collection, r.ID)
+		key := rowName{r.Collection, r.ID}
 		d.lag.bytes += len(r.Payload) - len(d.shadow[key].Payload)
 		if len(d.shadow) == 0 {
 			d.lag.since = now
@@ -85,16 +111,17 @@ func (d *DB) cast(rows []record.ShadowRow, now time.Duration) {
 		if r.Gone {
 			r.Payload = nil
 		}
-		d.shadow[strings.Clone(key)] = dirty{r}
+		d.shadow[key] = dirty{r}
 	}
 	d.lag.rows = len(d.shadow)
+	d.lag.casts += len(rows)
 }
 
 // relieveRows brings the rows file up if it is far behind.
 func (d *DB) relieveRows() error {
 	now := d.cfg.now().Mono
 	d.mu.Lock()
-	far := d.lag.turned || d.lag.rows > lagRows || d.lag.bytes > lagBytes || d.lag.rows > 0 && now-d.lag.since > lagTime
+	far := d.lag.far(now)
 	d.mu.Unlock()
 	if !far {
 		return nil
@@ -113,9 +140,10 @@ func (d *DB) flushRows() error {
 func (d *DB) writeRows() error {
 	d.mu.Lock()
 	number, turned := d.state.Number, d.lag.turned
-	rows := make([]record.ShadowRow, 0, len(d.shadow))
-	for _, r := range d.shadow {
-		rows = append(rows, r.ShadowRow)
+	keys := slices.SortedFunc(maps.Keys(d.shadow), rowName.compare) // bbolt likes its keys in order
+	rows := make([]record.ShadowRow, len(keys))
+	for i, key := range keys {
+		rows[i] = d.shadow[key].ShadowRow
 	}
 	d.mu.Unlock()
 	if len(rows) == 0 && !turned {
@@ -138,7 +166,7 @@ func (d *DB) Shadow(collection string, ids []string) (map[string]record.ShadowRo
 	var ask []string
 	d.mu.Lock()
 	for _, id := range ids {
-		if r, ok := d.shadow[shadowKey(collection, id)]; !ok {
+		if r, ok := d.shadow[rowName{collection, id}]; !ok {
 			ask = append(ask, id)
 		} else if !r.Gone {
 			rows[id] = r.ShadowRow
@@ -190,18 +218,16 @@ func (d *DB) ShadowAll(collection string, f func(record.ShadowRow) error) error 
 
 // ShadowIDs gives up to n ids of a collection that come behind one, in order; fewer only at the end.
 func (d *DB) ShadowIDs(collection, after string, n int) ([]string, error) {
-	prefix := shadowKey(collection, "")
 	var fresh []string
 	gone := make(map[string]bool)
 	d.mu.Lock()
 	for key, r := range d.shadow {
-		id, ours := strings.CutPrefix(key, prefix)
 		switch {
-		case !ours || id <= after:
+		case key.collection != collection || key.id <= after:
 		case r.Gone:
-			gone[id] = true
+			gone[key.id] = true
 		default:
-			fresh = append(fresh, id)
+			fresh = append(fresh, key.id)
 		}
 	}
 	d.mu.Unlock()

@@ -154,6 +154,9 @@ func (s *Store) open(c Config) (err error) {
 func (s *Store) join(packageOf func(record.Record) (record.Value, bool)) {
 	if packageOf != nil {
 		s.DB.scan = func(r record.Record) uint64 {
+			if !s.Journal.hasOrigin(r.ID) { // most rows, and the payload needn't be read for them
+				return 0
+			}
 			if pkg, ok := packageOf(r); ok {
 				return s.Journal.ScanOf(r.ID, pkg)
 			}

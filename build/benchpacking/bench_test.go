@@ -21,6 +21,7 @@ import (
 
 	"station-agent/build/bed"
 	"station-agent/build/servers"
+	"station-agent/build/sheet"
 )
 
 // binary is the agent under test.
@@ -33,12 +34,19 @@ func TestMain(m *testing.M) {
 	}))
 }
 
+// figures is what is measured.
+type figures struct{ *sheet.Sheet }
+
 // BenchmarkPacking measures everything.
 func BenchmarkPacking(b *testing.B) {
-	s := &sheet{TB: b, values: map[string]float64{}}
+	s := &figures{sheet.New(b,
+		sheet.Limit{Name: "verdict.median_slow_vs_up", Most: 1.1},
+		sheet.Limit{Name: "verdict.median_blackhole_vs_up", Most: 1.1},
+		sheet.Limit{Name: "drain.vs_bare_transactions", Most: 3},
+	)}
 	s.verdicts()
 	s.drains()
-	s.conclude()
+	s.Conclude()
 }
 
 // rows on the station.

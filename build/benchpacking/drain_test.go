@@ -14,6 +14,7 @@ import (
 
 	"station-agent/build/bed"
 	"station-agent/build/servers"
+	"station-agent/build/sheet"
 	"station-agent/uplink/uplinktest"
 )
 
@@ -26,7 +27,7 @@ const (
 )
 
 // drains measures how fast what was packed offline gets into the table, beside the bare driver.
-func (s *sheet) drains() {
+func (s *figures) drains() {
 	closing, single := newBench(s, together, false), newBench(s, oneByOne, false)
 	times := map[string][]float64{}
 	add := func(name string, d time.Duration) {
@@ -43,21 +44,12 @@ func (s *sheet) drains() {
 		}
 	}
 	for _, name := range []string{"drain", "drain_item"} {
-		s.note(name+".s", median(times[name]), "s")
-		s.note(name+".bare_s", median(times[name+".bare"]), "s")
-		s.note(name+".first_write_s", median(times[name+".first_write"]), "s")
+		s.Note(name+".s", sheet.Median(times[name]), "s")
+		s.Note(name+".bare_s", sheet.Median(times[name+".bare"]), "s")
+		s.Note(name+".first_write_s", sheet.Median(times[name+".first_write"]), "s")
 	}
-	s.note("drain.vs_bare_transactions", ratio(times["drain"], times["drain.bare"]), "x")
-	s.note("drain_item.vs_bare_statements", ratio(times["drain_item"], times["drain_item.bare"]), "x")
-}
-
-// ratio is the median of the rounds' ratios.
-func ratio(a, b []float64) float64 {
-	var list []float64
-	for i := range a {
-		list = append(list, a[i]/b[i])
-	}
-	return median(list)
+	s.Note("drain.vs_bare_transactions", sheet.Ratio(times["drain"], times["drain.bare"]), "x")
+	s.Note("drain_item.vs_bare_statements", sheet.Ratio(times["drain_item"], times["drain_item.bare"]), "x")
 }
 
 // drain packs everything while MySQL is away, lets it come back, and gives the time until the first row was written and

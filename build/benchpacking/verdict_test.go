@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"station-agent/build/bed"
+	"station-agent/build/sheet"
 )
 
 const (
@@ -13,7 +14,7 @@ const (
 )
 
 // verdicts measures the time to the verdict.
-func (s *sheet) verdicts() {
+func (s *figures) verdicts() {
 	up, slow, hole := newBench(s, oneByOne, true), newBench(s, oneByOne, true), newBench(s, oneByOne, true)
 	benches := []*bench{up, slow, hole}
 	for _, b := range benches {
@@ -31,11 +32,11 @@ func (s *sheet) verdicts() {
 	}
 	s.checkSlow(slow)
 	for i, name := range []string{"up", "slow", "blackhole"} {
-		s.note("verdict.median_"+name+"_ms", median(times[i]), "ms")
-		s.note("verdict.p99_"+name+"_ms", quantile(times[i], 0.99), "ms")
+		s.Note("verdict.median_"+name+"_ms", sheet.Median(times[i]), "ms")
+		s.Note("verdict.p99_"+name+"_ms", sheet.Quantile(times[i], 0.99), "ms")
 	}
-	s.note("verdict.median_slow_vs_up", median(times[1])/median(times[0]), "x")
-	s.note("verdict.median_blackhole_vs_up", median(times[2])/median(times[0]), "x")
+	s.Note("verdict.median_slow_vs_up", sheet.Median(times[1])/sheet.Median(times[0]), "x")
+	s.Note("verdict.median_blackhole_vs_up", sheet.Median(times[2])/sheet.Median(times[0]), "x")
 }
 
 // code is the n-th scan: an item by its hash or by its EAN, another one each time, and the undo of it.
@@ -52,7 +53,7 @@ func (b *bench) code(n int) string {
 }
 
 // checkSlow holds that the slow bench still reads its rows, and that each read takes as long as it should.
-func (s *sheet) checkSlow(b *bench) {
+func (s *figures) checkSlow(b *bench) {
 	youngest, oldest := time.Hour.Seconds(), 0.0
 	for range 50 {
 		if age := b.status().RowsAgeS; age != nil {
@@ -60,7 +61,7 @@ func (s *sheet) checkSlow(b *bench) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	s.note("verdict.rows_age_slow_s", oldest, "s")
+	s.Note("verdict.rows_age_slow_s", oldest, "s")
 	if youngest < answer.Seconds() || youngest > 2*answer.Seconds() || oldest > 4*answer.Seconds() {
 		s.Errorf("the rows of the slow bench were %.1f to %.1f s old: it is not slow, or its database is away", youngest, oldest)
 	}

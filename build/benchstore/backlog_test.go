@@ -1,18 +1,18 @@
 package benchstore
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"station-agent/build/sheet"
+	"station-agent/build/worker"
 	"station-agent/store"
 	"station-agent/store/record"
 )
@@ -41,7 +41,7 @@ func fill(t *testing.T, k task) {
 
 // pullPlug ends a child without closing anything.
 func pullPlug() {
-	tell("done", 1)
+	worker.Done()
 	os.Exit(0)
 }
 
@@ -51,18 +51,18 @@ func openCold(t *testing.T, k task) {
 	var both, checking float64
 	began := time.Now()
 	s := open(t, store.Config{Dir: k.Path, Probe: func(path string) error {
-		own, start := memory("VmRSS"), time.Now()
-		a, err := task{Work: "probe", Path: path}.run()
+		own, start := worker.Memory("VmRSS"), time.Now()
+		a, err := worker.Run(task{Work: "probe", Path: path})
 		checking += milliseconds(time.Since(start))
 		if err == nil {
 			both = max(both, own+a["peak"][0])
 		}
 		return err
 	}})
-	tell("ms", milliseconds(time.Since(began)))
-	tell("checking", checking)
-	tell("peak", max(both, memory("VmHWM")))
-	tell("own peak", memory("VmHWM"))
+	worker.Tell("ms", milliseconds(time.Since(began)))
+	worker.Tell("checking", checking)
+	worker.Tell("peak", max(both, worker.Memory("VmHWM")))
+	worker.Tell("own peak", worker.Memory("VmHWM"))
 	if st := s.DB.Stats(); st.QueueRecords != k.N*perGroup {
 		t.Errorf("%d records wait, %d were put", st.QueueRecords, k.N*perGroup)
 	}
@@ -74,16 +74,7 @@ func milliseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1
 // probe reads a file in a process of its own and tells what that took.
 func probe(t *testing.T, k task) {
 	must(t, store.Probe(k.Path))
-	tell("peak", memory("VmHWM"))
-}
-
-// memory gives a size of this process in bytes, by its name in /proc.
-func memory(name string) float64 {
-	text, _ := os.ReadFile("/proc/self/status")
-	_, rest, _ := strings.Cut(string(text), name+":")
-	var kib float64
-	_, _ = fmt.Sscan(rest, &kib) // nothing leaves 0, which is no figure
-	return kib * 1024
+	worker.Tell("peak", worker.Memory("VmHWM"))
 }
 
 // drain delivers and proves the backlog at k.Path, waits until the evidence is let go, and tells what is left.
@@ -106,8 +97,8 @@ func drain(t *testing.T, k task) {
 			must(t, s.DB.Put(record.Group{Position: p}))
 			time.Sleep(time.Hour)
 		}
-		tell("evidence", float64(s.DB.Stats().EvidenceBytes))
-		tell("bytes", recordFiles(t, k.Path))
+		worker.Tell("evidence", float64(s.DB.Stats().EvidenceBytes))
+		worker.Tell("bytes", recordFiles(t, k.Path))
 		end()
 	})
 }
@@ -144,17 +135,17 @@ func chill(dir string) error {
 }
 
 // backlog notes what opening a store with a million records takes, and what is left of it when they have gone out.
-func (s *sheet) backlog() error {
+func (s *book) backlog() error {
 	k := task{Work: "fill", Dir: s.folder(), N: backlogGroups}
-	if _, err := k.run(); err != nil {
+	if _, err := worker.Run(k); err != nil {
 		return err
 	}
-	sum := answer{}
+	sum := worker.Answer{}
 	for range rounds {
 		if err := chill(k.Dir); err != nil {
 			return err
 		}
-		a, err := task{Work: "open", Path: k.Dir, N: backlogGroups}.run()
+		a, err := worker.Run(task{Work: "open", Path: k.Dir, N: backlogGroups})
 		if err != nil {
 			return err
 		}
@@ -163,17 +154,17 @@ func (s *sheet) backlog() error {
 		}
 		sum["start"] = append(sum["start"], startTime())
 	}
-	s.note("open.cold_ms", median(sum["ms"]), "ms")
-	s.note("open.cold_ms_check", median(sum["checking"]), "ms")
-	s.note("open.cold_ms_bare_child", median(sum["start"]), "ms")
-	s.note("open.rss_mb", median(sum["peak"])/1e6, "MB")
-	s.note("open.rss_mb_own", median(sum["own_peak"])/1e6, "MB")
-	a, err := task{Work: "drain", Path: k.Dir, N: backlogGroups}.run()
+	s.Note("open.cold_ms", sheet.Median(sum["ms"]), "ms")
+	s.Note("open.cold_ms_check", sheet.Median(sum["checking"]), "ms")
+	s.Note("open.cold_ms_bare_child", sheet.Median(sum["start"]), "ms")
+	s.Note("open.rss_mb", sheet.Median(sum["peak"])/1e6, "MB")
+	s.Note("open.rss_mb_own", sheet.Median(sum["own_peak"])/1e6, "MB")
+	a, err := worker.Run(task{Work: "drain", Path: k.Dir, N: backlogGroups})
 	if err != nil {
 		return err
 	}
-	s.note("drained.file_mb", (a["bytes"][0]-a["evidence"][0])/1e6, "MB")
-	s.note("drained.evidence_mb", a["evidence"][0]/1e6, "MB")
+	s.Note("drained.file_mb", (a["bytes"][0]-a["evidence"][0])/1e6, "MB")
+	s.Note("drained.evidence_mb", a["evidence"][0]/1e6, "MB")
 	return nil
 }
 

@@ -23,22 +23,22 @@ import "testing"
 
 // TestCardBytes holds the limits that need no clock: flushes and bytes.
 func TestCardBytes(t *testing.T) {
-	s := newSheet(t)
-	s.measure(s.scanBytes)
-	s.measure(func() error { return s.recordBytes(50) })
-	s.measure(func() error { return s.steady(10) })
-	s.conclude("scan.flushes", "scan.card_bytes", "outbox.card_bytes_per_record", "ledger.card_bytes_per_record",
+	s := newBook(t)
+	s.Measure(s.scanBytes)
+	s.Measure(func() error { return s.recordBytes(50) })
+	s.Measure(func() error { return s.steady(10) })
+	s.Conclude("scan.flushes", "scan.card_bytes", "outbox.card_bytes_per_record", "ledger.card_bytes_per_record",
 		"store.card_bytes_per_s")
 }
 
 // BenchmarkStore measures everything.
 func BenchmarkStore(b *testing.B) {
-	s := newSheet(b)
-	s.measure(s.scanBytes)
-	s.measure(func() error { return s.recordBytes(200) })
-	s.measure(func() error { return s.steady(10) })
-	s.measure(func() error { return s.deviceBytes(200) })
-	s.measure(s.scanTimes)
-	s.measure(s.backlog)
-	s.conclude()
+	s := newBook(b)
+	s.Measure(s.scanBytes)
+	s.Measure(func() error { return s.recordBytes(200) })
+	s.Measure(func() error { return s.steady(10) })
+	s.Measure(func() error { return s.deviceBytes(200) })
+	s.Measure(s.scanTimes)
+	s.Measure(s.backlog)
+	s.Conclude()
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"station-agent/build/worker"
 	"station-agent/store"
 )
 
@@ -100,17 +101,17 @@ func proveAll(t *testing.T, s *store.Store, groups int, hash hashing) {
 
 // recordBytes notes what groups of a thousand cost. The ledger's part is all but the taking in, and so has the leaving of
 // the outbox in it too.
-func (s *sheet) recordBytes(groups int) error {
+func (s *book) recordBytes(groups int) error {
 	n, err := s.count(task{Work: "group bytes", N: groups})
 	if err != nil {
 		return err
 	}
 	each := float64(groups * perGroup)
-	s.note("outbox.card_bytes_per_record", n.bytes("outbox")/each, "B")
-	s.note("outbox.card_bytes_per_record_put", n.bytes("put")/each, "B")
-	s.note("outbox.card_bytes_per_record_bbolt", n.bytes("plain")/each, "B")
-	s.note("ledger.card_bytes_per_record", (n.bytes("ledger")-n.bytes("put"))/each, "B")
-	s.note("ledger.card_bytes_per_record_opaque", (n.bytes("opaque")-n.bytes("put"))/each, "B")
+	s.Note("outbox.card_bytes_per_record", n.bytes("outbox")/each, "B")
+	s.Note("outbox.card_bytes_per_record_put", n.bytes("put")/each, "B")
+	s.Note("outbox.card_bytes_per_record_bbolt", n.bytes("plain")/each, "B")
+	s.Note("ledger.card_bytes_per_record", (n.bytes("ledger")-n.bytes("put"))/each, "B")
+	s.Note("ledger.card_bytes_per_record_opaque", (n.bytes("opaque")-n.bytes("put"))/each, "B")
 	return nil
 }
 
@@ -126,17 +127,17 @@ func deviceBytes(t *testing.T, k task) {
 		unix.Sync()
 		after, there := writtenBytes(k.Dir)
 		if there {
-			tell("bytes", after-before)
+			worker.Tell("bytes", after-before)
 		}
 	})
 }
 
 // deviceBytes notes what the disk says, if there is one.
-func (s *sheet) deviceBytes(groups int) error {
+func (s *book) deviceBytes(groups int) error {
 	var least float64
 	for range 3 {
 		k := task{Work: "device bytes", Dir: s.folder(), N: groups}
-		a, err := k.run()
+		a, err := worker.Run(k)
 		if err != nil || len(a["bytes"]) == 0 {
 			return err
 		}
@@ -144,6 +145,6 @@ func (s *sheet) deviceBytes(groups int) error {
 			least = v
 		}
 	}
-	s.note("outbox.device_bytes_per_record", least/float64(groups*perGroup), "B")
+	s.Note("outbox.device_bytes_per_record", least/float64(groups*perGroup), "B")
 	return nil
 }

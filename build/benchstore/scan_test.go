@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"station-agent/build/sheet"
+	"station-agent/build/worker"
 	"station-agent/station"
 	"station-agent/store"
 	"station-agent/store/record"
@@ -130,18 +132,18 @@ func scanBytes(t *testing.T, k task) {
 
 const plainScans = 500
 
-func (s *sheet) scanBytes() error {
+func (s *book) scanBytes() error {
 	n, err := s.count(task{Work: "scan bytes", N: bytesOfScans})
 	if err != nil {
 		return err
 	}
-	s.note("scan.flushes", float64(n["first"].flushes)/firstScans, "flushes")
-	s.note("scan.flushes_with_rotation", float64(n["first"].flushes+n["scan"].flushes)/bytesOfScans, "flushes")
-	s.note("scan.card_bytes", n.bytes("first", "scan", "between")/bytesOfScans, "B")
-	s.note("scan.card_bytes_labels", n.bytes("first labels.db", "scan labels.db", "between labels.db")/bytesOfScans, "B")
-	s.note("scan.card_bytes_refused", n.bytes("refused")/bytesOfScans, "B")
-	s.note("scan.card_bytes_outcome", n.bytes("outcome")/bytesOfScans, "B")
-	s.note("scan.card_bytes_bbolt", n.bytes("plain")/plainScans, "B")
+	s.Note("scan.flushes", float64(n["first"].flushes)/firstScans, "flushes")
+	s.Note("scan.flushes_with_rotation", float64(n["first"].flushes+n["scan"].flushes)/bytesOfScans, "flushes")
+	s.Note("scan.card_bytes", n.bytes("first", "scan", "between")/bytesOfScans, "B")
+	s.Note("scan.card_bytes_labels", n.bytes("first labels.db", "scan labels.db", "between labels.db")/bytesOfScans, "B")
+	s.Note("scan.card_bytes_refused", n.bytes("refused")/bytesOfScans, "B")
+	s.Note("scan.card_bytes_outcome", n.bytes("outcome")/bytesOfScans, "B")
+	s.Note("scan.card_bytes_bbolt", n.bytes("plain")/plainScans, "B")
 	return nil
 }
 
@@ -177,15 +179,15 @@ func scanTimes(t *testing.T, k task) {
 	must(t, scan())
 	for range k.Rounds {
 		idle, flushes, slow := turns(t, k.N, scan, b.flush, func() error { return p.append(encoded(t, o.scan())...) })
-		tell("scan", median(idle))
-		tell("idle p99", quantile(idle, 0.99))
-		tell("flush", median(flushes))
-		tell("plain", median(slow))
+		worker.Tell("scan", sheet.Median(idle))
+		worker.Tell("idle p99", sheet.Quantile(idle, 0.99))
+		worker.Tell("flush", sheet.Median(flushes))
+		worker.Tell("plain", sheet.Median(slow))
 		stop := rush(t, s, groups)
 		busy, _, _ := turns(t, k.N, scan, nil, nil)
 		stop()
-		tell("busy p50", median(busy))
-		tell("busy p99", quantile(busy, 0.99))
+		worker.Tell("busy p50", sheet.Median(busy))
+		worker.Tell("busy p99", sheet.Quantile(busy, 0.99))
 		must(t, s.Journal.Settle(outcomes(s.Journal)...))
 		must(t, s.Journal.Flush())
 	}
@@ -224,9 +226,9 @@ func timed(t *testing.T, list []float64, f func() error) []float64 {
 const rounds = 5
 
 // scanTimes notes the times at the speed of the disk and on two slow cards.
-func (s *sheet) scanTimes() error {
+func (s *book) scanTimes() error {
 	native := task{Work: "scan times", Dir: s.folder(), N: 400, Rounds: rounds}
-	a, err := native.run()
+	a, err := worker.Run(native)
 	if err != nil {
 		return err
 	}
@@ -244,11 +246,11 @@ func (s *sheet) scanTimes() error {
 	return nil
 }
 
-func (s *sheet) noteScan(which string, a answer) {
-	s.note("scan.p50_ms"+which, median(a["scan"]), "ms")
-	s.note("scan.p50_ms_flush"+which, median(a["flush"]), "ms")
-	s.note("scan.p50_ms_bbolt"+which, median(a["plain"]), "ms")
-	s.note("scan.p50_ms_catchup"+which, median(a["busy_p50"]), "ms")
-	s.note("scan.p50_vs_flush"+which, ratio(a["scan"], a["flush"]), "x")
-	s.note("scan.p99_catchup_vs_idle"+which, ratio(a["busy_p99"], a["idle_p99"]), "x")
+func (s *book) noteScan(which string, a worker.Answer) {
+	s.Note("scan.p50_ms"+which, sheet.Median(a["scan"]), "ms")
+	s.Note("scan.p50_ms_flush"+which, sheet.Median(a["flush"]), "ms")
+	s.Note("scan.p50_ms_bbolt"+which, sheet.Median(a["plain"]), "ms")
+	s.Note("scan.p50_ms_catchup"+which, sheet.Median(a["busy_p50"]), "ms")
+	s.Note("scan.p50_vs_flush"+which, sheet.Ratio(a["scan"], a["flush"]), "x")
+	s.Note("scan.p99_catchup_vs_idle"+which, sheet.Ratio(a["busy_p99"], a["idle_p99"]), "x")
 }

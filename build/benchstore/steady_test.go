@@ -90,17 +90,17 @@ func (w *shift) keep() {
 }
 
 // steady notes what a second costs.
-func (s *sheet) steady(minutes int) error {
+func (s *book) steady(minutes int) error {
 	n, err := s.count(task{Work: "steady", N: minutes})
 	if err != nil {
 		return err
 	}
 	seconds := float64(minutes * minute)
-	s.note("store.card_bytes_per_s", n.bytes("steady")/seconds, "B/s")
-	s.note("store.card_bytes_per_s_records", n.bytes("steady records", "steady records.db")/seconds, "B/s")
-	s.note("store.card_bytes_per_s_rows", n.bytes("steady rows.db")/seconds, "B/s")
-	s.note("store.card_bytes_per_s_labels", n.bytes("steady labels.db")/seconds, "B/s")
-	s.note("store.card_bytes_per_s_journal", n.bytes("steady journal")/seconds, "B/s")
-	s.note("store.flushes_per_s", float64(n["steady"].flushes)/seconds, "flushes/s")
+	s.Note("store.card_bytes_per_s", n.bytes("steady")/seconds, "B/s")
+	s.Note("store.card_bytes_per_s_records", n.bytes("steady records", "steady records.db")/seconds, "B/s")
+	s.Note("store.card_bytes_per_s_rows", n.bytes("steady rows.db")/seconds, "B/s")
+	s.Note("store.card_bytes_per_s_labels", n.bytes("steady labels.db")/seconds, "B/s")
+	s.Note("store.card_bytes_per_s_journal", n.bytes("steady journal")/seconds, "B/s")
+	s.Note("store.flushes_per_s", float64(n["steady"].flushes)/seconds, "flushes/s")
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"station-agent/build/worker"
 )
 
 // tracer is the command line that strace stands in front of another.
@@ -18,7 +20,7 @@ var errNoTracer = errors.New("strace can't be had")
 
 // tracer finds strace on this host, or takes it from Debian's packages. A host that has none, or doesn't let one process
 // trace another, skips what needs it; with REQUIRE_SERVERS=1 that is a failure.
-func (s *sheet) tracer() tracer {
+func (s *book) tracer() tracer {
 	s.Helper()
 	argv, err := findTracer()
 	if err == nil {
@@ -57,12 +59,12 @@ func findTracer() (tracer, error) {
 const attempts = 4
 
 // count has a child do k and counts what it wrote below k.Dir.
-func (s *sheet) count(k task) (tally, error) {
+func (s *book) count(k task) (tally, error) {
 	argv := append(s.tracer(), "-y", "-s", "0", "-e", "trace="+strings.Join(traced, ","))
 	for n := 1; ; n++ {
 		k.Dir = s.folder()
 		trace := k.Dir + ".trace"
-		_, err := k.run(append(argv, "-o", trace)...)
+		_, err := worker.Run(k, append(argv, "-o", trace)...)
 		if err == nil {
 			return readTrace(trace, k.Dir)
 		}
@@ -73,12 +75,12 @@ func (s *sheet) count(k task) (tally, error) {
 }
 
 // slowed has a child do k on a card whose flushes all take longer by delay.
-func (s *sheet) slowed(k task, delay time.Duration) (answer, error) {
+func (s *book) slowed(k task, delay time.Duration) (worker.Answer, error) {
 	argv := append(s.tracer(), "-o", os.DevNull, "-e", "trace=fsync,fdatasync",
 		"-e", fmt.Sprintf("inject=fsync,fdatasync:delay_exit=%d", delay.Microseconds()))
 	for n := 1; ; n++ {
 		k.Dir = s.folder()
-		a, err := k.run(argv...)
+		a, err := worker.Run(k, argv...)
 		if err == nil || n == attempts || strings.Contains(err.Error(), "--- FAIL") {
 			return a, err
 		}

@@ -1,17 +1,11 @@
 package benchstore
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
+	"station-agent/build/worker"
 	"station-agent/store"
 	"station-agent/store/record"
 )
@@ -25,66 +19,21 @@ type task struct {
 	Rounds int
 }
 
-// taskVariable holds the task of a child process, as JSON.
-const taskVariable = "BENCHSTORE_TASK"
-
-// TestWorker is no test: it is the body of the child processes. What they do has the name of the method of sheet that has it
+// TestWorker is no test: it is the body of the child processes. What they do has the name of the method of book that has it
 // done.
 func TestWorker(t *testing.T) {
-	text := os.Getenv(taskVariable)
-	if text == "" {
+	var k task
+	there, err := worker.Task(&k)
+	must(t, err)
+	if !there {
 		return
 	}
-	var k task
-	must(t, json.Unmarshal([]byte(text), &k))
 	work := map[string]func(*testing.T, task){
 		"scan bytes": scanBytes, "scan times": scanTimes, "group bytes": groupBytes, "device bytes": deviceBytes,
 		"steady": steady, "fill": fill, "open": openCold, "probe": probe, "drain": drain,
 	}[k.Work]
 	work(t, k)
-	tell("done", 1)
-}
-
-// answer is what a child told, by name, in its order.
-type answer map[string][]float64
-
-func tell(name string, value float64) {
-	fmt.Printf("tell: %s %g\n", strings.ReplaceAll(name, " ", "_"), value)
-}
-
-var errWork = errors.New("the child ended without an answer")
-
-// run has a child do k, below the tracer if there is one.
-func (k task) run(tracer ...string) (answer, error) {
-	text, err := json.Marshal(k)
-	if err != nil {
-		return nil, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	args := append(tracer, self, "-test.run=^TestWorker$", "-test.timeout=8m")
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), taskVariable+"="+string(text))
-	out, err := cmd.CombinedOutput()
-	a := readAnswer(out)
-	if len(a["done"]) > 0 && err == nil {
-		return a, nil
-	}
-	return nil, fmt.Errorf("%s: %w: %w\n%s", k.Work, errWork, err, out)
-}
-
-func readAnswer(out []byte) answer {
-	a := answer{}
-	for line := range bytes.Lines(out) {
-		var name string
-		var value float64
-		if n, _ := fmt.Sscanf(string(line), "tell: %s %g", &name, &value); n == 2 {
-			a[name] = append(a[name], value)
-		}
-	}
-	return a
+	worker.Done()
 }
 
 func must(t testing.TB, err error) {

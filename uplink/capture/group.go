@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -45,7 +44,6 @@ type group struct {
 	changes  []change
 	bytes    int
 	moved    bool // position is not the stored one
-	scratch  []byte
 }
 
 // The rule of latency: between two commits of the store lies this much time at least, and nothing waits for its commit
@@ -57,68 +55,14 @@ const (
 	moveEvery    = 5 * time.Second // of a position that nothing of ours lies before
 )
 
-// change maps one row of tx.
-func (g *group) change(tx *Tx, row *RowChange) (change, error) {
-	c := change{table: row.Table.Spec, op: row.Op, tx: tx.ID, name: row.Key, at: tx.At, tick: tx.Tick, ordinal: row.Ordinal}
-	image := row.After
-	if row.Before != nil {
-		c.before = row.Table.Place(row.Before)
-		c.was = row.Table.ID(row.Before)
-	}
-	if row.After != nil {
-		c.after = row.Table.Place(row.After)
-		c.id = row.Table.ID(row.After)
-	} else {
-		image, c.id = row.Before, c.was
-	}
-	var err error
-	if row.Before == nil || c.was == c.id {
-		c.was = ""
-	} else if c.old, err = g.payload(row.Table, row.Before); err != nil {
-		return c, err
-	}
-	if c.payload, err = g.payload(row.Table, image); err == nil && row.Op == record.Update && c.was == "" && row.Table.partial() {
-		var old []byte
-		old, err = g.payload(row.Table, row.Before)
-		c.silent = c.before == c.after && !row.Table.differs(old, c.payload)
-	}
-	return c, err
-}
-
-// state is a row that was found.
-func (tx *Tx) state(s *State) change {
-	c := change{table: s.Table, id: s.ID, after: s.Place, payload: s.Payload, at: tx.At, found: true, run: tx.Run, quiet: tx.Quiet, all: tx.All}
-	if !s.At.IsZero() {
-		c.at = s.At
-	}
-	c.tick = c.at.UnixMicro()
-	return c
-}
-
-func (tx *Tx) absence(a *Absence) change {
-	return change{table: a.Table, op: record.Delete, id: a.ID, at: a.To, from: a.From, tick: a.To.UnixMicro(), missing: true, run: tx.Run}
-}
-
-// payload is the canonical JSON of an image, in a slice of just its length.
-func (g *group) payload(t *Table, image []any) (_ []byte, err error) {
-	g.scratch, err = t.AppendPayload(g.scratch[:0], image)
-	return bytes.Clone(g.scratch), err
-}
-
 // add takes one transaction in, all of it or nothing.
-func (g *group) add(tx *Tx, wanted []*Spec) error {
-	before := len(g.changes)
-	for i := range tx.Rows {
-		if !slices.Contains(wanted, tx.Rows[i].Table.Spec) {
-			continue // nobody asked for it
-		}
-		c, err := g.change(tx, &tx.Rows[i])
-		if err != nil {
-			g.changes = g.changes[:before]
-			return Gap("the layout is unknown: %v", err)
-		}
-		g.changes = append(g.changes, c)
-		g.bytes += len(c.payload) + len(c.old)
+func (g *group) add(tx *mappedTx) error {
+	if tx.err != nil {
+		return tx.err
+	}
+	g.changes = append(g.changes, tx.changes...)
+	for i := range tx.changes {
+		g.bytes += len(tx.changes[i].payload) + len(tx.changes[i].old)
 	}
 	for i := range tx.Found {
 		g.changes = append(g.changes, tx.state(&tx.Found[i]))
@@ -171,4 +115,9 @@ func (g *group) ids(table *Spec) []string {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
+}
+
+// found tells whether the group has rows of the table that were found or missed, and not seen to change.
+func (g *group) found(table *Spec) bool {
+	return slices.ContainsFunc(g.changes, func(c change) bool { return c.table == table && (c.found || c.missing) })
 }

@@ -58,6 +58,7 @@ type Runner struct {
 
 	refused time.Time // when the store last didn't take what it was given
 	flaps   flaps
+	recent  recent
 
 	armed chan struct{}
 	arm   func()

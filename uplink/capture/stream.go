@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,24 +21,18 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 	if err != nil {
 		return err
 	}
+	r.recent = newRecent()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	txs := make(chan Tx, 64)
+	txs, m := newQueue(), mapper{tables: r.cfg.Tables}
 	ended := make(chan error, 1)
 	go func() {
-		defer close(txs)
-		ended <- r.source.Run(ctx, from, keep, func(tx Tx) error {
-			select {
-			case txs <- tx:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
+		defer close(txs.list)
+		ended <- r.source.Run(ctx, from, keep, func(tx Tx) error { return txs.put(ctx, m.tx(tx)) })
 	}()
 	err = r.collect(ctx, txs, from)
 	cancel()
-	for range txs { // let the source end
+	for range txs.list { // let the source end
 	}
 	return cmp.Or(err, <-ended, errEnded)
 }
@@ -100,7 +95,7 @@ func holds(known map[string]struct{}, t *Table, row []any) bool {
 
 // collect groups transactions and stores the groups: at once when one is full, else as the rule of latency says. While
 // the store refuses a group, nothing is read: the source waits with its connection open, for as long as the server lets it.
-func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Position) error {
+func (r *Runner) collect(ctx context.Context, txs *queue, from record.Position) error {
 	began := time.Now()
 	stored := began
 	g := &group{position: from}
@@ -112,20 +107,21 @@ func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Positio
 			return errRenew
 		}
 		select {
-		case tx, ok := <-txs:
+		case tx, ok := <-txs.list:
 			if !ok {
 				return r.put(ctx, g)
 			}
+			txs.took(&tx)
 			idle := g.empty()
-			r.hear(&tx, idle && time.Since(began) > healthy)
+			r.hear(&tx.Tx, idle && time.Since(began) > healthy)
 			had := len(g.changes)
-			if err := g.add(&tx, r.cfg.Tables); err != nil {
+			if err := g.add(&tx); err != nil {
 				return cmp.Or(r.put(ctx, g), err)
 			}
 			if idle && g.moved || had == 0 && len(g.changes) > 0 {
 				timer.Reset(g.wait(time.Since(stored)))
 			}
-			due = g.full() || len(txs) == 0 && g.ripe(time.Since(stored))
+			due = g.full() || len(txs.list) == 0 && g.ripe(time.Since(stored))
 		case <-timer.C:
 			due = true
 		}
@@ -139,7 +135,7 @@ func (r *Runner) collect(ctx context.Context, txs <-chan Tx, from record.Positio
 		if why, err := r.missed(); err != nil || why != "" || stored.Sub(began) > streamAge {
 			return cmp.Or(err, errRenew)
 		}
-		*g = group{position: g.position, changes: g.changes[:0], scratch: g.scratch}
+		*g = group{position: g.position, changes: g.changes[:0]}
 	}
 }
 
@@ -224,12 +220,12 @@ func (r *Runner) look(e *entry) {
 
 // enter stores the records of a group's changes, the Shadow after them and the position behind them.
 func (r *Runner) enter(g *group) error {
-	e := &entry{scope: &r.cfg.Scope}
+	e := &entry{scope: &r.cfg.Scope, records: make([]record.Record, 0, len(g.changes))}
 	for i := range g.changes {
 		l := e.book(g.changes[i].table)
 		if l.shadow == nil {
 			var err error
-			if l.shadow, err = r.store.Shadow(l.spec.Collection(), g.ids(l.spec)); err != nil {
+			if l.shadow, err = r.before(g, l.spec); err != nil {
 				return fmt.Errorf("read shadow: %w", err)
 			}
 		}
@@ -239,5 +235,25 @@ func (r *Runner) enter(g *group) error {
 	if !g.position.Zero() {
 		g.position.Tables = names(r.cfg.Tables)
 	}
-	return r.store.Put(record.Group{Position: g.position, Records: e.records, Shadow: e.rows()})
+	rows := e.rows()
+	if err := r.store.Put(record.Group{Position: g.position, Records: e.records, Shadow: rows}); err != nil {
+		return err
+	}
+	r.recent.note(rows)
+	return nil
+}
+
+// before gives the Shadow of a table's rows that the group concerns, as the last group left it.
+func (r *Runner) before(g *group, table *Spec) (map[string]record.ShadowRow, error) {
+	collection, ids := table.Collection(), g.ids(table)
+	if g.found(table) {
+		return r.store.Shadow(collection, ids) // with the payloads, which a row that was found is compared with
+	}
+	rows, ask := r.recent.known(collection, ids)
+	if len(ask) == 0 {
+		return rows, nil
+	}
+	more, err := r.store.Shadow(collection, ask)
+	maps.Copy(rows, more)
+	return rows, err
 }

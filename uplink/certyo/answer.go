@@ -51,8 +51,9 @@ func readBulk(op string, a answer, sent []record.Record) ([]record.Delivery, err
 	case v == refused || a.status == http.StatusMultiStatus:
 		return nil, record.Never(&Error{Op: op, Status: a.status, Text: text})
 	}
+	receipts := make([]record.Receipt, len(answers))
 	for i := range answers {
-		answers[i].Receipt = &record.Receipt{}
+		answers[i].Receipt = &receipts[i]
 	}
 	return answers, nil
 }
@@ -109,6 +110,9 @@ func (e *envelope) hint(results []result) (verdict, string) {
 // match gives each record its answer and tells how many got one.
 func match(sent []record.Record, results []result) ([]record.Delivery, int) {
 	answers, worst := make([]record.Delivery, len(sent)), make([]verdict, len(sent))
+	if len(results) == 0 {
+		return answers, 0
+	}
 	ix := newIndex(sent, results)
 	matched := 0
 	for i, r := range results {
@@ -139,7 +143,7 @@ type index struct {
 }
 
 func newIndex(sent []record.Record, results []result) *index {
-	ix := &index{byKey: map[string]int{}, byID: map[string][]int{}, used: map[string]int{}, even: len(sent) == len(results)}
+	ix := &index{byKey: make(map[string]int, len(sent)), byID: map[string][]int{}, used: map[string]int{}, even: len(sent) == len(results)}
 	for i, r := range sent {
 		if _, twice := ix.byKey[r.Key]; !twice {
 			ix.byKey[r.Key] = i
@@ -205,6 +209,10 @@ func (r result) receipt() *record.Receipt {
 type loose string
 
 func (l *loose) UnmarshalJSON(b []byte) error {
+	if plain(b) {
+		*l = loose(b[1 : len(b)-1])
+		return nil
+	}
 	var s string
 	if json.Unmarshal(b, &s) == nil {
 		*l = loose(s) // null gives ""
@@ -212,6 +220,16 @@ func (l *loose) UnmarshalJSON(b []byte) error {
 	}
 	*l = loose(b)
 	return nil
+}
+
+// plain tells whether b is a JSON string that stands for just what is between its quotes.
+func plain(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' || c == '\\' {
+			return false
+		}
+	}
+	return len(b) >= 2 && b[0] == '"' && b[len(b)-1] == '"'
 }
 
 // says tells whether there is more than a way to write "nothing".

@@ -1,7 +1,6 @@
 package certyo
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,19 +8,6 @@ import (
 
 	"station-agent/store/record"
 )
-
-// outgoing is what goes before recordPayload in an ingested record (Certyo ingestion guide).
-type outgoing struct {
-	Tenant     string    `json:"tenantId"`
-	Client     string    `json:"clientId,omitempty"`
-	Database   string    `json:"database"`
-	Collection string    `json:"collection"`
-	ID         string    `json:"recordId"`
-	Version    string    `json:"recordVersion"`
-	Op         record.Op `json:"operationType"`
-	At         string    `json:"sourceTimestamp,omitempty"` // RFC 3339, UTC; left out if the source didn't tell
-	Key        string    `json:"idempotencyKey"`
-}
 
 // Post sends 1 to MaxRecords records in one bulk request. The answers are aligned with records (Seq is left 0): with a
 // Receipt, the record was accepted; with a Refusal, it was refused for good; with neither, the answer left it open and it
@@ -43,48 +29,66 @@ func (c *Client) Post(ctx context.Context, records []record.Record) ([]record.De
 	return readBulk(op, a, records)
 }
 
-// bulk builds the body. It is put together by hand, since encoding/json would rewrite the payloads.
+// bulk builds the body. It is put together by hand: encoding/json would rewrite the payloads, and take its time.
 func (c *Client) bulk(records []record.Record) ([]byte, error) {
-	var b bytes.Buffer
-	size := 64
-	for _, r := range records {
-		size += len(r.Payload) + 512
-	}
-	b.Grow(size)
 	tenant, err := json.Marshal(c.cfg.Tenant)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(&b, `{"tenantId":%s,"records":[`, tenant)
-	for i, r := range records {
+	client, err := json.Marshal(c.cfg.Client)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, c.size(records, len(tenant)+len(client)))
+	b = append(append(append(b, `{"tenantId":`...), tenant...), `,"records":[`...)
+	for i := range records {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		head, err := json.Marshal(c.outgoing(r))
-		if err != nil {
-			return nil, err
+		b = append(append(b, `{"tenantId":`...), tenant...)
+		if c.cfg.Client != "" {
+			b = append(append(b, `,"clientId":`...), client...)
 		}
-		seal(&b, head, "recordPayload", r.Payload)
+		b = appendRecord(b, &records[i])
 	}
-	b.WriteString("]}")
-	return b.Bytes(), nil
+	return append(b, "]}"...), nil
 }
 
-func (c *Client) outgoing(r record.Record) outgoing {
-	o := outgoing{
-		Tenant: c.cfg.Tenant, Client: c.cfg.Client, Database: r.Database, Collection: r.Collection,
-		ID: r.ID, Version: r.Version, Op: r.Op, Key: r.Key,
+const envelopeBytes = 256 // of a record's names, times and marks
+
+// size is about what the body takes, rather more.
+func (c *Client) size(records []record.Record, common int) int {
+	size := 64 + common
+	for i := range records {
+		r := &records[i]
+		size += common + envelopeBytes + len(r.Payload) + len(r.Key) + len(r.ID) + len(r.Database) + len(r.Collection)
 	}
-	if !r.At.IsZero() {
-		o.At = r.At.UTC().Format(time.RFC3339Nano)
-	}
-	return o
+	return size
 }
 
-// seal writes the object head with one more field, whose value is raw to the byte.
-func seal(b *bytes.Buffer, head []byte, name string, raw json.RawMessage) {
-	b.Write(head[:len(head)-1])
-	fmt.Fprintf(b, `,%q:`, name)
-	b.Write(raw)
-	b.WriteByte('}')
+// appendRecord appends what stands in an ingested record behind tenant and client (Certyo ingestion guide), and its end.
+func appendRecord(b []byte, r *record.Record) []byte {
+	b = appendField(b, "database", r.Database)
+	b = appendField(b, "collection", r.Collection)
+	b = appendField(b, "recordId", r.ID)
+	b = appendField(b, "recordVersion", r.Version)
+	b = appendField(b, "operationType", string(r.Op))
+	if !r.At.IsZero() { // RFC 3339, UTC; left out if the source didn't tell
+		b = append(b, `,"sourceTimestamp":"`...)
+		b = append(r.At.UTC().AppendFormat(b, time.RFC3339Nano), '"')
+	}
+	b = appendField(b, "idempotencyKey", r.Key)
+	b = append(b, `,"recordPayload":`...)
+	return append(append(b, r.Payload...), '}')
+}
+
+func appendField(b []byte, name, value string) []byte {
+	b = append(append(append(b, ',', '"'), name...), '"', ':')
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			text, _ := json.Marshal(value) // a string can't fail
+			return append(b, text...)
+		}
+	}
+	return append(append(append(b, '"'), value...), '"')
 }

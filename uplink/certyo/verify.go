@@ -110,3 +110,11 @@ func asJSON(body []byte) json.RawMessage {
 	}
 	return text
 }
+
+// seal writes the object head with one more field, whose value is raw to the byte.
+func seal(b *bytes.Buffer, head []byte, name string, raw json.RawMessage) {
+	b.Write(head[:len(head)-1])
+	fmt.Fprintf(b, `,%q:`, name)
+	b.Write(raw)
+	b.WriteByte('}')
+}

@@ -120,9 +120,11 @@ type Courier struct {
 	conds  Conditions
 
 	// delivery's own
-	mixed bool      // an answer of this run left records open and accepted others
-	held  bool      // the last round refused records and accepted none
-	alike time.Time // when a whole batch was last found refused alike, zero if not
+	mixed bool                // an answer of this run left records open and accepted others
+	held  bool                // the last round refused records and accepted none
+	alike time.Time           // when a whole batch was last found refused alike, zero if not
+	keys  map[string]struct{} // what cut has seen; kept from batch to batch
+	rows  map[row]struct{}
 
 	// verification's own
 	pace       pace
@@ -136,6 +138,7 @@ func New(cfg Config, outbox Outbox, ledger Ledger, certyo Certyo, conds Conditio
 	return &Courier{
 		cfg: cfg, outbox: outbox, ledger: ledger, certyo: certyo, conds: conds,
 		pace: pace{every: time.Second / time.Duration(cfg.VerifyPerSecond)}, overdue: standing{}, mismatched: standing{},
+		keys: make(map[string]struct{}, cfg.Batch), rows: map[row]struct{}{},
 	}
 }
 

@@ -80,18 +80,30 @@ func (c *Courier) gather(ctx context.Context, linger time.Duration) ([]record.Qu
 // cut tells how many records of head make a request: within the limit of bytes, no key twice, as a doubled one would be
 // refused, and, once an answer was mixed, no row twice. It is full if something is left out or waiting would add little.
 func (c *Courier) cut(head []record.Queued) (n int, full bool) {
-	type row struct{ database, collection, id string }
-	size, keys, rows := 0, make(map[string]bool, len(head)), map[row]bool{}
-	for i, q := range head {
+	clear(c.keys)
+	clear(c.rows)
+	size := 0
+	for i := range head {
+		q := &head[i]
 		size += len(q.Payload)
-		r := row{q.Database, q.Collection, q.ID}
-		if i > 0 && size > c.cfg.MaxBytes || keys[q.Key] || rows[r] {
+		if _, twice := c.keys[q.Key]; twice || i > 0 && size > c.cfg.MaxBytes {
 			return i, true
 		}
-		keys[q.Key], rows[r] = true, c.mixed
+		c.keys[q.Key] = struct{}{}
+		if !c.mixed {
+			continue
+		}
+		r := row{q.Database, q.Collection, q.ID}
+		if _, twice := c.rows[r]; twice {
+			return i, true
+		}
+		c.rows[r] = struct{}{}
 	}
 	return len(head), len(head) >= c.cfg.Batch || size >= c.cfg.MaxBytes/2
 }
+
+// row names a row of the database.
+type row struct{ database, collection, id string }
 
 // send posts the first of head, settles what was answered and tells whether anything was.
 func (c *Courier) send(ctx context.Context, head []record.Queued) (progress bool, err error) {
@@ -136,6 +148,9 @@ func (c *Courier) conclude(r *round) (deliveries []record.Delivery, held error) 
 	accepted, refused, reason := r.count()
 	if accepted > 0 {
 		c.alike = time.Time{}
+	}
+	if accepted > 0 {
+		deliveries = make([]record.Delivery, 0, len(r.answers))
 	}
 	for i, a := range r.answers {
 		if a.Receipt == nil && (a.Refusal == "" || accepted == 0) {

@@ -18,9 +18,10 @@ type round struct {
 }
 
 func newRound(certyo Certyo, batch []record.Queued) *round {
-	r := &round{certyo: certyo, answers: make([]record.Delivery, len(batch))}
-	for _, q := range batch {
-		r.records, r.seqs = append(r.records, q.Record), append(r.seqs, q.Seq)
+	n := len(batch)
+	r := &round{certyo: certyo, answers: make([]record.Delivery, n), records: make([]record.Record, n), seqs: make([]uint64, n)}
+	for i := range batch {
+		r.records[i], r.seqs[i] = batch[i].Record, batch[i].Seq
 	}
 	return r
 }

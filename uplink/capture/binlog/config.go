@@ -124,7 +124,6 @@ func (s *Source) syncer(user, password, flavor string, dial client.Dialer, st *s
 		TimestampStringLocation: time.UTC,
 		RenderJSONAsMySQLText:   true, // the other form changes numbers
 		HeartbeatPeriod:         heartbeat,
-		ReadTimeout:             readTimeout,
 		DisableRetrySync:        true,
 		DiscardGTIDSet:          true, // we keep our own
 		EventCacheCount:         64,
@@ -162,8 +161,8 @@ func dialer(ctx context.Context, plain bool) client.Dialer {
 		}
 		context.AfterFunc(ctx, func() { conn.Close() })
 		if plain {
-			return &wary{Conn: conn}, nil
+			return &wary{Conn: &patient{conn}}, nil
 		}
-		return conn, nil
+		return &patient{conn}, nil
 	}
 }

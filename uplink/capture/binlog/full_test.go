@@ -32,6 +32,9 @@ func TestAFullStoreDoesNotReadAgain(t *testing.T) {
 		for alarms := 0; alarms == 0; alarms, _ = cond.Alarms() {
 			time.Sleep(10 * time.Millisecond)
 		}
+		for range 500 { // so many are read ahead, however small
+			run(t, db, "INSERT INTO `external`.bulk (b) VALUES ('x')")
+		}
 		for range 200 { // more than the buffers on the way hold
 			run(t, db, "INSERT INTO `external`.bulk (b) VALUES (REPEAT('x', 300000))")
 		}

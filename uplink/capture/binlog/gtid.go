@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,9 +21,16 @@ type gtid struct {
 
 func (g gtid) String() string {
 	if g.source == "" {
-		return fmt.Sprintf("%d-%d-%d", g.domain, g.server, g.number)
+		return string(appendMaria(make([]byte, 0, 32), g.domain, g.server, g.number))
 	}
 	return g.source + ":" + strconv.FormatUint(g.number, 10)
+}
+
+// appendMaria appends a GTID of MariaDB.
+func appendMaria(b []byte, domain, server uint32, number uint64) []byte {
+	b = strconv.AppendUint(b, uint64(domain), 10)
+	b = strconv.AppendUint(append(b, '-'), uint64(server), 10)
+	return strconv.AppendUint(append(b, '-'), number, 10)
 }
 
 // sourceName is the text of a UUID and a tag.
@@ -88,14 +94,17 @@ func (m maria) add(g gtid) {
 }
 
 func (m maria) String() string {
-	var b []byte
-	for i, domain := range slices.Sorted(maps.Keys(m)) {
+	domains := make([]uint32, 0, 8) // mostly there is one
+	for d := range m {
+		domains = append(domains, d)
+	}
+	slices.Sort(domains)
+	b := make([]byte, 0, 32*len(domains))
+	for i, d := range domains {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendUint(b, uint64(domain), 10)
-		b = strconv.AppendUint(append(b, '-'), uint64(m[domain].ServerID), 10)
-		b = strconv.AppendUint(append(b, '-'), m[domain].SequenceNumber, 10)
+		b = appendMaria(b, d, m[d].ServerID, m[d].SequenceNumber)
 	}
 	return string(b)
 }

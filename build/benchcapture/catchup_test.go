@@ -1,0 +1,144 @@
+package benchcapture
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"station-agent/build/bed"
+	"station-agent/build/servers"
+	"station-agent/store"
+	"station-agent/store/record"
+	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/binlog"
+	"station-agent/uplink/certyo"
+	"station-agent/uplink/deliver"
+	"station-agent/uplink/mysql"
+)
+
+// catchUp runs what lies between the database and Certyo as the agent wires it (agent/wire.go), until k.N records were accepted
+// and noted as such. In an empty store those are the rows as they are found.
+func catchUp(t *testing.T, k task) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // as in agent/run.go
+	}
+	m := newMeter()
+	s, err := store.Open(store.Config{
+		Dir: k.Dir, Now: stamp, Reserve: -1, FirstLook: time.Hour, PackageOf: packageOf,
+		Identity: store.Identity{Environment: "test", Station: bed.Station, Database: k.Database + "/external"},
+	})
+	must(t, err)
+	out := &outbox{DB: s.DB, left: k.N, empty: make(chan struct{})}
+	parts := []interface{ Run(context.Context) error }{s, newCapture(t, k, s), newDelivery(k, out)}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	errs := make([]error, len(parts))
+	var all sync.WaitGroup
+	for i, p := range parts {
+		all.Go(func() { errs[i] = p.Run(ctx) })
+	}
+	select {
+	case <-out.empty:
+	case <-ctx.Done():
+		t.Error(ctx.Err())
+	}
+	m.tell(k.N)
+	cancel()
+	all.Wait()
+	must(t, errors.Join(append(errs, s.Close())...))
+}
+
+// packageOf reads the package of a row, as the agent does (agent/wire.go).
+func packageOf(r record.Record) (pkg record.Value, ok bool) {
+	var row struct {
+		Package record.Value `json:"external_package_id"`
+	}
+	err := json.Unmarshal(r.Payload, &row)
+	return row.Package, err == nil
+}
+
+func newCapture(t *testing.T, k task, s *store.Store) *capture.Runner {
+	password := func() (string, error) { return servers.CapturePassword, nil }
+	db, err := mysql.Open(mysql.Config{
+		Address: k.Database, Schema: "external", User: servers.CaptureUser, Password: password, Program: "station-agent",
+		Station: bed.Station, MaxConns: 1,
+	})
+	must(t, err)
+	t.Cleanup(func() { db.Close() })
+	spec := capture.Buylo("external")
+	source, err := binlog.New(binlog.Config{
+		Address: k.Database, User: servers.CaptureUser, Password: password, DB: db, Explain: mysql.Explain,
+		Tables: []*capture.Spec{spec}, Station: bed.Station,
+	})
+	must(t, err)
+	r, err := capture.New(capture.Config{Tables: []*capture.Spec{spec}, Scope: capture.Scope{Station: bed.Station}}, source, s.DB, condition("capture"))
+	must(t, err)
+	return r
+}
+
+func newDelivery(k task, out *outbox) *deliver.Courier {
+	client := certyo.New(certyo.Config{
+		URL: k.Sink, Tenant: bed.Tenant, Client: "bench-1", Key: func() (string, error) { return bed.CertyoKey, nil },
+		UserAgent: "station-agent/bench",
+	})
+	return deliver.New(deliver.Config{Linger: linger}, out, ledger{out.DB}, client, deliver.Conditions{
+		Delivery: condition("certyo"), Verification: condition("verification"), Anchoring: condition("anchoring"), Integrity: condition("integrity"),
+	})
+}
+
+// linger is the agent's default.
+const linger = 2 * time.Second
+
+// outbox is the store's, and tells when so many records were accepted.
+type outbox struct {
+	*store.DB
+	left  int
+	empty chan struct{}
+}
+
+// Settle implements deliver.Outbox.
+func (o *outbox) Settle(list []record.Delivery) error {
+	err := o.DB.Settle(list)
+	for _, d := range list {
+		if err != nil || d.Receipt == nil {
+			continue
+		}
+		if o.left--; o.left == 0 {
+			close(o.empty)
+		}
+	}
+	return err
+}
+
+// ledger is the store's ledger with its own signal, as the agent has it.
+type ledger struct{ *store.DB }
+
+// Changed implements deliver.Ledger.
+func (l ledger) Changed() <-chan struct{} { return l.LedgerChanged() }
+
+// Mismatches implements deliver.Ledger.
+func (l ledger) Mismatches() int { return l.Stats().Mismatches }
+
+// condition says what is lost, for a run that fails.
+type condition string
+
+// Lost implements the conditions of all parts.
+func (c condition) Lost(err error) { fmt.Printf("%s: %v\n", string(c), err) }
+
+// Back implements the conditions of all parts.
+func (c condition) Back() {}
+
+// stamp is this moment on the clock of this boot, which goes on from child to child.
+func stamp() record.Stamp {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // can't fail: the clock id is valid
+	return record.Stamp{Boot: "5f0c9f0e-2d5b-4a43-9c25-0a7d5c4b8f10", Mono: time.Duration(ts.Nano()), Wall: time.Now().UTC(), Trusted: true}
+}

@@ -1,0 +1,106 @@
+package capture
+
+import (
+	"bytes"
+	"slices"
+
+	"station-agent/store/record"
+)
+
+// mapper maps transactions beside the goroutine that stores them: what waits between the two is only what will be stored.
+type mapper struct {
+	tables  []*Spec
+	scratch []byte
+	last    string // the station where the last row was
+}
+
+// mappedTx is a transaction without its rows.
+type mappedTx struct {
+	Tx
+	changes []change
+	err     error // why they could not be mapped; there are none then
+}
+
+// tx maps the rows of one transaction, and what was found.
+func (m *mapper) tx(tx Tx) mappedTx {
+	t := mappedTx{Tx: tx}
+	t.Rows, t.Found, t.Missing = nil, nil, nil
+	if n := len(tx.Rows) + len(tx.Found) + len(tx.Missing); n > 0 {
+		t.changes = make([]change, 0, n)
+	}
+	for i := range tx.Rows {
+		if !slices.Contains(m.tables, tx.Rows[i].Table.Spec) {
+			continue // nobody asked for it
+		}
+		c, err := m.change(&tx, &tx.Rows[i])
+		if err != nil {
+			return mappedTx{Tx: t.Tx, err: Gap("the layout is unknown: %v", err)}
+		}
+		t.changes = append(t.changes, c)
+	}
+	for i := range tx.Found {
+		t.changes = append(t.changes, tx.state(&tx.Found[i]))
+	}
+	for i := range tx.Missing {
+		t.changes = append(t.changes, tx.absence(&tx.Missing[i]))
+	}
+	return t
+}
+
+// change maps one row of tx.
+func (m *mapper) change(tx *Tx, row *RowChange) (change, error) {
+	c := change{table: row.Table.Spec, op: row.Op, tx: tx.ID, name: row.Key, at: tx.At, tick: tx.Tick, ordinal: row.Ordinal}
+	image := row.After
+	if image == nil {
+		image = row.Before
+	}
+	c.id = row.Table.ID(image)
+	c.before, c.after = m.place(row.Table, row.Before), m.place(row.Table, row.After)
+	var err error
+	if row.Before != nil && row.Table.shortID(row.Before) != c.id {
+		c.was = row.Table.ID(row.Before)
+		if c.old, err = m.payload(row.Table, row.Before); err != nil {
+			return c, err
+		}
+	}
+	if c.payload, err = m.payload(row.Table, image); err == nil && row.Op == record.Update && c.was == "" && row.Table.partial() {
+		c.silent, err = m.silent(row, &c)
+	}
+	return c, err
+}
+
+// silent tells whether a row changed in nothing that makes a record.
+func (m *mapper) silent(row *RowChange, c *change) (bool, error) {
+	old, err := m.payload(row.Table, row.Before)
+	return err == nil && c.before == c.after && !row.Table.differs(old, c.payload), err
+}
+
+// state is a row that was found.
+func (tx *Tx) state(s *State) change {
+	c := change{table: s.Table, id: s.ID, after: s.Place, payload: s.Payload, at: tx.At, tick: tx.Tick, found: true, run: tx.Run, quiet: tx.Quiet, all: tx.All}
+	if !s.At.IsZero() {
+		c.at = s.At
+	}
+	return c
+}
+
+func (tx *Tx) absence(a *Absence) change {
+	return change{table: a.Table, op: record.Delete, id: a.ID, at: a.To, from: a.From, tick: a.To.UnixMicro(), missing: true, run: tx.Run}
+}
+
+// place is Table.Place, without a new string while rows stay where they are.
+func (m *mapper) place(t *Table, image []any) string {
+	if image == nil {
+		return ""
+	}
+	if at := plain(image, t.station); at != m.last {
+		m.last = t.Place(image)
+	}
+	return m.last
+}
+
+// payload is the canonical JSON of an image, in a slice of just its length.
+func (m *mapper) payload(t *Table, image []any) (_ []byte, err error) {
+	m.scratch, err = t.AppendPayload(m.scratch[:0], image)
+	return bytes.Clone(m.scratch), err
+}
