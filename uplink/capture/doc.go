@@ -2,6 +2,10 @@
 //
 //	Source --Tx--> [whose change?] --> [canonical JSON] --> group --> Store.Put(position + records + shadow)
 //
+// There are three Sources: the binary log (package binlog), a table that triggers fill (queue), and reading the rows again and
+// again (poll). The first two give each change; the last gives states that were found, and its records never say more. A Runner
+// moves the changes of the tables that are found by one Source; each has a stream of its own in the store.
+//
 // It promises:
 //
 //   - The position never passes a change that is not in the store: position, records and Shadow of a group of whole
@@ -20,8 +24,12 @@
 //
 // # Keys
 //
-//	b:<transaction>/<commit time, µs>/<ordinal>[a|b]     a change that was seen to happen
-//	s:<run>/<collection>/<id>                            a state that was found by a snapshot or a reconciliation
+//	b:<transaction>/<commit time, µs>/<ordinal>[a|b]     a change that was seen to happen, in the binary log
+//	q:<id of the entry>[a|b]                             a change that a trigger wrote down
+//	p:<collection>/<id>/<time, µs>/<digest>/<digest>     a state that a poll found: the time of the row, what it is, and what and
+//	                                                     which version it was before
+//	s:<run>/<collection>/<id>                            a state that was found by a snapshot, a sweep or a reconciliation
+//	g:<digest>                                           that a row was observed missing, and between which times
 //
 // The transaction is its GTID with tag, or server, file and position of its start where the server gives no GTID. The
 // commit time is in the key because MariaDB gives the same GTIDs at the same positions again after RESET MASTER. The
@@ -32,6 +40,14 @@
 //
 // recordVersion is max(version of the row in the Shadow + 1, tick), tick being the commit time in µs (MySQL), or seconds ×
 // 10⁶ + GTID sequence mod 10⁶ (MariaDB, whose log has whole seconds). It rises with every record of a row. Shadow and
-// position enter the store together, so a re-read finds the Shadow it found before and gives the same versions. What is
-// not covered: a row that is deleted and comes back under the same id after the server's clock was set back.
+// position enter the store together, so a re-read finds the Shadow it found before and gives the same versions. A queue's tick
+// is the time of the trigger, a poll's the server's time of the look. What is not covered: a row that is deleted and comes back
+// under the same id after the server's clock was set back; and a row that wanders between stations which find changes by
+// different ways, as a poll's times and a log's are not the same to the second.
+//
+// # Tables
+//
+// A Spec says what of a table is captured. One with a column for the station is captured row by row as the Scope says; of one
+// without, all rows are this station's. The first may be read as a whole in one go: it has as many rows as lie on a bench. The
+// second is swept, a chunk at a time beside its changes (Sweep), at the beginning and after a gap.
 package capture
