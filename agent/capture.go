@@ -47,6 +47,7 @@ type capturing struct {
 	tables []*tracked
 	scope  capture.Scope
 	every  time.Duration
+	here   poll.Here     // the bench's read of the first table's rows
 	binlog binlog.Config // but for its tables
 
 	armed   chan struct{} // closed once the first table's changes can't be missed any more
@@ -72,8 +73,9 @@ type tracked struct {
 // running is a Runner and its tables.
 type running struct {
 	*capture.Runner
-	tables []*tracked
-	source capture.Source
+	tables  []*tracked
+	source  capture.Source
+	by, why []string // of each table, as decided when it began
 }
 
 // Run captures until ctx ends. It returns an error only if the store is unusable.
@@ -187,7 +189,11 @@ func (c *capturing) runner(name string, tables []*tracked) (*running, error) {
 	run, err := capture.New(capture.Config{
 		Tables: specs(tables), Scope: c.scope, Quiet: first.quiet, Flapping: first.cond.besides("flapping rows"),
 	}, source, stream, first.cond)
-	return &running{run, tables, source}, err
+	r := &running{Runner: run, tables: tables, source: source}
+	for _, t := range tables {
+		r.by, r.why = append(r.by, t.by), append(r.why, t.why)
+	}
+	return r, err
 }
 
 func specs(tables []*tracked) []*capture.Spec {
@@ -218,10 +224,14 @@ func (c *capturing) source(tables []*tracked, stream *store.Stream) (prober, err
 			Known: stream.ShadowIDs, Stored: stream.Position,
 		})
 	case byPoll:
-		return poll.New(poll.Config{
+		p := poll.Config{
 			DB: c.db, Explain: c.binlog.Explain, Table: t.Spec, Station: c.scope.Station, Shadow: stream, Every: c.every,
 			Notice: t.cond.besides("cost of polling"),
-		})
+		}
+		if t == c.tables[0] {
+			p.Here = c.here
+		}
+		return poll.New(p)
 	default:
 		own := c.binlog
 		own.Tables, own.Known = specs(tables), stream.ShadowIDs
@@ -247,8 +257,8 @@ func (c *capturing) ways() []fleet.Way {
 	defer c.mu.Unlock()
 	list := []fleet.Way{}
 	for _, r := range c.runs {
-		for _, t := range r.tables {
-			w := fleet.Way{Table: t.Spec.String(), Way: t.by, Why: t.why, Cost: costs(t.by)}
+		for i, t := range r.tables {
+			w := fleet.Way{Table: t.Spec.String(), Way: r.by[i], Why: r.why[i], Cost: costs(r.by[i])}
 			if q, ok := r.source.(*queue.Source); ok {
 				n, oldest := q.Backlog()
 				w.Waiting = &n

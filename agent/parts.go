@@ -36,6 +36,7 @@ type parts struct {
 	picture   *station.Picture
 	bench     *station.Bench
 	inquiries *inquiries
+	shared    *shared
 	reads     *reads
 	lag       func() (time.Duration, bool)
 	ways      func() []fleet.Way

@@ -126,8 +126,9 @@ func (p *parts) addDatabase() error {
 		return err
 	}
 	p.add(k)
+	p.shared = &shared{db: db}
 	watcher, err := assign.NewWatcher(assign.WatcherConfig{
-		DB: db, Explain: mysql.Explain, Table: table, Station: p.cfg.Station.UUID, Condition: p.board.condition("mysql"),
+		DB: db, Also: p.shared, Explain: mysql.Explain, Table: table, Station: p.cfg.Station.UUID, Condition: p.board.condition("mysql"),
 		Every: p.cfg.MySQL.Refresh.value(), Kick: p.picture.Kick(), Seen: k.seen, Asked: p.inquiries.with(p.picture.Asked),
 		MapTable: p.cfg.MySQL.MapTable, MapCondition: p.board.condition("map of tags"),
 	})
@@ -212,7 +213,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	}
 	k := &capturing{
 		log: p.log, db: db, store: p.store.DB, board: p.board, every: c.Every.value(), binlog: own,
-		scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents},
+		here: p.shared.wait, scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents},
 		armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: p.board.condition("way of capture"),
 	}
 	for i, t := range p.cfg.tables() {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"station-agent/store/record"
@@ -22,6 +23,7 @@ const (
 
 // view reads rows in lines of one form: all columns, and a tag or NULL. A row with several tags has several lines.
 type view struct {
+	text    string // of the statements, but for what is read along and the condition
 	station string
 	limit   time.Duration // of one read
 	most    int           // rows on the station
@@ -31,25 +33,52 @@ type view struct {
 
 func newView(cfg WatcherConfig, text string, limit time.Duration) *view {
 	return &view{
-		station: cfg.Station, limit: limit, most: most,
-		byStation: statement{db: cfg.DB, text: text + " WHERE p.buylo_active_packing_station_uuid = ?", limit: limit},
+		text: text, station: cfg.Station, limit: limit, most: most,
+		byStation: statement{db: cfg.DB, text: text + onStation, limit: limit},
 		byHash:    statement{db: cfg.DB, text: text + " WHERE p.hash = ?", limit: limit},
 	}
 }
+
+const onStation = " WHERE p.buylo_active_packing_station_uuid = ?"
 
 func (v *view) close() {
 	v.byStation.close()
 	v.byHash.close()
 }
 
-// here gives the rows on the station.
-func (v *view) here(ctx context.Context) ([]record.Row, error) {
-	return v.rows(ctx, &v.byStation, v.station, func(r record.Row) bool { return !r.Away })
+// here gives the rows on the station, and each line to whoever reads along.
+func (v *view) here(ctx context.Context, also Also) (rows []record.Row, err error) {
+	more, n := "", 0
+	if also != nil {
+		more, n = also.Columns()
+	}
+	text := v.text + onStation
+	if n > 0 {
+		text = strings.Replace(v.text, " FROM ", ", "+more+" FROM ", 1) + onStation
+	}
+	if v.byStation.text != text {
+		v.byStation.close()
+		v.byStation.text = text
+	}
+	if n == 0 {
+		also = nil
+	}
+	rows, err = v.rows(ctx, &v.byStation, v.station, along{also, n}, func(r record.Row) bool { return !r.Away })
+	if also != nil {
+		also.Ended(err)
+	}
+	return rows, err
+}
+
+// along is who gets the last cells of each line.
+type along struct {
+	also Also // nil for nobody
+	n    int
 }
 
 // one gives the row with exactly this hash, wherever it is.
 func (v *view) one(ctx context.Context, hash string) (r record.Row, there bool, err error) {
-	list, err := v.rows(ctx, &v.byHash, hash, func(r record.Row) bool { return r.Hash == hash })
+	list, err := v.rows(ctx, &v.byHash, hash, along{}, func(r record.Row) bool { return r.Hash == hash })
 	if err != nil || len(list) == 0 {
 		return r, false, err
 	}
@@ -57,7 +86,7 @@ func (v *view) one(ctx context.Context, hash string) (r record.Row, there bool, 
 }
 
 // rows folds the lines of a statement, of those rows that keep takes: the collation may have let others through.
-func (v *view) rows(ctx context.Context, s *statement, arg string, keep func(record.Row) bool) ([]record.Row, error) {
+func (v *view) rows(ctx context.Context, s *statement, arg string, a along, keep func(record.Row) bool) ([]record.Row, error) {
 	f := fold{at: map[string]int{}}
 	err := s.use(ctx, func(ctx context.Context, stmt *sql.Stmt) error {
 		lines, err := stmt.QueryContext(ctx, arg)
@@ -66,7 +95,7 @@ func (v *view) rows(ctx context.Context, s *statement, arg string, keep func(rec
 		}
 		defer lines.Close()
 		for n := 0; lines.Next(); n++ {
-			r, epc, err := v.scan(lines)
+			r, epc, err := v.scan(lines, a)
 			if err != nil {
 				return err
 			}
@@ -85,9 +114,16 @@ func (v *view) rows(ctx context.Context, s *statement, arg string, keep func(rec
 	return f.sorted(), err
 }
 
-func (v *view) scan(line *sql.Rows) (r record.Row, epc sql.NullString, err error) {
+func (v *view) scan(line *sql.Rows, a along) (r record.Row, epc sql.NullString, err error) {
 	var product, ean, name, created sql.NullString
-	err = line.Scan(&r.Hash, &product, &ean, &name, &r.Package, &r.Station, &created, &epc)
+	into := []any{&r.Hash, &product, &ean, &name, &r.Package, &r.Station, &created, &epc}
+	cells := make([]sql.RawBytes, a.n)
+	for i := range cells {
+		into = append(into, &cells[i])
+	}
+	if err = line.Scan(into...); err == nil && a.also != nil {
+		err = a.also.Line(cells)
+	}
 	r.Product, r.EAN, r.Name, r.Created = product.String, ean.String, name.String, moment(created.String)
 	r.Away = !record.Same(r.Station, &v.station)
 	if !r.Away {

@@ -32,6 +32,9 @@ type WatcherConfig struct {
 	MapTable     string
 	MapCondition Condition
 
+	// Also reads along with the rows on the station; nil for nobody.
+	Also Also
+
 	// Kick asks for a read at once. Whoever kicks sends without blocking into a channel of capacity 1, so that a kick during a
 	// read makes another one behind it.
 	Kick <-chan struct{}
@@ -43,6 +46,17 @@ type WatcherConfig struct {
 	// Seen gets each read, its rows in no order. It is called from the goroutine of Run, never twice at a time. What it
 	// gets may be kept, but not changed.
 	Seen func(record.Reading)
+}
+
+// Also has more read of the rows on the station, in the same statement. Its methods are called from the goroutine of Run.
+type Also interface {
+	// Columns are expressions over the table, which is called p, joined by commas; how many; none for nothing. It is asked before
+	// each read.
+	Columns() (expressions string, n int)
+	// Line is one line of the read; a row with several tags has several. The cells are its only until it returns.
+	Line(cells []sql.RawBytes) error
+	// Ended says that the lines were all, or why they were not.
+	Ended(err error)
 }
 
 // Watcher reads the rows on one station again and again: one statement each time, and one for each hash that was asked for.
@@ -144,7 +158,7 @@ func (w *Watcher) read(ctx context.Context, v *view, asked []string) (r record.R
 	ctx, cancel := context.WithTimeout(ctx, v.limit)
 	defer cancel()
 	r.Began = time.Now()
-	if r.Here, err = v.here(ctx); err != nil {
+	if r.Here, err = v.here(ctx, w.cfg.Also); err != nil {
 		return r, err
 	}
 	for _, hash := range missing(asked, r.Here) {

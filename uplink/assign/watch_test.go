@@ -215,7 +215,7 @@ func TestItComesWhileItIsAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	here, err := w.plain.here(t.Context())
+	here, err := w.plain.here(t.Context(), nil)
 	if err != nil || len(here) > 0 {
 		t.Fatal(here, err)
 	}
@@ -294,11 +294,11 @@ func TestTooManyRows(t *testing.T) {
 	}
 	for _, v := range []*view{w.plain, w.mapped} {
 		v.most = 5
-		if rows, err := v.here(t.Context()); err != nil || len(rows) != 5 {
+		if rows, err := v.here(t.Context(), nil); err != nil || len(rows) != 5 {
 			t.Errorf("%d rows, %v", len(rows), err)
 		}
 		v.most = 4
-		if _, err := v.here(t.Context()); err == nil || !strings.Contains(err.Error(), "one packing station?") {
+		if _, err := v.here(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "one packing station?") {
 			t.Errorf("five rows where four are the most: %v", err)
 		}
 	}
@@ -306,7 +306,7 @@ func TestTooManyRows(t *testing.T) {
 	for n := range linesOfRow * 5 {
 		tag(t, db, fmt.Sprint("epc-", n), "here-0")
 	}
-	if _, err := w.mapped.here(t.Context()); err == nil || !strings.Contains(err.Error(), "each tag") {
+	if _, err := w.mapped.here(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "each tag") {
 		t.Errorf("more lines than rows could have: %v", err)
 	}
 }

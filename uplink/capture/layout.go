@@ -130,9 +130,9 @@ func labels(full string) []string {
 }
 
 // expression is how a snapshot asks for the column, so that the answer depends neither on the session's time zone and
-// character set nor on the driver's options.
-func (c *Column) expression() string {
-	name := quote(c.Name)
+// character set nor on the driver's options. Of is what stands before the name, such as "p.", or "".
+func (c *Column) expression(of string) string {
+	name := of + quote(c.Name)
 	switch c.Kind {
 	case Timestamp:
 		return "UNIX_TIMESTAMP(" + name + ")" // no way through local time, which repeats an hour a year

@@ -78,11 +78,11 @@ func (s *Snapshot) Here(ctx context.Context, table *Table) ([]State, error) {
 
 // HereNow reads the rows on the station, and what time it is at the server, in one statement.
 func (s *Snapshot) HereNow(ctx context.Context, table *Table) (now time.Time, found []State, err error) {
-	query := s.Limit.Select() + "CAST(UTC_TIMESTAMP(6) AS CHAR), " + table.expressions() + " FROM (SELECT 1) AS station_agent_now LEFT JOIN " +
+	query := s.Limit.Select() + Clock + ", " + table.Expressions("") + " FROM (SELECT 1) AS station_agent_now LEFT JOIN " +
 		quote(s.Table.Schema) + "." + quote(s.Table.Name) + " ON " + quote(s.Table.Station) + " = ?"
 	err = s.query(ctx, 1+len(table.Columns), query, []any{s.Station}, func(cells []sql.RawBytes) error {
 		if now.IsZero() {
-			if now, err = time.Parse(time.DateTime, string(cells[0])); err != nil {
+			if now, err = ParseClock([]byte(cells[0])); err != nil {
 				return err
 			}
 		}
@@ -168,7 +168,7 @@ func (s *Snapshot) explain(err error) error {
 
 // read reads the rows that the rest of a SELECT names.
 func (s *Snapshot) read(ctx context.Context, table *Table, rest string, args ...any) ([]State, error) {
-	query := s.Limit.Select() + table.expressions() + " FROM " + quote(s.Table.Schema) + "." + quote(s.Table.Name) + " " + rest
+	query := s.Limit.Select() + table.Expressions("") + " FROM " + quote(s.Table.Schema) + "." + quote(s.Table.Name) + " " + rest
 	if s.Locking {
 		query += " LOCK IN SHARE MODE"
 	}
@@ -181,14 +181,22 @@ func (s *Snapshot) read(ctx context.Context, table *Table, rest string, args ...
 	return found, s.explain(err)
 }
 
-// expressions are the columns as a SELECT asks for them.
-func (t *Table) expressions() string {
+// Clock is the server's time as a SELECT asks for it, to be read by ParseClock.
+const Clock = "CAST(UTC_TIMESTAMP(6) AS CHAR)"
+
+// ParseClock reads the server's time, in UTC.
+func ParseClock[S string | []byte](text S) (time.Time, error) {
+	return time.Parse(time.DateTime, string(text))
+}
+
+// Expressions are the columns as a SELECT asks for them. Of is what stands before their names, such as "p.", or "".
+func (t *Table) Expressions(of string) string {
 	var b strings.Builder
 	for i := range t.Columns {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(t.Columns[i].expression())
+		b.WriteString(t.Columns[i].expression(of))
 	}
 	return b.String()
 }

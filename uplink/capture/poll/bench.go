@@ -44,7 +44,11 @@ func newBench(o *session, from record.Position) (*bench, error) {
 }
 
 func (b *bench) look(ctx context.Context) ([]capture.Tx, error) {
-	now, here, err := b.read.HereNow(ctx, b.table)
+	read := b.read.HereNow
+	if b.cfg.Here != nil {
+		read = b.cfg.Here
+	}
+	now, here, err := read(ctx, b.table)
 	if err != nil {
 		return nil, err
 	}

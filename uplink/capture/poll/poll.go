@@ -24,7 +24,11 @@ type Shadow interface {
 	ShadowIDs(collection, after string, n int) ([]string, error)
 }
 
-// Config of a Source. Explain and Notice may be nil.
+// Here reads the rows on the station, and what time it is at the server, along with somebody else's read of them; table is the
+// layout that they are wanted in. It waits for the next read.
+type Here func(ctx context.Context, table *capture.Table) (now time.Time, found []capture.State, err error)
+
+// Config of a Source. Explain, Notice and Here may be nil.
 type Config struct {
 	DB      *sql.DB // its sessions are in UTC
 	Explain func(error) error
@@ -32,6 +36,7 @@ type Config struct {
 	Station string // our UUID
 	Shadow  Shadow
 	Notice  capture.Condition // lost while polling costs the server more than it should
+	Here    Here              // sets the pace, if there is one
 	Every   time.Duration     // from look to look; 1 s if 0
 	Chunk   int               // rows of the whole table with each look; 500 if 0
 }
@@ -168,6 +173,9 @@ func (s *Source) Run(ctx context.Context, from record.Position, _ func(*capture.
 			if err := sink(tx); err != nil {
 				return err
 			}
+		}
+		if s.cfg.Here != nil {
+			continue
 		}
 		if err := rest(ctx, p.rest(time.Since(began))); err != nil {
 			return err
