@@ -26,7 +26,8 @@ const (
 // NewPurge makes the watch over what r has still to read. The Condition is its own: lost while changes are in danger.
 func NewPurge(r *Runner, cond Condition) *Purge { return &Purge{runner: r, cond: cond} }
 
-// Run looks until ctx ends; not at all if the source keeps no log.
+// Run looks until ctx ends, which is the all-clear: nobody reads the log any more then. It doesn't look at all if the source keeps
+// no log.
 func (p *Purge) Run(ctx context.Context) error {
 	source, ok := p.runner.source.(Retainer)
 	if !ok {
@@ -34,6 +35,7 @@ func (p *Purge) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	defer p.say(nil)
 	p.look(ctx, source, 0)
 	for {
 		select {
@@ -52,8 +54,8 @@ func (p *Purge) Run(ctx context.Context) error {
 // look asks the source. If it doesn't answer, nothing new is known: that itself is said elsewhere.
 func (p *Purge) look(ctx context.Context, source Retainer, still time.Duration) {
 	from, err := p.runner.store.Position()
-	if err != nil || from.Zero() {
-		return
+	if err != nil || from.Zero() || from.Way != "" {
+		return // there is nothing of a log to be read, or not yet
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
