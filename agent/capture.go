@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"station-agent/store"
+	"station-agent/store/record"
 	"station-agent/uplink/capture"
 	"station-agent/uplink/capture/binlog"
 	"station-agent/uplink/capture/poll"
@@ -63,11 +64,10 @@ type tracked struct {
 	*capture.Spec
 	way   string // as configured
 	queue string
-	quiet bool
+	cond  *condition
 
-	by   string // as decided
-	why  string
-	cond *condition
+	by, why string // as decided; by is "" before. Only the goroutine of Run reads and writes them
+	tries   int    // of finding a way
 }
 
 // running is a Runner and its tables.
@@ -81,21 +81,27 @@ type running struct {
 // Run captures until ctx ends. It returns an error only if the store is unusable.
 func (c *capturing) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := c.decide(ctx); err != nil || ctx.Err() != nil {
+		open, err := c.decide(ctx)
+		if record.ClassOf(err) == record.StopHere {
 			return err
 		}
-		if err := c.work(ctx); err != nil {
+		if err := c.work(ctx, open || err != nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// work runs all that the decisions take, until ctx ends or somebody chooses another way.
-func (c *capturing) work(ctx context.Context) error {
+// work runs all that the decisions take, until ctx ends or somebody chooses another way; with open, only until the ways that are
+// open are to be tried again. A table that can't be found by its way is left out, and said.
+func (c *capturing) work(ctx context.Context, open bool) error {
 	runs, err := c.assemble()
 	if err != nil {
-		return err
+		if record.ClassOf(err) == record.StopHere {
+			return err
+		}
+		c.decided.Lost(err)
+		open = true
 	}
 	c.mu.Lock()
 	c.runs = runs
@@ -103,26 +109,62 @@ func (c *capturing) work(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
-	for i, r := range runs {
+	for _, r := range runs {
 		g.Go(func() error { return r.Run(ctx) })
 		if r.tables[0].by == byBinlog {
 			g.Go(func() error {
 				return capture.NewPurge(r.Runner, r.tables[0].cond.besides("binary log")).Run(ctx)
 			})
 		}
-		if i == 0 {
+		if r.tables[0] == c.tables[0] {
 			g.Go(func() error { return c.arm(ctx, r.Armed()) })
 		}
 	}
 	g.Go(func() error {
-		select {
-		case <-c.chosen:
-			cancel()
-		case <-ctx.Done():
+		defer cancel()
+		if !open {
+			select {
+			case <-c.chosen:
+			case <-ctx.Done():
+			}
+			return nil
 		}
-		return nil
+		return c.watch(ctx)
 	})
 	return g.Wait()
+}
+
+// watch tries the ways that are open until one more is found, and then lets everything be put together anew.
+func (c *capturing) watch(ctx context.Context) error {
+	for {
+		again := time.NewTimer(decideAgain)
+		select {
+		case <-c.chosen:
+			again.Stop()
+			return nil
+		case <-ctx.Done():
+			again.Stop()
+			return nil
+		case <-again.C:
+		}
+		before := c.found()
+		if _, err := c.decide(ctx); record.ClassOf(err) == record.StopHere {
+			return err
+		}
+		if c.found() > before {
+			return nil
+		}
+	}
+}
+
+// found counts the tables whose way is known.
+func (c *capturing) found() (n int) {
+	for _, t := range c.tables {
+		if t.by != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // arm passes on that the first table's runner has its place.
@@ -145,6 +187,7 @@ func (c *capturing) assemble() (runs []*running, err error) {
 	var fromLog, rest [][]*tracked
 	for _, t := range c.tables {
 		switch {
+		case t.by == "": // not found yet
 		case t.by != byBinlog:
 			rest = append(rest, []*tracked{t})
 		case fromLog == nil:
@@ -158,22 +201,30 @@ func (c *capturing) assemble() (runs []*running, err error) {
 		return slices.Index(c.tables, a[0]) - slices.Index(c.tables, b[0])
 	})
 	var names []string
-	for i, tables := range groups {
-		name := ""
-		switch {
-		case i > 0 && tables[0].by == byBinlog:
-			name = byBinlog
-		case i > 0:
-			name = tables[0].Collection()
-		}
+	var failed []error
+	for _, tables := range groups {
+		name := c.streamOf(tables)
 		names = append(names, name)
 		r, err := c.runner(name, tables)
 		if err != nil {
-			return nil, err
+			tables[0].cond.Lost(err)
+			failed = append(failed, err)
+			continue
 		}
 		runs = append(runs, r)
 	}
-	return runs, c.store.Retire(names)
+	return runs, errors.Join(append(failed, c.store.Retire(names))...)
+}
+
+// streamOf names the store's stream for tables that are found together: that of the first table has no name.
+func (c *capturing) streamOf(tables []*tracked) string {
+	switch {
+	case tables[0] == c.tables[0]:
+		return ""
+	case tables[0].by == byBinlog:
+		return byBinlog
+	}
+	return "table " + tables[0].Collection()
 }
 
 func (c *capturing) runner(name string, tables []*tracked) (*running, error) {
@@ -187,7 +238,7 @@ func (c *capturing) runner(name string, tables []*tracked) (*running, error) {
 	}
 	first := tables[0]
 	run, err := capture.New(capture.Config{
-		Tables: specs(tables), Scope: c.scope, Quiet: first.quiet, Flapping: first.cond.besides("flapping rows"),
+		Tables: specs(tables), Scope: c.scope, Flapping: first.cond.besides("flapping rows"),
 	}, source, stream, first.cond)
 	r := &running{Runner: run, tables: tables, source: source}
 	for _, t := range tables {
@@ -319,6 +370,9 @@ func (c *capturing) choose(table, way string) error {
 	d := store.Way{}
 	if way != byAuto {
 		d = store.Way{Name: way, Why: "a person chose it"}
+		if err := c.fits(t, way); err != nil {
+			return fmt.Errorf("choose way of %s: %w", table, err)
+		}
 	}
 	if err := c.store.Decide(table, d); err != nil {
 		return err

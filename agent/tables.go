@@ -42,7 +42,7 @@ func (t *tableConfig) fill() {
 func (t *tableConfig) spec() *capture.Spec {
 	return &capture.Spec{
 		Schema: t.Schema, Name: t.Name, Key: t.Key, Station: t.Station, Updated: t.Updated, Database: t.Database, As: t.Collection,
-		Include: t.Include, Exclude: t.Exclude, Hashed: t.Hashed, Watch: t.Watch,
+		Quiet: t.Snapshot == "none", Include: t.Include, Exclude: t.Exclude, Hashed: t.Hashed, Watch: t.Watch,
 	}
 }
 
@@ -50,10 +50,11 @@ func (t *tableConfig) spec() *capture.Spec {
 func (c *config) tables() []*tracked {
 	own := capture.Buylo(c.MySQL.Schema)
 	own.Database = c.Certyo.Database
-	list := []*tracked{{Spec: own, way: c.Capture.Source, quiet: c.Capture.Snapshot == "none"}}
+	own.Quiet = c.Capture.Snapshot == "none"
+	list := []*tracked{{Spec: own, way: c.Capture.Source}}
 	for i := range c.Tables {
 		t := &c.Tables[i]
-		list = append(list, &tracked{Spec: t.spec(), way: t.Source, queue: t.Queue, quiet: t.Snapshot == "none"})
+		list = append(list, &tracked{Spec: t.spec(), way: t.Source, queue: t.Queue})
 	}
 	return list
 }

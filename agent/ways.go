@@ -7,104 +7,106 @@ import (
 	"time"
 
 	"station-agent/store"
-	"station-agent/store/record"
 )
 
-const (
-	decideAgain = 5 * time.Second
-)
+const decideAgain = 5 * time.Second
 
-// decide settles by which way each table is captured. What was decided before stays, unless the configuration says
-// otherwise: it is a person's word. It returns an error only if the store is unusable.
-func (c *capturing) decide(ctx context.Context) error {
-	for _, t := range c.tables {
+// decide settles by which way each table is captured. What was decided before stays, unless the configuration says otherwise: it is
+// a person's word. Open says that there are tables whose way is not found yet: one that isn't there, or a server that doesn't answer.
+func (c *capturing) decide(ctx context.Context) (open bool, err error) {
+	var errs []error
+	for i, t := range c.tables {
 		kept := c.store.Way(t.Spec.String())
+		by, why := t.way, "the configuration says so"
 		switch {
-		case t.way != byAuto:
-			t.by, t.why = t.way, "the configuration says so"
-		case kept.Name != "":
-			t.by, t.why = kept.Name, kept.Why
+		case t.way == byAuto && kept.Name != "":
+			by, why = kept.Name, kept.Why
+		case t.way == byAuto && t.by != "" && kept.Name == "": // a person wants it tried anew
+			t.by = ""
+		}
+		if err := c.fits(t, by); by != byAuto && err != nil {
+			t.cond.Lost(err)
+			t.by, open = "", true
 			continue
-		default:
-			if err := c.probe(ctx, t); err != nil {
-				return err
-			}
-			if ctx.Err() != nil {
-				return nil
+		}
+		if t.by == by && t.by != "" {
+			continue
+		}
+		if by == byAuto || i > 0 { // Buylo's table is there, or its trouble is said by its own runner
+			if by, why, err = c.probe(ctx, t, by, why); err != nil {
+				t.cond.Lost(fmt.Errorf("find changes of %s: %w", t.Spec, err))
+				open = true
+				continue
 			}
 		}
-		if err := c.keep(ctx, t, kept); err != nil {
-			return err
-		}
+		t.by, t.why = by, why
+		errs = append(errs, c.keep(t, kept))
 	}
-	c.decided.Back()
-	return nil
+	if err = errors.Join(errs...); err == nil {
+		c.decided.Back()
+	} else {
+		c.decided.Lost(err)
+	}
+	return open, err
 }
 
 // keep makes a decision durable and says it once.
-func (c *capturing) keep(ctx context.Context, t *tracked, kept store.Way) error {
+func (c *capturing) keep(t *tracked, kept store.Way) error {
 	d := store.Way{Name: t.by, Why: t.why}
 	if d == kept {
 		return nil
 	}
 	c.log.Info("changes are found this way from now on", "table", t.Spec.String(), "way", t.by, "why", t.why, "cost", costs(t.by))
-	for {
-		err := c.store.Decide(t.Spec.String(), d)
-		if err == nil || record.ClassOf(err) == record.StopHere {
-			return err
-		}
-		c.decided.Lost(fmt.Errorf("keep the way of %s: %w", t.Spec, err))
-		if !wait(ctx, decideAgain) {
-			return nil
-		}
-	}
-}
-
-// probe tries the ways of a table in turn until one works, again and again until the server answers.
-func (c *capturing) probe(ctx context.Context, t *tracked) error {
-	for ctx.Err() == nil {
-		err := c.tryAll(ctx, t)
-		if err == nil {
-			return nil
-		}
-		c.decided.Lost(fmt.Errorf("choose how changes of %s are found: %w", t.Spec, err))
-		wait(ctx, decideAgain)
+	if err := c.store.Decide(t.Spec.String(), d); err != nil {
+		return fmt.Errorf("keep the way of %s: %w", t.Spec, err)
 	}
 	return nil
 }
 
-// tryAll tries each way. That a way doesn't work counts only if a later one does: else it may be the network.
-func (c *capturing) tryAll(ctx context.Context, t *tracked) error {
-	ways := []string{byBinlog, byPoll}
-	if t.queue != "" {
-		ways = []string{byBinlog, byQueue, byPoll}
+// fits tells whether the configuration lets a table be found by a way.
+func (c *capturing) fits(t *tracked, way string) error {
+	if way == byAuto {
+		return nil
 	}
-	var failed []error
-	for _, way := range ways {
-		err := c.try(ctx, t, way)
-		if err != nil && way == byBinlog && wait(ctx, decideAgain/2) {
-			err = c.try(ctx, t, way)
-		}
-		if err == nil {
-			t.by, t.why = way, "it was the first that works"
-			if len(failed) > 0 {
-				t.why = oneLine(errors.Join(failed...).Error())
-			}
-			return nil
-		}
-		failed = append(failed, fmt.Errorf("%s: %w", way, err))
-	}
-	return errors.Join(failed...)
+	_, err := c.try(t, way)
+	return err
 }
 
-func (c *capturing) try(ctx context.Context, t *tracked, way string) error {
+// try makes the source of a way for one table.
+func (c *capturing) try(t *tracked, way string) (prober, error) {
 	one := *t
 	one.by = way
-	stream, err := c.store.Stream("")
-	if err != nil {
-		return err
+	return c.source([]*tracked{&one}, c.store.Main())
+}
+
+// probe tries a way, or for auto each in turn. That a way doesn't work counts only if a later one does: else it may be the network.
+func (c *capturing) probe(ctx context.Context, t *tracked, way, why string) (by, because string, err error) {
+	ways := []string{way}
+	if way == byAuto {
+		if ways = []string{byBinlog, byPoll}; t.queue != "" {
+			ways = []string{byBinlog, byQueue, byPoll}
+		}
+		why = "it was the first that works"
 	}
-	source, err := c.source([]*tracked{&one}, stream)
+	var failed []error
+	for _, w := range ways {
+		err := c.probeOne(ctx, t, w)
+		if err != nil && w == byBinlog && len(ways) > 1 && wait(ctx, decideAgain/2) {
+			err = c.probeOne(ctx, t, w)
+		}
+		if err == nil {
+			if len(failed) > 0 {
+				why = oneLine(errors.Join(failed...).Error())
+			}
+			return w, why, nil
+		}
+		failed = append(failed, fmt.Errorf("%s: %w", w, err))
+	}
+	return "", "", errors.Join(failed...)
+}
+
+func (c *capturing) probeOne(ctx context.Context, t *tracked, way string) error {
+	source, err := c.try(t, way)
 	if err != nil {
 		return err
 	}

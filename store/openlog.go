@@ -112,8 +112,11 @@ func (d *DB) fold() error {
 	}
 	d.state.Lost += f.lost
 	if f.back != nil {
-		d.state.Position = *f.back
-		d.state.missNamed("records could not be read any more") // their sources don't give again what was taken
+		const why = "records could not be read any more"
+		d.state.missNamed(why) // their sources don't give again what was taken
+		if d.state.Position = *f.back; f.back.Way != "" {
+			d.state.Missed = why
+		}
 	}
 	d.log.turnNext = true // the file begins with a state again
 	d.cfg.tell(Loss{File: d.log.last().path, Count: int(f.lost),

@@ -150,22 +150,23 @@ func (d *DB) Retire(used []string) error {
 	})
 }
 
-func (d *DB) main() *Stream { return &Stream{DB: d} }
+// Main is the stream without a name.
+func (d *DB) Main() *Stream { return &Stream{DB: d} }
 
 // Position is Stream.Position of the stream without a name.
-func (d *DB) Position() (record.Position, error) { return d.main().Position() }
+func (d *DB) Position() (record.Position, error) { return d.Main().Position() }
 
 // Put is Stream.Put of the stream without a name.
-func (d *DB) Put(g record.Group) error { return d.main().Put(g) }
+func (d *DB) Put(g record.Group) error { return d.Main().Put(g) }
 
 // BeginSnapshot is Stream.BeginSnapshot of the stream without a name.
-func (d *DB) BeginSnapshot() (string, error) { return d.main().BeginSnapshot() }
+func (d *DB) BeginSnapshot() (string, error) { return d.Main().BeginSnapshot() }
 
 // PutSnapshot is Stream.PutSnapshot of the stream without a name; what was missed until now is then no more.
-func (d *DB) PutSnapshot(g record.Group) error { return d.main().PutSnapshot(g) }
+func (d *DB) PutSnapshot(g record.Group) error { return d.Main().PutSnapshot(g) }
 
 // Missed is Stream.Missed of the stream without a name.
-func (d *DB) Missed() (string, error) { return d.main().Missed() }
+func (d *DB) Missed() (string, error) { return d.Main().Missed() }
 
 // Position is the place in the source up to which every change is in the store, zero at first. One that moved without a
 // record is on the card within seconds: after a crash it may be older.

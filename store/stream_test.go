@@ -75,7 +75,7 @@ func TestLossesAreToldToEachStream(t *testing.T) {
 
 	s = openTest(t, dir)
 	other, third := mustStream(t, s.DB, "other"), mustStream(t, s.DB, "third")
-	for name, one := range map[string]*Stream{"": s.DB.main(), "other": other, "third": third} {
+	for name, one := range map[string]*Stream{"": s.DB.Main(), "other": other, "third": third} {
 		if why, err := one.Missed(); err != nil || why == "" {
 			t.Errorf("stream %q: %q, %v", name, why, err)
 		}

@@ -105,10 +105,19 @@ func badValue(v any) error { return fmt.Errorf("%w: %T", errValue, v) }
 // question with that text must find the row.
 func (c *Column) identifies() bool {
 	switch c.Kind {
-	case Float, Double, Document, Timestamp, Set:
+	case Float, Double, Document, Timestamp, Set, Enum:
 		return false
+	case Text:
+		return c.unicode()
+	case Big:
+		return c.Size > 0 // BIT is not
 	}
 	return true
+}
+
+// unicode tells whether the column's text is UTF-8 as it stands.
+func (c *Column) unicode() bool {
+	return strings.HasPrefix(c.Charset, "utf8") || c.Charset == "ascii" || c.Charset == ""
 }
 
 // id is the text of a value in a row's ID; it may lie in the source's buffer.
@@ -138,12 +147,15 @@ func (c *Column) id(row []any, i int) string {
 }
 
 // match is the condition that finds a row by the text of its ID in the column.
-func (c *Column) match() string { return quote(c.Name) + " = " + c.param() }
+func (c *Column) match() string { return Quote(c.Name) + " = " + c.param() }
 
 // param is the placeholder for the text of an ID.
 func (c *Column) param() string {
-	if c.Kind == Bytes {
+	switch c.Kind {
+	case Bytes:
 		return "UNHEX(?)"
+	case Decimal: // MariaDB would compare it with text as floating-point numbers
+		return "CAST(? AS DECIMAL(65,30))"
 	}
 	return "?"
 }

@@ -132,7 +132,7 @@ func labels(full string) []string {
 // expression is how a snapshot asks for the column, so that the answer depends neither on the session's time zone and
 // character set nor on the driver's options. Of is what stands before the name, such as "p.", or "".
 func (c *Column) expression(of string) string {
-	name := of + quote(c.Name)
+	name := of + Quote(c.Name)
 	switch c.Kind {
 	case Timestamp:
 		return "UNIX_TIMESTAMP(" + name + ")" // no way through local time, which repeats an hour a year
@@ -143,7 +143,7 @@ func (c *Column) expression(of string) string {
 	case Big:
 		return "CAST(" + name + "+0 AS CHAR)" // BIT would come as bytes
 	case Text:
-		if strings.HasPrefix(c.Charset, "utf8") || c.Charset == "ascii" || c.Charset == "" {
+		if c.unicode() {
 			return name
 		}
 		return "CAST(" + name + " AS BINARY)" // the bytes that stand in the log
@@ -154,7 +154,7 @@ func (c *Column) expression(of string) string {
 // Image is what a trigger writes of a column: the bytes of what expression would give, whatever the session that fires it has
 // for a time zone or character set. Row is OLD or NEW.
 func (c *Column) Image(row string) string {
-	name := row + "." + quote(c.Name)
+	name := row + "." + Quote(c.Name)
 	switch c.Kind {
 	case Timestamp:
 		name = "IF(" + name + " IS NULL, NULL, COALESCE(UNIX_TIMESTAMP(" + name + "), 0))" // MariaDB's is NULL for a zero date there
@@ -170,4 +170,5 @@ func (c *Column) Image(row string) string {
 	return "CAST(" + name + " AS CHAR CHARACTER SET utf8mb4)"
 }
 
-func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+// Quote is a name as it stands in a statement.
+func Quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }

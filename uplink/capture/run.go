@@ -44,7 +44,6 @@ type Condition interface {
 type Config struct {
 	Tables []*Spec
 	Scope  Scope // of the tables with stations
-	Quiet  bool  // what stands there when capture begins is noted and not reported
 
 	Flapping Condition // lost while a row goes to and fro between stations; may be nil
 }
@@ -184,13 +183,22 @@ func (r *Runner) once(ctx context.Context) error {
 	case missed != "":
 		return r.compare(ctx, fmt.Errorf("%w: %s", errSalvaged, missed))
 	case from.Zero():
-		return r.reconcile(ctx, from, nil)
+		if known, err := r.known(); err != nil || !known {
+			return cmp.Or(err, r.reconcile(ctx, from, nil))
+		}
+		return r.compare(ctx, Gap("changes were found another way before"))
 	}
 	if added := r.added(from); added != "" {
 		return r.compare(ctx, Gap("capture of %s was added", added))
 	}
+	if from.Tables != names(r.cfg.Tables) && from.Tables != "" { // one went: its changes must not be read from here again
+		from.Tables = names(r.cfg.Tables)
+		if err := r.hold(ctx, "store position", func() error { return r.store.Put(record.Group{Position: from}) }); err != nil {
+			return err
+		}
+	}
 	r.arm()
-	if from, err = r.begin(from); err != nil {
+	if from, err = r.begin(ctx, from); err != nil {
 		return err
 	}
 	err = r.stream(ctx, from)
@@ -214,18 +222,22 @@ func (r *Runner) Snapshot(table *Spec) error {
 }
 
 // begin begins the snapshot that was asked for: it stands in the position from then on.
-func (r *Runner) begin(from record.Position) (record.Position, error) {
+func (r *Runner) begin(ctx context.Context, from record.Position) (record.Position, error) {
 	var table *Spec
 	select {
 	case table = <-r.asked:
 	default:
 		return from, nil
 	}
-	run, err := r.store.BeginSnapshot()
-	if err != nil {
-		return from, fmt.Errorf("begin snapshot: %w", err)
-	}
 	sweeps, err := ParseSweeps(from.Sweep)
+	if err != nil {
+		return from, err
+	}
+	var run string
+	err = r.hold(ctx, "begin snapshot", func() (err error) {
+		run, err = r.store.BeginSnapshot()
+		return err
+	})
 	if err != nil {
 		return from, err
 	}
@@ -234,10 +246,7 @@ func (r *Runner) begin(from record.Position) (record.Position, error) {
 	}
 	sweeps[table.Collection()] = Progress{Run: run, All: true, Began: from.At}
 	from.Sweep = sweeps.String()
-	if err := r.store.PutSnapshot(record.Group{Position: from}); err != nil {
-		return from, fmt.Errorf("begin snapshot: %w", err)
-	}
-	return from, nil
+	return from, r.hold(ctx, "begin snapshot", func() error { return r.store.PutSnapshot(record.Group{Position: from}) })
 }
 
 // missed is why the store may lack changes that lie before its position, "" if it doesn't.
@@ -302,10 +311,10 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 // without stations may have any number of rows: the source sweeps it.
 func (r *Runner) wanted(e *entry, gap error) (want []Want, err error) {
 	for _, spec := range r.cfg.Tables {
-		w := Want{Table: spec, Quiet: r.cfg.Quiet && gap == nil}
+		w := Want{Table: spec, Quiet: spec.Quiet && gap == nil, All: errors.Is(gap, errSalvaged)}
 		if spec.Station != "" {
 			l := e.book(spec)
-			l.shadow, l.doubt, l.quiet = make(map[string]record.ShadowRow), errors.Is(gap, errSalvaged), r.cfg.Quiet && gap == nil
+			l.shadow, l.doubt, l.quiet = make(map[string]record.ShadowRow), errors.Is(gap, errSalvaged), spec.Quiet && gap == nil
 			err = r.store.ShadowAll(spec.Collection(), func(row record.ShadowRow) error {
 				l.shadow[row.ID] = row
 				w.IDs = append(w.IDs, row.ID)
@@ -319,6 +328,22 @@ func (r *Runner) wanted(e *entry, gap error) (want []Want, err error) {
 	}
 	return want, nil
 }
+
+// known tells whether the Shadow has rows of the tables: then somebody captured them before.
+func (r *Runner) known() (bool, error) {
+	for _, spec := range r.cfg.Tables {
+		err := r.store.ShadowAll(spec.Collection(), func(record.ShadowRow) error { return errEnough })
+		if errors.Is(err, errEnough) {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("read shadow: %w", err)
+		}
+	}
+	return false, nil
+}
+
+var errEnough = errors.New("that is enough")
 
 // added tells which tables' changes don't lie before the position, "" if all do.
 func (r *Runner) added(from record.Position) string {

@@ -73,13 +73,13 @@ func (s *Snapshot) Layout(ctx context.Context) (*Table, error) {
 
 // Here reads the rows on the station.
 func (s *Snapshot) Here(ctx context.Context, table *Table) ([]State, error) {
-	return s.read(ctx, table, "WHERE "+quote(s.Table.Station)+" = ?", s.Station)
+	return s.read(ctx, table, "WHERE "+Quote(s.Table.Station)+" = ?", s.Station)
 }
 
 // HereNow reads the rows on the station, and what time it is at the server, in one statement.
 func (s *Snapshot) HereNow(ctx context.Context, table *Table) (now time.Time, found []State, err error) {
 	query := s.Limit.Select() + Clock + ", " + table.Expressions("") + " FROM (SELECT 1) AS station_agent_now LEFT JOIN " +
-		quote(s.Table.Schema) + "." + quote(s.Table.Name) + " ON " + quote(s.Table.Station) + " = ?"
+		Quote(s.Table.Schema) + "." + Quote(s.Table.Name) + " ON " + Quote(s.Table.Station) + " = ?"
 	err = s.query(ctx, 1+len(table.Columns), query, []any{s.Station}, func(cells []sql.RawBytes) error {
 		if now.IsZero() {
 			if now, err = ParseClock([]byte(cells[0])); err != nil {
@@ -100,7 +100,7 @@ func (s *Snapshot) HereNow(ctx context.Context, table *Table) (now time.Time, fo
 // Span reads the rows that were changed last between two times, in the order of that time and of their key, from the one
 // behind a row on if there is one.
 func (s *Snapshot) Span(ctx context.Context, table *Table, from, to time.Time, after *State, n int) ([]State, error) {
-	column := quote(s.Table.Updated)
+	column := Quote(s.Table.Updated)
 	where, args := "WHERE "+column+" >= ? AND "+column+" <= ?", []any{stamp(from), stamp(to)}
 	if after != nil {
 		condition, keys := table.keysBehind(table.keys(after.ID))
@@ -133,7 +133,7 @@ func (t *Table) among(ids []string) (where string, args []any) {
 			args = append(args, id)
 		}
 		c := &t.Columns[t.key[0]]
-		return quote(c.Name) + " IN (" + c.param() + strings.Repeat(", "+c.param(), len(ids)-1) + ")", args
+		return Quote(c.Name) + " IN (" + c.param() + strings.Repeat(", "+c.param(), len(ids)-1) + ")", args
 	}
 	var one strings.Builder
 	for i, k := range t.key {
@@ -168,7 +168,7 @@ func (s *Snapshot) explain(err error) error {
 
 // read reads the rows that the rest of a SELECT names.
 func (s *Snapshot) read(ctx context.Context, table *Table, rest string, args ...any) ([]State, error) {
-	query := s.Limit.Select() + table.Expressions("") + " FROM " + quote(s.Table.Schema) + "." + quote(s.Table.Name) + " " + rest
+	query := s.Limit.Select() + table.Expressions("") + " FROM " + Quote(s.Table.Schema) + "." + Quote(s.Table.Name) + " " + rest
 	if s.Locking {
 		query += " LOCK IN SHARE MODE"
 	}

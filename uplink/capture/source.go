@@ -43,6 +43,7 @@ type Want struct {
 	Table *Spec
 	IDs   []string
 	Quiet bool // a sweep's rows that nobody knew are to be noted, not reported
+	All   bool // each of a sweep's rows is to be reported
 }
 
 // Tx is one committed transaction, or what was found by looking at the rows, or a sign of life (ID is empty).

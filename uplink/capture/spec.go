@@ -16,6 +16,8 @@ type Spec struct {
 	Database     string   // the database's name in records; "": the schema
 	As           string   // the collection's name in records; "": the table's in small letters
 
+	Quiet bool // what stands there when capture begins is noted and not reported
+
 	Include []string // the columns that make the payload; none: all
 	Exclude []string // but not these
 	Hashed  []string // of these the payload has the SHA-256 only

@@ -80,7 +80,7 @@ func (s *Snapshot) Absent(ctx context.Context, table *Table, ids []string) ([]st
 func (s *Sweep) behind(table *Table, id string) (where string, args []any) {
 	var and []string
 	if table.Spec.Station != "" {
-		and, args = append(and, quote(table.Spec.Station)+" = ?"), append(args, s.Read.Station)
+		and, args = append(and, Quote(table.Spec.Station)+" = ?"), append(args, s.Read.Station)
 	}
 	if id != "" {
 		condition, keys := table.keysBehind(table.keys(id))
@@ -103,7 +103,7 @@ func (t *Table) keysBehind(parts []string) (condition string, args []any) {
 			if n == i {
 				relation = " > "
 			}
-			and = append(and, quote(c.Name)+relation+c.param())
+			and = append(and, Quote(c.Name)+relation+c.param())
 			args = append(args, parts[n])
 		}
 		or = append(or, strings.Join(and, " AND "))
@@ -114,7 +114,7 @@ func (t *Table) keysBehind(parts []string) (condition string, args []any) {
 func (t *Table) orderBy() string {
 	names := make([]string, len(t.key))
 	for i, k := range t.key {
-		names[i] = quote(t.Columns[k].Name)
+		names[i] = Quote(t.Columns[k].Name)
 	}
 	return strings.Join(names, ", ")
 }

@@ -44,7 +44,7 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 	sweeps := make(capture.Sweeps)
 	for _, w := range want {
 		if w.Table.Station == "" {
-			sweeps[w.Table.Collection()] = capture.Progress{Run: run, Quiet: w.Quiet, Began: p.At}
+			sweeps[w.Table.Collection()] = capture.Progress{Run: run, Quiet: w.Quiet, All: w.All, Began: p.At}
 			continue
 		}
 		rows := capture.Snapshot{

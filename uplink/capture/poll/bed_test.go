@@ -56,7 +56,6 @@ type rig struct {
 	store  *capturetest.Store
 	cond   capturetest.Condition
 	notice capturetest.Condition
-	quiet  bool
 	stop   func()
 }
 
@@ -77,7 +76,7 @@ func (r *rig) start() {
 	if err != nil {
 		r.Fatal(err)
 	}
-	runner, err := capture.New(capture.Config{Tables: []*capture.Spec{r.spec}, Scope: capture.Scope{Station: stationA}, Quiet: r.quiet},
+	runner, err := capture.New(capture.Config{Tables: []*capture.Spec{r.spec}, Scope: capture.Scope{Station: stationA}},
 		source, r.store, &r.cond)
 	if err != nil {
 		r.Fatal(err)

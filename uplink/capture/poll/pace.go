@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"station-agent/uplink/capture"
 )
 
 // pace is how often the server is asked.
@@ -49,8 +51,8 @@ func (s *Source) judge(ctx context.Context, o *session, p *pace) error {
 		return nil
 	}
 	s.cfg.Notice.Lost(fmt.Errorf("each look at %[1]s makes the server read all of its %[2]d rows, so it is looked at every %[3]s only: "+
-		"have an administrator CREATE INDEX station_agent_%[4]s ON `%[5]s`.`%[6]s` (`%[4]s`)",
-		s.cfg.Table, rows, everyMost, column, s.cfg.Table.Schema, s.cfg.Table.Name))
+		"have an administrator CREATE INDEX station_agent_polling ON %[5]s.%[6]s (%[4]s)",
+		s.cfg.Table, rows, everyMost, capture.Quote(column), capture.Quote(s.cfg.Table.Schema), capture.Quote(s.cfg.Table.Name)))
 	return nil
 }
 
@@ -60,11 +62,11 @@ func (s *Source) cost(ctx context.Context, maria bool, column string) (rows int6
 	if maria {
 		explain = "EXPLAIN "
 	}
-	rest, args := "` = ?", []any{s.cfg.Station}
+	rest, args := " = ?", []any{s.cfg.Station}
 	if s.cfg.Table.Station == "" {
-		rest, args = "` > UTC_TIMESTAMP()", nil
+		rest, args = " > UTC_TIMESTAMP()", nil
 	}
-	query := fmt.Sprintf(explain+"SELECT * FROM `%s`.`%s` WHERE `%s", s.cfg.Table.Schema, s.cfg.Table.Name, column) + rest
+	query := explain + "SELECT * FROM " + capture.Quote(s.cfg.Table.Schema) + "." + capture.Quote(s.cfg.Table.Name) + " WHERE " + capture.Quote(column) + rest
 	plan, err := s.cfg.DB.QueryContext(ctx, query, args...)
 	if err != nil {
 		return 0, false, err

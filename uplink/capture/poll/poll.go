@@ -133,7 +133,7 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		case w.Table != s.cfg.Table:
 			return p, nil, fmt.Errorf("poll %s: %s is polled here", w.Table, s.cfg.Table)
 		case w.Table.Station == "":
-			p.Sweep = capture.Sweeps{w.Table.Collection(): {Run: run, Quiet: w.Quiet, Began: p.At}}.String()
+			p.Sweep = capture.Sweeps{w.Table.Collection(): {Run: run, Quiet: w.Quiet, All: w.All, Began: p.At}}.String()
 			return p, nil, nil
 		}
 		found, err := o.read.Rows(ctx, w.IDs)

@@ -16,6 +16,7 @@ type whole struct {
 	mover
 	at      time.Time // changes before it were looked for
 	overlap time.Duration
+	last    *capture.State   // a look that found too much goes on behind it
 	seen    map[string]state // rows within the overlap
 	sweep   capture.Sweep
 	where   capture.Progress
@@ -33,6 +34,7 @@ const (
 	overlapMost  = 10 * time.Minute
 	pageRows     = 500
 	pagesMost    = 20 // with one look: the rest comes with the next one
+	seenMost     = 20_000
 )
 
 func newWhole(o *session, from record.Position) (*whole, error) {
@@ -102,28 +104,27 @@ var errNoZone = errors.New("the server doesn't know its own time zone, in which 
 // changed reads the rows that carry a time since the last look, less the overlap. Those that are as they were found are
 // left out.
 func (w *whole) changed(ctx context.Context, now time.Time, tx *capture.Tx) error {
-	from := w.at.Add(-w.overlap)
-	var last *capture.State
 	for range pagesMost {
-		page, err := w.read.Span(ctx, w.table, from, now, last, pageRows)
+		page, err := w.read.Span(ctx, w.table, w.at.Add(-w.overlap), now, w.last, pageRows)
 		if err != nil {
 			return err
 		}
 		for i := range page {
 			s := &page[i]
 			if w.seen[s.ID].sum != sum(s) {
-				w.seen[s.ID] = state{sum(s), s.Updated}
+				if len(w.seen) < seenMost { // the Shadow knows the others too, it only takes longer to ask
+					w.seen[s.ID] = state{sum(s), s.Updated}
+				}
 				tx.Found = append(tx.Found, *s)
 			}
 		}
 		if len(page) < pageRows {
-			w.at = now
+			w.at, w.last = now, nil
 			w.forget()
 			return nil
 		}
-		last = &page[len(page)-1]
+		w.last = &page[len(page)-1] // the next look goes on there
 	}
-	w.at = last.Updated.Add(w.overlap) // the next look begins where this one ended
 	return nil
 }
 

@@ -108,7 +108,9 @@ func TestAWholeTableIsReadOnceAndThenItsChanges(t *testing.T) {
 func TestAQuietBeginning(t *testing.T) {
 	db := servers.MySQL(t)
 	catalog(t, db, 250, "TIMESTAMP")
-	r := &rig{TB: t, db: db, spec: products, store: newStore(), quiet: true}
+	quiet := *products
+	quiet.Quiet = true
+	r := &rig{TB: t, db: db, spec: &quiet, store: newStore()}
 	r.start()
 	defer func() { r.stop() }()
 	r.until(func() (string, bool) {

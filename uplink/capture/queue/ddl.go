@@ -30,9 +30,7 @@ func ParseName(text string) (n Name, err error) {
 // String is the name for a person.
 func (n Name) String() string { return n.Schema + "." + n.Table }
 
-func (n Name) quoted() string { return quote(n.Schema) + "." + quote(n.Table) }
-
-func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+func (n Name) quoted() string { return capture.Quote(n.Schema) + "." + capture.Quote(n.Table) }
 
 // short cuts a name that is longer than the server takes, and keeps it apart from others.
 func short(name string, most int) string {
@@ -72,7 +70,7 @@ func create(table *capture.Table, name Name) string {
 		"  op CHAR(6) CHARACTER SET ascii NOT NULL,\n  made DATETIME(6) NOT NULL,\n  taken DATETIME(6) NULL,\n")
 	for _, prefix := range []string{before, after} {
 		for _, c := range table.Columns {
-			fmt.Fprintf(&b, "  %s LONGBLOB NULL,\n", quote(prefix+c.Name))
+			fmt.Fprintf(&b, "  %s LONGBLOB NULL,\n", capture.Quote(prefix+c.Name))
 		}
 	}
 	b.WriteString("  KEY station_agent_taken (taken, n)\n) ENGINE=InnoDB")
@@ -93,7 +91,7 @@ func triggerList(table *capture.Table, name Name) []trigger {
 func triggers(table *capture.Table, name Name) (list []string) {
 	for _, t := range triggerList(table, name) {
 		list = append(list, fmt.Sprintf("CREATE TRIGGER %s.%s AFTER %s ON %s.%s FOR EACH ROW %s",
-			quote(table.Schema), quote(t.name), strings.ToUpper(t.op), quote(table.Schema), quote(table.Name), t.body))
+			capture.Quote(table.Schema), capture.Quote(t.name), strings.ToUpper(t.op), capture.Quote(table.Schema), capture.Quote(table.Name), t.body))
 	}
 	return list
 }
@@ -104,7 +102,7 @@ func body(table *capture.Table, name Name, op string) string {
 	for _, side := range []struct{ row, prefix, not string }{{"OLD", before, "insert"}, {"NEW", after, "delete"}} {
 		for i := range table.Columns {
 			if c := &table.Columns[i]; op != side.not {
-				columns = append(columns, quote(side.prefix+c.Name))
+				columns = append(columns, capture.Quote(side.prefix+c.Name))
 				values = append(values, c.Image(side.row))
 			}
 		}

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,21 +15,29 @@ import (
 // span is a stretch of numbers of entries.
 type span struct{ first, last uint64 }
 
-// spans are numbers of entries, mostly consecutive.
-type spans []span
+// taken are entries: their numbers, mostly consecutive, and the id of the last one. After a TRUNCATE the numbers come again, the
+// id doesn't.
+type taken struct {
+	spans []span
+	id    string
+}
 
-func (s *spans) add(n uint64) {
-	if l := len(*s); l > 0 && (*s)[l-1].last+1 == n {
-		(*s)[l-1].last = n
+func (t *taken) add(n uint64, id string) {
+	t.id = id
+	if l := len(t.spans); l > 0 && t.spans[l-1].last+1 == n {
+		t.spans[l-1].last = n
 		return
 	}
-	*s = append(*s, span{n, n})
+	t.spans = append(t.spans, span{n, n})
 }
 
 // String is the text for a position.
-func (s spans) String() string {
-	var b []byte
-	for i, sp := range s {
+func (t taken) String() string {
+	if len(t.spans) == 0 {
+		return ""
+	}
+	b := append([]byte(t.id), ':')
+	for i, sp := range t.spans {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -40,7 +49,12 @@ func (s spans) String() string {
 	return string(b)
 }
 
-func parseSpans(text string) (s spans, err error) {
+func parseTaken(text string) (t taken, err error) {
+	if text == "" {
+		return t, nil
+	}
+	id, text, _ := strings.Cut(text, ":")
+	t.id = id
 	for part := range strings.SplitSeq(text, ",") {
 		if part == "" {
 			continue
@@ -52,16 +66,29 @@ func parseSpans(text string) (s spans, err error) {
 		a, err1 := strconv.ParseUint(first, 10, 64)
 		b, err2 := strconv.ParseUint(last, 10, 64)
 		if err1 != nil || err2 != nil || b < a {
-			return nil, capture.Gap("which entries of the queue were taken can't be told any more: %.60q", part)
+			return taken{}, capture.Gap("which entries of the queue were taken can't be told any more: %.60q", part)
 		}
-		s = append(s, span{a, b})
+		t.spans = append(t.spans, span{a, b})
 	}
-	return s, nil
+	return t, nil
+}
+
+// ours tells whether the numbers are still those of the entries that were taken.
+func (r *reader) ours(ctx context.Context, t taken) (bool, error) {
+	if len(t.spans) == 0 {
+		return false, nil
+	}
+	var id string
+	err := r.conn.QueryRowContext(ctx, "SELECT id FROM "+r.cfg.Queue.quoted()+" WHERE n = ?", t.spans[len(t.spans)-1].last).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return id == t.id, r.explain(err)
 }
 
 // mark marks the entries that are in the store.
 func (r *reader) mark(ctx context.Context) error {
-	for _, sp := range r.taken {
+	for _, sp := range r.taken.spans {
 		for first := sp.first; first <= sp.last; first += markRows { // a long stretch holds its locks for a short time each
 			last := min(first+markRows-1, sp.last)
 			_, err := r.conn.ExecContext(ctx, "UPDATE "+r.cfg.Queue.quoted()+
@@ -71,27 +98,28 @@ func (r *reader) mark(ctx context.Context) error {
 			}
 		}
 	}
-	r.taken = nil
+	r.taken = taken{}
 	return nil
 }
 
 const markRows = 1000
 
 // unmarked are the entries that nobody took.
-func (r *reader) unmarked(ctx context.Context) (s spans, err error) {
-	rows, err := r.conn.QueryContext(ctx, "SELECT n FROM "+r.cfg.Queue.quoted()+" WHERE taken IS NULL ORDER BY n")
+func (r *reader) unmarked(ctx context.Context) (t taken, err error) {
+	rows, err := r.conn.QueryContext(ctx, "SELECT n, id FROM "+r.cfg.Queue.quoted()+" WHERE taken IS NULL ORDER BY n")
 	if err != nil {
-		return nil, r.explain(err)
+		return t, r.explain(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var n uint64
-		if err := rows.Scan(&n); err != nil {
-			return nil, r.explain(err)
+		var id string
+		if err := rows.Scan(&n, &id); err != nil {
+			return t, r.explain(err)
 		}
-		s.add(n)
+		t.add(n, id)
 	}
-	return s, r.explain(rows.Err())
+	return t, r.explain(rows.Err())
 }
 
 // keepHouse removes old entries, some at a time, and counts those that wait.

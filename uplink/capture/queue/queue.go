@@ -135,16 +135,16 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		if p.At, err = r.now(ctx); err != nil {
 			return err
 		}
-		var taken spans
-		if taken, err = r.unmarked(ctx); err != nil {
+		there, err := r.unmarked(ctx)
+		if err != nil {
 			return err
 		}
-		p.Taken = taken.String()
+		p.Taken = there.String()
 		for _, w := range want {
 			if w.Table != s.cfg.Table {
 				return fmt.Errorf("read queue of %s: this one is of %s", w.Table, s.cfg.Table)
 			}
-			p.Sweep = capture.Sweeps{w.Table.Collection(): {Run: run, Quiet: w.Quiet, Began: p.At}}.String()
+			p.Sweep = capture.Sweeps{w.Table.Collection(): {Run: run, Quiet: w.Quiet, All: w.All, Began: p.At}}.String()
 		}
 		return nil
 	})
@@ -165,7 +165,8 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 	if err != nil {
 		return err
 	}
-	if r.taken, err = parseSpans(from.Taken); err != nil {
+	was, err := parseTaken(from.Taken)
+	if err != nil {
 		return err
 	}
 	if r.sweeps, err = capture.ParseSweeps(from.Sweep); err != nil {
@@ -177,6 +178,11 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 		return err
 	}
 	defer free()
+	if ours, err := r.ours(ctx, was); err != nil {
+		return err
+	} else if ours {
+		r.taken = was
+	}
 	for {
 		if err := r.look(ctx); err != nil {
 			return err

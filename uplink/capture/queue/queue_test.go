@@ -412,20 +412,20 @@ func TestOldEntriesAreRemoved(t *testing.T) {
 	})
 }
 
-func TestSpans(t *testing.T) {
-	var s spans
+func TestTaken(t *testing.T) {
+	var s taken
 	for _, n := range []uint64{1, 2, 3, 7, 9, 10} {
-		s.add(n)
+		s.add(n, "id")
 	}
-	if s.String() != "1-3,7,9-10" {
+	if s.String() != "id:1-3,7,9-10" {
 		t.Error(s)
 	}
-	back, err := parseSpans(s.String())
+	back, err := parseTaken(s.String())
 	if err != nil || back.String() != s.String() {
 		t.Error(back, err)
 	}
-	for _, bad := range []string{"x", "3-1", "1-", "-", "1,,x"} {
-		if _, err := parseSpans(bad); err == nil {
+	for _, bad := range []string{"id:x", "id:3-1", "id:1-", "id:-", "id:1,,x"} {
+		if _, err := parseTaken(bad); err == nil {
 			t.Errorf("%q was read", bad)
 		}
 	}

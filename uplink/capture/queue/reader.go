@@ -21,7 +21,7 @@ type reader struct {
 	keep  func(*capture.RowChange) bool
 	sink  func(capture.Tx) error
 
-	taken  spans // in the store, or on the way there, and not marked
+	taken  taken // in the store, or on the way there, and not marked
 	sweeps capture.Sweeps
 	at     time.Time
 
@@ -31,6 +31,7 @@ type reader struct {
 // entry is one line of the queue table.
 type entry struct {
 	n  uint64
+	id string
 	tx capture.Tx
 }
 
@@ -39,7 +40,7 @@ func entries(table *capture.Table, name Name) string {
 	columns := []string{"n", "id", "op", "CAST(made AS CHAR)"}
 	for _, prefix := range []string{before, after} {
 		for _, c := range table.Columns {
-			columns = append(columns, quote(prefix+c.Name))
+			columns = append(columns, capture.Quote(prefix+c.Name))
 		}
 	}
 	return "SELECT " + strings.Join(columns, ", ") + " FROM " + name.quoted() + " WHERE taken IS NULL ORDER BY n LIMIT ?"
@@ -65,7 +66,7 @@ func (r *reader) look(ctx context.Context) error {
 		return err
 	}
 	for _, e := range list {
-		r.taken.add(e.n)
+		r.taken.add(e.n, e.id)
 	}
 	if err := r.give(list, chunk, next); err != nil {
 		return err
@@ -124,11 +125,12 @@ func (r *reader) entries(ctx context.Context) ([]entry, error) {
 		if err := rows.Scan(into...); err != nil {
 			return nil, r.explain(err)
 		}
-		tx, err := r.change(string(cells[1]), record.Op(cells[2]), string(cells[3]), cells[4:4+n], cells[4+n:])
+		id := string(cells[1])
+		tx, err := r.change(id, record.Op(cells[2]), string(cells[3]), cells[4:4+n], cells[4+n:])
 		if err != nil {
 			return nil, fmt.Errorf("read entry %d of %s: %w", number, r.cfg.Queue, err)
 		}
-		list = append(list, entry{number, tx})
+		list = append(list, entry{number, id, tx})
 	}
 	return list, r.explain(rows.Err())
 }

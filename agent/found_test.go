@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"station-agent/build/servers"
+	"station-agent/store"
+	"station-agent/store/record"
+	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/binlog"
+	"station-agent/uplink/mysql"
+)
+
+const foundStation = "0a000000-0000-4000-8000-00000000000a"
+
+// foundCapturing is capture of Buylo's table and those of tables, on a server whose binary log the account may not read.
+func foundCapturing(t *testing.T, db *servers.Database, tables ...*tracked) *capturing {
+	t.Helper()
+	clk, err := newClock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(store.Config{Dir: t.TempDir(), Now: clk.now, Identity: store.Identity{Environment: "test", Station: foundStation, Database: "d"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	password := func() (string, error) { return servers.AgentPassword, nil }
+	pool, err := mysql.Open(mysql.Config{Address: db.Addr, User: servers.AgentUser, Password: password, MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pool.Close() })
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	b := newBoard(log)
+	c := &capturing{
+		log: log, db: pool, store: s.DB, board: b, every: 200 * time.Millisecond,
+		binlog: binlog.Config{Address: db.Addr, User: servers.AgentUser, Password: password, DB: pool, Explain: mysql.Explain, Station: foundStation},
+		scope:  capture.Scope{Station: foundStation}, armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: b.condition("way of capture"),
+	}
+	c.tables = append([]*tracked{{Spec: capture.Buylo("external"), way: byAuto}}, tables...)
+	for _, table := range c.tables {
+		table.cond = b.condition("capture of " + table.Spec.String())
+	}
+	return c
+}
+
+func foundRun(t *testing.T, c *capturing) (ended chan error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended = make(chan error, 1)
+	over := make(chan struct{})
+	go func() { ended <- c.Run(ctx); close(over) }()
+	t.Cleanup(func() { cancel(); <-over })
+	return ended
+}
+
+// A table that isn't there does not keep Buylo's from being captured.
+func TestATableThatIsMissing(t *testing.T) {
+	db := servers.MySQL(t)
+	c := foundCapturing(t, db, &tracked{Spec: &capture.Spec{Schema: "shop", Name: "orders", Key: []string{"id"}, Updated: "at"}, way: byAuto})
+	foundRun(t, c)
+	select {
+	case <-c.armed:
+	case <-time.After(30 * time.Second):
+		t.Errorf("Buylo's table isn't captured after 30 s: %+v", c.board.problems())
+	}
+}
+
+// A way that a table can't be found by is refused, and doesn't end the agent.
+func TestAWayThatCantBe(t *testing.T) {
+	db := servers.MySQL(t)
+	for _, s := range []string{"DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY)",
+		"GRANT SELECT ON shop.* TO '" + servers.AgentUser + "'@'%'"} {
+		if _, err := db.Root().ExecContext(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := foundCapturing(t, db, &tracked{Spec: &capture.Spec{Schema: "shop", Name: "orders", Key: []string{"id"}}, way: byAuto})
+	if err := c.store.Decide("shop.orders", store.Way{Name: byBinlog, Why: "it was the first that works"}); err != nil {
+		t.Fatal(err)
+	}
+	ended := foundRun(t, c)
+	<-c.armed
+	err := c.choose("shop.orders", byPoll)
+	select {
+	case end := <-ended:
+		t.Errorf("choose said %v, and all of capture ended: %v; what is kept: %+v", err, end, c.store.Way("shop.orders"))
+	case <-time.After(5 * time.Second):
+	}
+}
+
+// What status shows isn't written while it is read.
+func TestWaysAreReadWhileTheyAreDecided(t *testing.T) {
+	db := servers.MySQL(t)
+	c := foundCapturing(t, db)
+	c.tables[0].way = byPoll
+	foundRun(t, c)
+	<-c.armed
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 2000 {
+			c.ways()
+			time.Sleep(time.Millisecond)
+		}
+	})
+	for range 10 {
+		c.chosen <- struct{}{}
+		time.Sleep(100 * time.Millisecond)
+	}
+	wg.Wait()
+}
+
+// A way that was kept and that the configuration has no words for any more doesn't end the agent.
+func TestAKeptWayWithoutItsQueue(t *testing.T) {
+	db := servers.MySQL(t)
+	c := foundCapturing(t, db, &tracked{Spec: &capture.Spec{Schema: "shop", Name: "orders", Key: []string{"id"}, Updated: "at"}, way: byAuto})
+	if err := c.store.Decide("shop.orders", store.Way{Name: byQueue, Why: "it was the first that works"}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case end := <-foundRun(t, c):
+		t.Errorf("all of capture ended: %v", end)
+	case <-time.After(5 * time.Second):
+	}
+}
+
+// foundOrders is capture of Buylo's table and shop.orders, by an account that may read the log.
+func foundOrders(t *testing.T, db *servers.Database, buylo, orders bool) *capturing {
+	t.Helper()
+	foundExec(t, db, "DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop",
+		"CREATE TABLE shop.orders (id INT PRIMARY KEY, at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)", "INSERT INTO shop.orders (id) VALUES (1)",
+		"GRANT SELECT ON shop.* TO '"+servers.CaptureUser+"'@'%'", "GRANT SELECT ON `external`.* TO '"+servers.CaptureUser+"'@'%'")
+	c := foundCapturing(t, db, &tracked{Spec: &capture.Spec{Schema: "shop", Name: "orders", Key: []string{"id"}, Updated: "at", Quiet: orders}, way: byAuto})
+	c.tables[0].Spec.Quiet = buylo
+	password := func() (string, error) { return servers.CapturePassword, nil }
+	pool, err := mysql.Open(mysql.Config{Address: db.Addr, User: servers.CaptureUser, Password: password, MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pool.Close() })
+	c.db, c.binlog.DB, c.binlog.User, c.binlog.Password = pool, pool, servers.CaptureUser, password
+	return c
+}
+
+func foundExec(t *testing.T, db *servers.Database, statements ...string) {
+	t.Helper()
+	for _, s := range statements {
+		if _, err := db.Root().ExecContext(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// foundWaiting are the keys of the records of one row of shop.orders, and how many gaps were recorded.
+func foundWaiting(t *testing.T, c *capturing, id string) (keys []string, gaps int) {
+	t.Helper()
+	err := c.store.Waiting(func(q record.Queued) error {
+		switch {
+		case q.Collection == capture.Gaps:
+			gaps++
+		case q.Collection == "orders" && q.ID == id:
+			keys = append(keys, q.Key)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys, gaps
+}
+
+func foundUntil(t *testing.T, c *capturing, what string, f func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(20 * time.Second); !f(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("not %s: %+v; %+v", what, c.ways(), c.board.problems())
+		}
+	}
+}
+
+// A table that leaves the log's stream for one of its own has its rows compared: what came while nobody read is recorded, also
+// of one whose beginning was not to be reported, and a record says that the way was changed.
+func TestAChangeOfWayLosesNothing(t *testing.T) {
+	db := servers.MySQL(t)
+	c := foundOrders(t, db, false, true)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	<-c.armed
+	time.Sleep(5 * time.Second) // swept
+	stop()
+	<-ended
+	foundExec(t, db, "INSERT INTO shop.orders (id) VALUES (2)")
+	time.Sleep(8 * time.Second) // longer than a poll's overlap
+	if err := c.store.Decide("shop.orders", store.Way{Name: byPoll, Why: "a person chose it"}); err != nil {
+		t.Fatal(err)
+	}
+	foundRun(t, c)
+	time.Sleep(8 * time.Second)
+	if keys, gaps := foundWaiting(t, c, "2"); len(keys) != 1 || gaps != 1 {
+		t.Errorf("records of the row that came meanwhile: %q; of the change of way: %d; %+v; %+v", keys, gaps, c.ways(), c.board.problems())
+	}
+}
+
+// A change that was found by polling isn't given once more by the log, when its table comes back there.
+func TestBackToTheLog(t *testing.T) {
+	db := servers.MySQL(t)
+	c := foundOrders(t, db, false, false)
+	foundRun(t, c)
+	<-c.armed
+	foundUntil(t, c, "swept", func() bool { keys, _ := foundWaiting(t, c, "1"); return len(keys) == 1 })
+	time.Sleep(6 * time.Second)
+	user := "'" + servers.CaptureUser + "'@'%'"
+	foundExec(t, db, "REVOKE REPLICATION SLAVE ON *.* FROM "+user)
+	defer foundExec(t, db, "GRANT REPLICATION SLAVE ON *.* TO "+user)
+	if err := c.choose("shop.orders", byPoll); err != nil {
+		t.Fatal(err)
+	}
+	foundUntil(t, c, "polled", func() bool { return c.ways()[1].Way == byPoll })
+	time.Sleep(3 * time.Second)
+	foundExec(t, db, "INSERT INTO shop.orders (id) VALUES (2)")
+	foundUntil(t, c, "found", func() bool { keys, _ := foundWaiting(t, c, "2"); return len(keys) == 1 })
+	foundExec(t, db, "GRANT REPLICATION SLAVE ON *.* TO "+user)
+	if err := c.choose("shop.orders", byBinlog); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Second)
+	if keys, gaps := foundWaiting(t, c, "2"); len(keys) != 1 {
+		t.Errorf("one insert has the records %q (gaps: %d); %+v", keys, gaps, c.board.problems())
+	}
+}
+
+// Each table's beginning is reported or not as the configuration says of it.
+func TestEachTablesOwnBeginning(t *testing.T) {
+	db := servers.MySQL(t)
+	for _, quiet := range []bool{false, true} {
+		c := foundOrders(t, db, !quiet, quiet)
+		foundRun(t, c)
+		<-c.armed
+		time.Sleep(5 * time.Second)
+		if keys, _ := foundWaiting(t, c, "1"); (len(keys) == 0) != quiet {
+			t.Errorf("snapshot of shop.orders none: %t, of Buylo's none: %t; records %q", quiet, !quiet, keys)
+		}
+	}
+}
