@@ -50,6 +50,7 @@ type Config struct {
 	Mode     Mode   // Auto if empty
 	Station  string // UUID; gives the replica id and the name in the list of replicas
 	Version  string // of the program
+	Memory   Memory // over a restart; nil: none
 
 	ServerIDs, ServerIDSpan uint32 // range of replica ids; 0x53000000 and 2²⁰ if both are 0
 }
@@ -94,6 +95,9 @@ func New(cfg Config) (*Source, error) {
 		cfg.ServerIDs, cfg.ServerIDSpan = serverIDs, serverIDSpan
 	}
 	cfg.ServerIDSpan = max(cfg.ServerIDSpan, 1)
+	if cfg.Memory == nil {
+		cfg.Memory = &volatile{}
+	}
 	s := &Source{cfg: cfg, logins: []Credential{{cfg.User, cfg.Password}}, host: host, port: uint16(n)}
 	if cfg.Next != nil {
 		s.logins = append(s.logins, *cfg.Next)

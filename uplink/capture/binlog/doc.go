@@ -14,8 +14,17 @@
 // connection and never shows the password. It locks rows only where the server is MySQL and is read by file and position:
 // for the moment in which a snapshot reads them.
 //
-// Columns are named by information_schema, read at each connect and again after every statement that may have changed
-// the table, and must fit the log's own description of the table in number and types; where the log has the
-// names (binlog_row_metadata=FULL) its own description counts. MariaDB doesn't log which columns are unsigned
-// by default; they are taken from information_schema too, the bits in the log are the same.
+// # Layouts
+//
+// Where the log has the columns' names (binlog_row_metadata=FULL) its own description counts. Else they come from
+// information_schema and must fit the log's description in number and types, and a layout is good from the statement that
+// made it to the next one that may change the table (history). A layout that is read now is the one of now: rows that lie
+// before the end of the log are held back until the stream has come to where the log ended at the reading, and if the table
+// was changed once more in between, nobody knows how it was: that is an ErrGap, and nothing of it was given out. Layouts are
+// kept in the Memory with the place where they begin, so that a stream that begins before a change names the rows before it
+// rightly, also after a restart. A change of the table that the server doesn't log (sql_log_bin=0) can't be seen unless
+// number or types differ.
+//
+// MariaDB doesn't log which columns are unsigned by default; they are taken from information_schema too, the bits in the
+// log are the same.
 package binlog

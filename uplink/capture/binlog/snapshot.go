@@ -52,7 +52,7 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		}
 		found = append(found, more...)
 	}
-	return p, found, nil
+	return p, found, s.about(s.taken(sv.id, want, p))
 }
 
 // now is where now is. The connection is then in the transaction in which the rows must be read.
@@ -138,7 +138,7 @@ func (s *Source) begin(ctx context.Context, conn *sql.Conn, statements ...string
 var errNoEnd = errors.New("the server doesn't say where its binary log ends")
 
 // end is where the log of MySQL ends now.
-func (s *Source) end(ctx context.Context, conn *sql.Conn) (file string, pos uint64, err error) {
+func (s *Source) end(ctx context.Context, conn capture.Querier) (file string, pos uint64, err error) {
 	rows, err := s.list(ctx, conn, "SHOW BINARY LOG STATUS") // since 8.2; the old one is gone since 8.4
 	if err != nil {
 		newer := err

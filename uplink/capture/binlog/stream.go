@@ -22,6 +22,7 @@ type stream struct {
 	at     record.Position // behind the last whole transaction
 	read   gtids           // nil if read by file
 	tx     open
+	held   held
 	row    capture.RowChange // the one that keep looks at
 	twoXA  map[string]bool   // two-phase transactions that were prepared and have no row of ours
 	failed error             // why the stream ends, if it is our doing
@@ -43,14 +44,9 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 		s.refused.Add(1) // the other one may be there
 		return s.about(err)
 	}
-	st := &stream{
-		ctx: ctx, keep: keep, sink: sink, from: from, at: from, twoXA: make(map[string]bool),
-		layout: layouts{specs: s.cfg.Tables, ask: s.table, known: make(map[*capture.Spec]*capture.Table), mapped: make(map[uint64]mapped)},
-	}
-	for _, spec := range s.cfg.Tables { // now, for a change of the table may come before its next row
-		if st.layout.known[spec], err = s.table(ctx, spec); err != nil {
-			return s.about(err)
-		}
+	st := &stream{ctx: ctx, keep: keep, sink: sink, from: from, at: from, twoXA: make(map[string]bool)}
+	if st.layout, err = s.layouts(ctx, sv, from); err != nil {
+		return s.about(err)
 	}
 	st.at.Server, st.at.GTID = sv.id, ""
 	if byGTID {
@@ -62,9 +58,15 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 	return s.about(s.follow(ctx, st, sv.flavor, login.User, password))
 }
 
-func (s *Source) table(ctx context.Context, spec *capture.Spec) (*capture.Table, error) {
-	t, err := capture.ReadTable(ctx, s.cfg.DB, spec)
-	return t, s.explain(err)
+// layouts recalls what is known of the tables and reads what isn't.
+func (s *Source) layouts(ctx context.Context, sv *server, from record.Position) (l layouts, err error) {
+	l = layouts{specs: s.cfg.Tables, ask: s.table, keep: s.saveHistory, past: make(map[*capture.Spec]*history), mapped: make(map[uint64]mapped)}
+	for _, spec := range s.cfg.Tables {
+		if l.past[spec], err = s.history(spec, sv.id, from); err != nil {
+			return l, err
+		}
+	}
+	return l, l.prepare(ctx)
 }
 
 // follow connects and reads until something fails or ctx ends.
@@ -101,7 +103,11 @@ var errOver = errors.New("the stream is over")
 
 // HandleEvent implements replication.EventHandler.
 func (s *stream) HandleEvent(e *replication.BinlogEvent) error {
-	if err := s.handle(e.Header, e.Event); err != nil {
+	err := s.handle(e.Header, e.Event)
+	if err == nil {
+		err = s.passed(e.Header, e.Event)
+	}
+	if err != nil {
 		s.failed = err
 		return errOver
 	}
@@ -148,7 +154,7 @@ func (s *stream) rotate(h *replication.EventHeader, e *replication.RotateEvent) 
 	if invented := h.Flags&replication.LOG_EVENT_ARTIFICIAL_F != 0 || h.LogPos == 0; invented || s.tx.id != "" {
 		return nil
 	}
-	return s.sink(capture.Tx{Position: s.at})
+	return s.give(capture.Tx{Position: s.at})
 }
 
 // generic handles what the library leaves undecoded.

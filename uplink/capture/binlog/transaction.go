@@ -19,6 +19,7 @@ const mostRows = 50_000
 // open is the transaction that is being read.
 type open struct {
 	id      string // "" outside of one
+	place   place
 	gtid    gtid
 	at      time.Time
 	tick    int64
@@ -29,21 +30,37 @@ type open struct {
 	blind   string // table whose rows couldn't be counted: the ordinals are unknown from there on
 }
 
+// begin is where the transaction begins, or where the statement stands that has none.
+func (tx *open) begin(here place) place {
+	if tx.id == "" {
+		return here
+	}
+	return tx.place
+}
+
 // beginGTID begins a transaction of MySQL. One without a GTID gets the place where it begins for a name.
 func (s *stream) beginGTID(h *replication.EventHeader, e *replication.GTIDEvent) {
-	s.tx = open{at: commitTime(h, e)}
+	s.tx = open{at: commitTime(h, e), place: s.place(h)}
 	s.tx.tick = s.tx.at.UnixMicro()
 	if h.EventType == replication.ANONYMOUS_GTID_EVENT {
-		s.tx.id = s.place(h)
+		s.tx.id = s.named(s.tx.place)
 		return
 	}
 	s.tx.gtid = gtid{source: sourceName(e.SID, e.Tag.String()), number: uint64(e.GNO)}
 	s.tx.id = s.tx.gtid.String()
 }
 
-// place names a transaction by server, file and offset of its first event.
-func (s *stream) place(h *replication.EventHeader) string {
-	return s.at.Server + "/" + s.at.File + ":" + strconv.FormatInt(int64(h.LogPos)-int64(h.EventSize), 10)
+// place is where an event begins.
+func (s *stream) place(h *replication.EventHeader) place {
+	if h.LogPos == 0 {
+		return place{s.at.File, s.at.Pos}
+	}
+	return place{s.at.File, uint64(h.LogPos) - uint64(h.EventSize)}
+}
+
+// named names a transaction by server, file and offset of its first event.
+func (s *stream) named(p place) string {
+	return s.at.Server + "/" + p.File + ":" + strconv.FormatUint(p.Pos, 10)
 }
 
 func commitTime(h *replication.EventHeader, e *replication.GTIDEvent) time.Time {
@@ -57,14 +74,14 @@ func commitTime(h *replication.EventHeader, e *replication.GTIDEvent) time.Time 
 func (s *stream) beginMaria(h *replication.EventHeader, e *replication.MariadbGTIDEvent) {
 	g := gtid{domain: e.GTID.DomainID, server: e.GTID.ServerID, number: e.GTID.SequenceNumber}
 	s.tx = open{
-		id: g.String(), gtid: g, at: time.Unix(int64(h.Timestamp), 0).UTC(), begun: !e.IsStandalone(),
+		id: g.String(), gtid: g, place: s.place(h), at: time.Unix(int64(h.Timestamp), 0).UTC(), begun: !e.IsStandalone(),
 		tick: int64(h.Timestamp)*1e6 + int64(g.number%1e6),
 	}
 }
 
 // rows takes the rows of one event in. Rows that nobody keeps are only counted.
 func (s *stream) rows(h *replication.EventHeader, e *replication.RowsEvent) error {
-	table, err := s.layout.table(s.ctx, e.Table)
+	table, err := s.layout.table(s.ctx, e.Table, s.tx.place)
 	if err != nil {
 		return err
 	}
@@ -170,7 +187,7 @@ func (s *stream) commit(h *replication.EventHeader) error {
 		s.at.GTID = s.read.String()
 	}
 	s.at.At = tx.at
-	return s.sink(capture.Tx{Position: s.at, ID: tx.id, At: tx.at, Tick: tx.tick, Rows: tx.rows})
+	return s.give(capture.Tx{Position: s.at, ID: tx.id, At: tx.at, Tick: tx.tick, Rows: tx.rows})
 }
 
 // repeated tells whether a transaction was read before: the server's and the library's answers to a lost connection differ
@@ -188,8 +205,8 @@ func (s *stream) query(h *replication.EventHeader, e *replication.QueryEvent) er
 	switch read(query) {
 	case begin, twoPhaseBegin, createFilled:
 		if s.tx.id == "" { // a server older than GTIDs
-			at := time.Unix(int64(h.Timestamp), 0).UTC()
-			s.tx = open{id: s.place(h), at: at, tick: at.UnixMicro()}
+			at, here := time.Unix(int64(h.Timestamp), 0).UTC(), s.place(h)
+			s.tx = open{id: s.named(here), place: here, at: at, tick: at.UnixMicro()}
 		}
 		s.tx.begun = true
 	case commit:
@@ -214,7 +231,9 @@ func (s *stream) statement(h *replication.EventHeader, query string) error {
 	for _, spec := range s.layout.specs {
 		layout, rows := touches(query, spec)
 		if layout {
-			s.layout.stale(spec)
+			if err := s.layout.changed(spec, s.tx.begin(s.place(h))); err != nil {
+				return err
+			}
 		}
 		if rows {
 			return capture.Gap("a statement (%.20s…) changes rows of %s and the log doesn't show which", firstWords(query), spec)
