@@ -202,8 +202,13 @@ func (s *stream) repeated(tx *open) bool {
 // query handles a statement: a word of the transaction, a change of layout, or rows in statement format.
 func (s *stream) query(h *replication.EventHeader, e *replication.QueryEvent) error {
 	query := string(e.Query)
-	switch read(query) {
+	switch kind := read(query); kind {
 	case begin, twoPhaseBegin, createFilled:
+		if kind == createFilled {
+			if err := s.changes(h, e); err != nil {
+				return err
+			}
+		}
 		if s.tx.id == "" { // a server older than GTIDs
 			at, here := time.Unix(int64(h.Timestamp), 0).UTC(), s.place(h)
 			s.tx = open{id: s.named(here), place: here, at: at, tick: at.UnixMicro()}
@@ -222,27 +227,32 @@ func (s *stream) query(h *replication.EventHeader, e *replication.QueryEvent) er
 	case twoPhaseCommit:
 		return s.commitPrepared(h, query)
 	default:
-		return s.statement(h, query)
+		return s.statement(h, e)
 	}
 	return nil
 }
 
-func (s *stream) statement(h *replication.EventHeader, query string) error {
+func (s *stream) statement(h *replication.EventHeader, e *replication.QueryEvent) error {
+	if err := s.changes(h, e); err != nil || s.tx.begun {
+		return err
+	}
+	return s.commit(h)
+}
+
+// changes looks what a statement does to our tables.
+func (s *stream) changes(h *replication.EventHeader, e *replication.QueryEvent) error {
+	query := string(e.Query)
 	for _, spec := range s.layout.specs {
-		layout, rows := touches(query, spec)
-		if layout {
+		switch touches(query, string(e.Schema), spec) {
+		case changeRows:
+			return capture.Gap("a statement (%.20s…) changes rows of %s and the log doesn't show which", firstWords(query), spec)
+		case changeLayout:
 			if err := s.layout.changed(spec, s.tx.begin(s.place(h))); err != nil {
 				return err
 			}
 		}
-		if rows {
-			return capture.Gap("a statement (%.20s…) changes rows of %s and the log doesn't show which", firstWords(query), spec)
-		}
 	}
-	if s.tx.begun {
-		return nil
-	}
-	return s.commit(h)
+	return nil
 }
 
 // prepared ends the first phase of a two-phase transaction. Whether its rows come to be is known only at its second one.
