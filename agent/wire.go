@@ -206,6 +206,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	own := binlog.Config{
 		Address: m.Address, User: c.User, Password: c.PasswordFile.read, TLS: tlsConfig, DB: db, Explain: mysql.Explain,
 		Tables: []*capture.Spec{spec}, Mode: binlog.Mode(c.Mode), Station: p.cfg.Station.UUID, Version: version,
+		Memory: p.store.DB, Warn: func(err error) { p.log.Warn("binary log", "error", err) },
 	}
 	if next := m.next(c.User, c.PasswordFile); next != nil {
 		own.Next = &binlog.Credential{User: next.User, Password: next.Password}

@@ -47,10 +47,11 @@ type Config struct {
 	DB       *sql.DB                // the same server, for questions
 	Explain  func(error) error      // makes an error of DB one that a person can act on; may be nil
 	Tables   []*capture.Spec
-	Mode     Mode   // Auto if empty
-	Station  string // UUID; gives the replica id and the name in the list of replicas
-	Version  string // of the program
-	Memory   Memory // over a restart; nil: none
+	Mode     Mode        // Auto if empty
+	Station  string      // UUID; gives the replica id and the name in the list of replicas
+	Version  string      // of the program
+	Memory   Memory      // over a restart; nil: none
+	Warn     func(error) // told what should be mended on the server while capture goes on; nil: nobody
 
 	ServerIDs, ServerIDSpan uint32 // range of replica ids; 0x53000000 and 2²⁰ if both are 0
 }
@@ -69,6 +70,7 @@ type Source struct {
 	port    uint16
 	clashes atomic.Uint32 // how often the replica id was another's
 	refused atomic.Uint32 // how often a login was refused: the other one is tried then
+	warned  map[string]time.Time
 }
 
 // New checks cfg and makes a Source. It doesn't connect.

@@ -28,7 +28,11 @@ func TestOddStatementsDoNotStopCapture(t *testing.T) {
 			"CREATE VIEW v AS SELECT * FROM buylo_products", "DROP VIEW v",
 			"CREATE INDEX i ON buylo_products (buylo_ean)", "DROP INDEX i ON buylo_products", "ANALYZE TABLE buylo_products", "OPTIMIZE TABLE buylo_products",
 			"/* odd */ ALTER /*!50000 TABLE */ `external` . `buylo_products` -- comment\n ADD COLUMN `rename, \"to` INT", insert("odd", stationA),
-			"ALTER TABLE buylo_products RENAME COLUMN `rename, \"to` TO `x``y`, RENAME COLUMN buylo_name TO buylo_name2", "ALTER TABLE buylo_products RENAME COLUMN buylo_name2 TO buylo_name",
+		}
+		run(t, db, statements...)
+		until(t, store, "odd", cond) // a layout that is changed twice before it could be read is a gap
+		statements = []string{
+			"USE `external`", "ALTER TABLE buylo_products RENAME COLUMN `rename, \"to` TO `x``y`, RENAME COLUMN buylo_name TO buylo_name2", "ALTER TABLE buylo_products RENAME COLUMN buylo_name2 TO buylo_name",
 			"CREATE TEMPORARY TABLE buylo_products (n INT)", "DROP TEMPORARY TABLE buylo_products",
 			"ALTER TABLE buylo_products DROP COLUMN `x``y`, COMMENT 'it''s \\'odd'",
 			"GRANT SELECT ON buylo_products TO '" + servers.CaptureUser + "'@'%'", "FLUSH TABLES buylo_products",

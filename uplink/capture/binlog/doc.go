@@ -7,12 +7,12 @@
 //
 // It promises that a position is one behind a whole transaction; that a transaction has the same identity whether it is
 // read by GTID or by file and position; that whatever the log doesn't tell in full is an ErrGap with its reason and never
-// a guess: files purged, another server or history, a layout that doesn't fit the rows, partial images, statements that
-// change rows without row events, two-phase transactions.
+// a guess: files purged, another server or history, a layout that isn't known, statements that change rows without
+// row events, two-phase transactions.
 //
 // It connects once per Run and leaves the repeating to its caller. It never writes to the server, never ends another
-// connection and never shows the password. It locks rows only where the server is MySQL and is read by file and position:
-// for the moment in which a snapshot reads them.
+// connection and never shows the password. It locks rows only for the moment in which it reads them: in a snapshot where the
+// server is MySQL and is read by file and position, and where it looks at rows with partial images.
 //
 // # Layouts
 //
@@ -27,4 +27,20 @@
 //
 // MariaDB doesn't log which columns are unsigned by default; they are taken from information_schema too, the bits in the
 // log are the same.
+//
+// # Partial images
+//
+// A server whose log has partial images is refused. But a session may switch them on for itself (binlog_row_image,
+// binlog_row_value_options). Such a row is looked at when its transaction is over, by its key, and given out with the
+// transaction as a state that was found; the complete rows of the transaction stay changes. It may show changes of later
+// transactions already: these come as changes all the same, so each has its record, and behind the last of them the row is
+// as it was found. A partial delete, and the old key of a row that got another one, are given out as missing. A row that the
+// transaction left there and that is gone when it is looked at is not: the log says itself what removed it. What such rows
+// were in between is lost; Config.Warn is told what mends it. An image without the key is an ErrGap.
+//
+// # Statements
+//
+// A statement is cut into words; only what speaks of the table by its name, in its schema, counts. Statements that change
+// rows without saying which are an ErrGap, those that may change columns end the layout, all others pass. One that can't be
+// cut into words for certain (a backslash in quotes depends on the session's mode) is judged by its first words.
 package binlog

@@ -93,12 +93,10 @@ func fromFileOnly(p record.Position) record.Position {
 func TestWhatTheLogDoesNotTellIsAGap(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		s := source(t, db, Auto)
-		update := "UPDATE `external`.buylo_products SET buylo_name = 'x' WHERE hash = 'a'"
 		for _, c := range []struct {
 			name, why  string
 			statements []string
 		}{
-			{"partial image", "partial", []string{"SET SESSION binlog_row_image = 'MINIMAL'", update}},
 			{"truncate", "a statement (TRUNCATE", []string{"TRUNCATE `external`.buylo_products"}},
 			{"statement format", "a statement (DELETE", []string{"SET SESSION binlog_format = 'STATEMENT'", "DELETE FROM `external`.buylo_products WHERE hash < 'x'"}},
 			{"rename", "a statement (RENAME", []string{
@@ -152,13 +150,4 @@ func TestALayoutThatDoesNotFitIsAGap(t *testing.T) {
 			t.Fatalf("%s: %v", payload, err)
 		}
 	})
-}
-
-func TestPartialJSONIsAGap(t *testing.T) {
-	db := servers.MySQL(t)
-	s := source(t, db, Auto, typeSpec)
-	typeTable(t, db)
-	from := start(t, s)
-	run(t, db, "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'", "UPDATE `external`.kinds SET d1 = JSON_SET(d1, '$.a', 22, '$.c', 44)")
-	gap(t, s, from, "JSON column d1 in part only")
 }

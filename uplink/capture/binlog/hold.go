@@ -19,7 +19,7 @@ func (s *stream) give(tx capture.Tx) error {
 		return s.sink(tx)
 	}
 	s.held.txs = append(s.held.txs, tx)
-	if s.held.rows += len(tx.Rows); s.held.rows > mostRows {
+	if s.held.rows += len(tx.Rows) + len(tx.Found); s.held.rows > mostRows {
 		return capture.Gap("the layout of more than %d rows would have to be guessed until the log is read to its end (as administrator, SET GLOBAL binlog_row_metadata = 'FULL', and the log itself says it)", mostRows)
 	}
 	return s.sink(capture.Tx{})

@@ -17,6 +17,8 @@ type stream struct {
 	keep   func(*capture.RowChange) bool
 	sink   func(capture.Tx) error
 	layout layouts
+	see    func(context.Context, *capture.Spec, []string) ([]capture.State, error)
+	warn   func(error)
 
 	from   record.Position // where the stream was asked to begin
 	at     record.Position // behind the last whole transaction
@@ -44,7 +46,7 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 		s.refused.Add(1) // the other one may be there
 		return s.about(err)
 	}
-	st := &stream{ctx: ctx, keep: keep, sink: sink, from: from, at: from, twoXA: make(map[string]bool)}
+	st := &stream{ctx: ctx, keep: keep, sink: sink, from: from, at: from, twoXA: make(map[string]bool), see: s.see, warn: s.warn}
 	if st.layout, err = s.layouts(ctx, sv, from); err != nil {
 		return s.about(err)
 	}

@@ -26,9 +26,13 @@ type open struct {
 	begun   bool // it ends with XID or COMMIT; else with its first statement
 	ordinal int
 	rows    []capture.RowChange
+	looks   looks
 	undone  bool   // a part was rolled back in the log
 	blind   string // table whose rows couldn't be counted: the ordinals are unknown from there on
 }
+
+// ours counts the rows of ours in it.
+func (tx *open) ours() int { return len(tx.rows) + len(tx.looks.list) }
 
 // begin is where the transaction begins, or where the statement stands that has none.
 func (tx *open) begin(here place) place {
@@ -100,14 +104,17 @@ func (s *stream) rows(h *replication.EventHeader, e *replication.RowsEvent) erro
 		return capture.Gap("rows of %s stand outside of a transaction", table.Spec)
 	}
 	for i := 0; i < len(e.Rows); i += images {
-		if err := whole(h, e, table, i, images); err != nil {
-			return err
+		var err error
+		if why := partial(h, e, table, i, images); why != nil {
+			err = s.complete(table, op, e.Rows[i:i+images], e.SkippedColumns[i:i+images], why)
+		} else {
+			err = s.take(table, op, e.Rows[i:i+images])
 		}
-		if err := s.take(table, op, e.Rows[i:i+images]); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	if len(s.tx.rows) > mostRows {
+	if s.tx.ours() > mostRows {
 		return capture.Gap("one transaction changes more than %d rows of this station", mostRows)
 	}
 	return nil
@@ -129,24 +136,6 @@ func operation(h *replication.EventHeader, e *replication.RowsEvent) (record.Op,
 	return "", 0
 }
 
-// whole holds that the images show every column in full.
-func whole(h *replication.EventHeader, e *replication.RowsEvent, table *capture.Table, i, images int) error {
-	for _, skipped := range e.SkippedColumns[i : i+images] {
-		if len(skipped) > 0 {
-			return capture.Gap("a row image of %s is partial: as administrator, SET GLOBAL binlog_row_image = 'FULL'; and no session may set another", table.Spec)
-		}
-	}
-	if h.EventType != replication.PARTIAL_UPDATE_ROWS_EVENT {
-		return nil
-	}
-	for _, c := range table.Columns {
-		if c.Kind == capture.Document {
-			return capture.Gap("an update of %s has its JSON column %s in part only: no session may set binlog_row_value_options", table.Spec, c.Name)
-		}
-	}
-	return nil
-}
-
 // take keeps one row if it is wanted.
 func (s *stream) take(table *capture.Table, op record.Op, images [][]any) error {
 	s.row = capture.RowChange{Table: table, Ordinal: s.tx.ordinal, Op: op}
@@ -165,6 +154,7 @@ func (s *stream) take(table *capture.Table, op record.Op, images [][]any) error 
 	if s.tx.blind != "" {
 		return capture.Gap("a transaction changes a row of this station after rows of %s, which have a type that can't be read", s.tx.blind)
 	}
+	s.tx.looks.whole(&s.row)
 	s.tx.rows = append(s.tx.rows, s.row)
 	return nil
 }
@@ -179,7 +169,7 @@ func (s *stream) commit(h *replication.EventHeader) error {
 	if tx.id == "" || s.repeated(&tx) {
 		return nil
 	}
-	if tx.undone && len(tx.rows) > 0 {
+	if tx.undone && tx.ours() > 0 {
 		return capture.Gap("a part of a transaction was rolled back in the log")
 	}
 	if s.read != nil && tx.gtid.number > 0 {
@@ -187,7 +177,11 @@ func (s *stream) commit(h *replication.EventHeader) error {
 		s.at.GTID = s.read.String()
 	}
 	s.at.At = tx.at
-	return s.give(capture.Tx{Position: s.at, ID: tx.id, At: tx.at, Tick: tx.tick, Rows: tx.rows})
+	found, missing, err := s.find(&tx)
+	if err != nil {
+		return err
+	}
+	return s.give(capture.Tx{Position: s.at, ID: tx.id, At: tx.at, Tick: tx.tick, Rows: tx.rows, Found: found, Missing: missing})
 }
 
 // repeated tells whether a transaction was read before: the server's and the library's answers to a lost connection differ
@@ -217,7 +211,7 @@ func (s *stream) query(h *replication.EventHeader, e *replication.QueryEvent) er
 	case commit:
 		return s.commit(h)
 	case rollback:
-		s.tx.rows = nil
+		s.tx.rows, s.tx.looks = nil, looks{}
 		return s.commit(h)
 	case rollbackTo:
 		s.tx.undone = true
@@ -264,7 +258,7 @@ func (s *stream) prepared(h *replication.EventHeader, body []byte) error {
 	if onePhase {
 		return s.commit(h)
 	}
-	if len(s.tx.rows) > 0 {
+	if s.tx.ours() > 0 {
 		return capture.Gap("a two-phase (XA) transaction changes rows of this station")
 	}
 	if len(s.twoXA) > 10_000 {
