@@ -126,6 +126,7 @@ func (c *config) check(r report) {
 	r.oneOf("capture.source", c.Capture.Source, "binlog", "off")
 	r.oneOf("capture.mode", c.Capture.Mode, "auto", "gtid", "position")
 	r.account("capture.", c.Capture.User, c.Capture.PasswordFile)
+	c.Capture.checkServerIDs(r)
 	c.Certyo.check(r)
 	c.Fleet.check(r)
 	c.Status.check(r)

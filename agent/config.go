@@ -84,11 +84,12 @@ type mysqlConfig struct {
 }
 
 type captureConfig struct {
-	Source       string `toml:"source"`
-	Mode         string `toml:"mode"`
-	User         string `toml:"user"`
-	PasswordFile secret `toml:"password_file"`
-	ServerID     uint32 `toml:"server_id"`
+	Source       string  `toml:"source"`
+	Mode         string  `toml:"mode"`
+	User         string  `toml:"user"`
+	PasswordFile secret  `toml:"password_file"`
+	ServerID     uint32  `toml:"server_id"`
+	ServerIDs    idRange `toml:"server_ids"`
 }
 
 type certyoConfig struct {

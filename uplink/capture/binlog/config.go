@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"net"
 	"strconv"
@@ -109,16 +108,6 @@ func New(cfg Config) (*Source, error) {
 
 // login is the credential whose turn it is.
 func (s *Source) login() Credential { return s.logins[int(s.refused.Load())%len(s.logins)] }
-
-// replicaID is our id among the server's replicas: the station's, another one after each clash.
-func (s *Source) replicaID() uint32 {
-	h := fnv.New32a()
-	fmt.Fprint(h, s.cfg.Station)
-	if n := s.clashes.Load(); n > 0 {
-		fmt.Fprint(h, "/", n)
-	}
-	return s.cfg.ServerIDs + h.Sum32()%s.cfg.ServerIDSpan
-}
 
 func (s *Source) syncer(user, password, flavor string, dial client.Dialer, st *stream) *replication.BinlogSyncer {
 	name := fmt.Sprintf("station-agent/%s %s", s.cfg.Version, s.cfg.Station)

@@ -47,9 +47,7 @@ func (s *Source) classify(err error) error {
 	clash := my.Code == codeReplicaClash || strings.Contains(my.Message, "with the same server_uuid/server_id")
 	switch {
 	case clash:
-		id := s.replicaID()
-		s.clashes.Add(1)
-		return fmt.Errorf("another replica has our id %d, trying another one: %w", id, my)
+		return s.clash(my)
 	case my.Code == mysql.ER_ACCESS_DENIED_ERROR:
 		user := s.login().User
 		s.refused.Add(1)

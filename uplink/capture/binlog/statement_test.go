@@ -144,7 +144,7 @@ func FuzzParseXID(f *testing.F) {
 
 func TestClassify(t *testing.T) {
 	s := &Source{
-		cfg:    Config{Station: stationA, ServerIDs: 1, ServerIDSpan: 1000},
+		cfg:    Config{Station: stationA, ServerIDs: 1, ServerIDSpan: 1000, Memory: &volatile{}},
 		logins: []Credential{{User: "capture"}},
 	}
 	my := func(code uint16, text string) error { return &mysql.MyError{Code: code, State: "HY000", Message: text} }

@@ -40,6 +40,9 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 	if err != nil {
 		return s.about(err)
 	}
+	if err := s.recallReplica(); err != nil {
+		return s.about(err)
+	}
 	login := s.login()
 	password, err := login.Password()
 	if err != nil {
