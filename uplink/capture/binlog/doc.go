@@ -10,9 +10,10 @@
 // a guess: files purged, another server or history, a layout that isn't known, statements that change rows without
 // row events, two-phase transactions.
 //
-// It connects once per Run and leaves the repeating to its caller. It never writes to the server, never ends another
-// connection and never shows the password. It locks rows only for the moment in which it reads them: in a snapshot where the
-// server is MySQL and is read by file and position, and where it looks at rows with partial images.
+// It connects once per Run and leaves the repeating to its caller. It never writes to the server and never shows the
+// password. It ends no connection but one: the dump that its last stream left behind a broken link. It locks rows only for
+// the moment in which it reads them: in a snapshot where the server is MySQL and is read by file and position, and where it
+// looks at rows with partial images.
 //
 // # Layouts
 //
@@ -43,4 +44,11 @@
 // A statement is cut into words; only what speaks of the table by its name, in its schema, counts. Statements that change
 // rows without saying which are an ErrGap, those that may change columns end the layout, all others pass. One that can't be
 // cut into words for certain (a backslash in quotes depends on the session's mode) is judged by its first words.
+//
+// # Replica id and connection
+//
+// The replica id is one of a range that the station's identity chooses. If another replica turns out to have it, another one
+// is chosen and kept in the Memory. There, too, stands which connection the last stream was. Behind a link that broke without
+// a word the server has its dump still; it is ended by its number if that is on a dump of our user, from the same address and
+// port, in the same run of the same server. (MariaDB ends by itself one with our replica id.)
 package binlog

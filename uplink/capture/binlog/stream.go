@@ -60,7 +60,7 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 		}
 		st.at.GTID = from.GTID
 	}
-	return s.about(s.follow(ctx, st, sv.flavor, login.User, password))
+	return s.about(s.follow(ctx, st, sv, login.User, password))
 }
 
 // layouts recalls what is known of the tables and reads what isn't.
@@ -75,15 +75,16 @@ func (s *Source) layouts(ctx context.Context, sv *server, from record.Position) 
 }
 
 // follow connects and reads until something fails or ctx ends.
-func (s *Source) follow(ctx context.Context, st *stream, flavor, user, password string) error {
+func (s *Source) follow(ctx context.Context, st *stream, sv *server, user, password string) error {
+	s.endStale(ctx, sv)
 	ctx, cancel := context.WithCancel(ctx)
-	syncer := s.syncer(user, password, flavor, dialer(ctx, s.cfg.TLS == nil), st)
+	syncer := s.syncer(user, password, sv.flavor, dialer(ctx, s.cfg.TLS == nil), st)
 	defer syncer.Close() // joins its goroutine
 	defer cancel()       // first: closes the connection
 	var events *replication.BinlogStreamer
 	var err error
 	if st.read != nil {
-		set, parseErr := mysql.ParseGTIDSet(flavor, st.from.GTID)
+		set, parseErr := mysql.ParseGTIDSet(sv.flavor, st.from.GTID)
 		if parseErr != nil {
 			return capture.Gap("the stored position is unreadable: %v", parseErr)
 		}
@@ -94,6 +95,7 @@ func (s *Source) follow(ctx context.Context, st *stream, flavor, user, password 
 	if err != nil {
 		return s.classify(err)
 	}
+	s.noteDump(ctx, sv, syncer.LastConnectionID())
 	_, err = events.GetEvent(ctx) // HandleEvent has the events: this is how they end
 	if ctx.Err() != nil {
 		return ctx.Err()
