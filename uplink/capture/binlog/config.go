@@ -70,6 +70,7 @@ type Source struct {
 	clashes atomic.Uint32 // how often the replica id was another's
 	refused atomic.Uint32 // how often a login was refused: the other one is tried then
 	warned  map[string]time.Time
+	look    time.Duration // between two looks whether a stream is stuck
 }
 
 // New checks cfg and makes a Source. It doesn't connect.
@@ -99,7 +100,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Memory == nil {
 		cfg.Memory = &volatile{}
 	}
-	s := &Source{cfg: cfg, logins: []Credential{{cfg.User, cfg.Password}}, host: host, port: uint16(n)}
+	s := &Source{cfg: cfg, logins: []Credential{{cfg.User, cfg.Password}}, host: host, port: uint16(n), look: watchEvery}
 	if cfg.Next != nil {
 		s.logins = append(s.logins, *cfg.Next)
 	}

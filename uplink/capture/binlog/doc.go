@@ -51,4 +51,10 @@
 // is chosen and kept in the Memory. There, too, stands which connection the last stream was. Behind a link that broke without
 // a word the server has its dump still; it is ended by its number if that is on a dump of our user, from the same address and
 // port, in the same run of the same server. (MariaDB ends by itself one with our replica id.)
+//
+// # A stream that is stuck
+//
+// A server that falls silent is noticed by its heartbeats. One that has them but sends nothing is noticed by a question: while
+// no event comes, it is asked once a minute where its log ends; if that went on and still nothing came for a minute, the
+// stream ends with an error that says so. While events come, or wait for the store, nothing is asked.
 package binlog

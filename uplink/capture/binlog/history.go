@@ -189,6 +189,12 @@ func (s *Source) table(ctx context.Context, spec *capture.Spec) (t *capture.Tabl
 	if err != nil {
 		return nil, end, s.explain(err)
 	}
-	end.File, end.Pos, err = s.end(ctx, s.cfg.DB)
+	end, err = s.logEnd(ctx)
 	return t, end, err
+}
+
+// logEnd is where the log ends now.
+func (s *Source) logEnd(ctx context.Context) (p place, err error) {
+	p.File, p.Pos, err = s.end(ctx, s.cfg.DB)
+	return p, err
 }

@@ -3,6 +3,7 @@ package binlog
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
@@ -28,6 +29,7 @@ type stream struct {
 	row    capture.RowChange // the one that keep looks at
 	twoXA  map[string]bool   // two-phase transactions that were prepared and have no row of ours
 	failed error             // why the stream ends, if it is our doing
+	watch  watch
 }
 
 // Run implements capture.Source.
@@ -96,11 +98,25 @@ func (s *Source) follow(ctx context.Context, st *stream, sv *server, user, passw
 		return s.classify(err)
 	}
 	s.noteDump(ctx, sv, syncer.LastConnectionID())
-	_, err = events.GetEvent(ctx) // HandleEvent has the events: this is how they end
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if st.failed != nil {
+	return s.await(ctx, st, events)
+}
+
+// await waits until the stream ends, and ends it when it is stuck.
+func (s *Source) await(ctx context.Context, st *stream, events *replication.BinlogStreamer) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer stop(nil)
+	watching.Go(func() {
+		if err := st.watch.run(ctx, s.look, s.logEnd); err != nil {
+			stop(err)
+		}
+	})
+	_, err := events.GetEvent(ctx) // HandleEvent has the events: this is how they end
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case st.failed != nil:
 		return st.failed
 	}
 	return s.classify(err)
@@ -110,6 +126,9 @@ var errOver = errors.New("the stream is over")
 
 // HandleEvent implements replication.EventHandler.
 func (s *stream) HandleEvent(e *replication.BinlogEvent) error {
+	s.watch.inside.Store(true)
+	defer s.watch.inside.Store(false)
+	s.watch.note(e.Event)
 	err := s.handle(e.Header, e.Event)
 	if err == nil {
 		err = s.passed(e.Header, e.Event)
