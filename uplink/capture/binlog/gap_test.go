@@ -9,6 +9,7 @@ import (
 	"station-agent/build/servers"
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/capturetest"
 )
 
 // gap reads from a position and wants the stream to end with a gap that says why.
@@ -48,11 +49,7 @@ func TestAPurgedLogIsAGap(t *testing.T) {
 		purge(t, db)
 		mark(t, db, "end")
 		gap(t, byPosition, fromFile, "purged")
-		if db.Flavor == "mysql" {
-			gap(t, byGTID, from, "purged")
-		} else {
-			gap(t, byGTID, from, "the server can't go on from the stored position")
-		}
+		gap(t, byGTID, from, "purged")
 		now := start(t, byGTID)
 		run(t, db, "DELETE FROM `external`.buylo_products")
 		mark(t, db, "end")
@@ -150,4 +147,59 @@ func TestALayoutThatDoesNotFitIsAGap(t *testing.T) {
 			t.Fatalf("%s: %v", payload, err)
 		}
 	})
+}
+
+// A position in the middle of an event, or an event that the server doesn't send, is a gap with its own name, and capture goes
+// on behind it.
+func TestWhatTheServerDoesNotSendIsAGapOfItsOwnName(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		store := &capturetest.Store{}
+		s := source(t, db, ByPosition)
+		cond, stop := startRunner(t, s, store)
+		run(t, db, insert("first", stationA))
+		until(t, store, "first", cond)
+		stop()
+		from := start(t, s)
+		mark(t, db, "behind")
+		large, within := false, false
+		for i := uint64(1); i < 30 && !(large && within); i++ {
+			at := from
+			at.Pos += i
+			_, err := follow(t, s, at, "end")
+			if !errors.Is(err, capture.ErrGap) {
+				t.Fatalf("at %d in an event: %v", i, err)
+			}
+			within = within || strings.Contains(err.Error(), "not where an event begins, or")
+			if !large && strings.Contains(err.Error(), "SET GLOBAL max_allowed_packet") {
+				large = true
+				at.Tables = "buylo_products"
+				store.Salvage(at, "")
+			}
+		}
+		if !large || !within {
+			t.Fatal("the server didn't say both")
+		}
+		cond, stop = startRunner(t, s, store)
+		until(t, store, "run-2", cond)
+		run(t, db, insert("end", stationA))
+		until(t, store, "end", cond)
+		stop()
+		for _, r := range store.Records() {
+			if r.ID == "run-2" && !strings.Contains(string(r.Payload), "an event is larger than the server sends") {
+				t.Errorf("%s", r.Payload)
+			}
+		}
+	})
+}
+
+// MariaDB's transaction of the same number but of another server is another history.
+func TestAForeignGTIDIsAnotherHistory(t *testing.T) {
+	db := servers.MariaDB(t)
+	s := source(t, db, ByGTID)
+	from := start(t, s)
+	mark(t, db, "end")
+	domain, rest, _ := strings.Cut(from.GTID, "-")
+	_, number, _ := strings.Cut(rest, "-")
+	from.GTID = domain + "-99999-" + number
+	gap(t, s, from, "another history")
 }

@@ -153,10 +153,18 @@ func TestClassify(t *testing.T) {
 		gap  bool
 		want string
 	}{
-		{my(1236, "Cannot replicate because the source purged required binary logs"), true, "purged"},
-		{my(1236, "Could not find first log file name in binary log index file"), true, "first log file"},
-		{my(1236, "Client requested source to start replication from position > file size"), true, "file size"},
-		{my(1236, "log event entry exceeded max_allowed_packet"), true, "max_allowed_packet"},
+		{my(1236, "Cannot replicate because the source purged required binary logs"), true, "was purged before it was read"},
+		{my(1236, "Could not find first log file name in binary log index file"), true, "was purged before it was read"},
+		{my(1236, "Could not find GTID state requested by slave in any binlog files. Probably the slave state is too old"), true, "was purged before it was read"},
+		{my(1236, "Client requested source to start replication from position > file size"), true, "another history"},
+		{my(1236, "Error: connecting slave requested to start from GTID 0-9-7, which is not in the master's binlog"), true, "another history"},
+		{my(1236, "Replica has more GTIDs than the source has, using the source's SERVER_UUID"), true, "another history"},
+		{my(1236, "Client requested master to start replication from impossible position"), true, "not where an event begins"},
+		{my(1236, "bogus data in log event; the first event 'b.1' at 9"), true, "not where an event begins"},
+		{my(1236, "binlog truncated in the middle of event; consider out of disk space on source"), true, "is damaged there"},
+		{my(1236, "log event entry exceeded max_allowed_packet"), true, "SET GLOBAL max_allowed_packet"},
+		{my(1153, "Got a packet bigger than 'max_allowed_packet' bytes"), true, "SET GLOBAL max_allowed_packet"},
+		{my(1236, "something new"), true, "can't go on from the stored position: something new"},
 		{my(1236, "A replica with the same server_uuid/server_id as this replica has connected to the source"), false, "another replica has our id"},
 		{my(4052, "A slave with the same id"), false, "another replica has our id"},
 		{my(1236, "Could not open log file"), false, "Could not open"},
