@@ -26,10 +26,12 @@ type mapped struct {
 	table               *capture.Table // nil: not wanted
 }
 
-// prepare reads the layouts of now, before the stream begins: a change of the table may come before its next row.
+// prepare reads the layouts of tables of which nothing is known, before the stream begins: a change of the table may come
+// before its next row. Behind such a change that was met it waits for a row: the server writes a change to the log before
+// everybody sees it.
 func (l *layouts) prepare(ctx context.Context) error {
 	for _, spec := range l.specs {
-		if s := l.past[spec].last(); len(s.Columns) == 0 {
+		if s := l.past[spec].last(); len(s.Columns) == 0 && s.Since == (place{}) {
 			t, end, err := l.ask(ctx, spec)
 			if err != nil {
 				return err

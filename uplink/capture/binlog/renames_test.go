@@ -1,10 +1,12 @@
 package binlog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"station-agent/build/servers"
 	"station-agent/store/record"
@@ -175,6 +177,68 @@ var errForgets = errors.New("the card is full")
 func (forgetful) LoadNote(string) ([]byte, error) { return nil, nil }
 func (forgetful) SaveNote(string, []byte) error   { return errForgets }
 
+// What was known before a snapshot doesn't count behind it: the changes in between were not met.
+func TestASnapshotBeginsAnew(t *testing.T) {
+	bothMetadata(t, func(t *testing.T, db *servers.Database) {
+		m := &volatile{}
+		from := start(t, again(t, db, m))
+		mark(t, db, "seen")
+		mustFollow(t, again(t, db, m), from, "seen")
+		run(t, db, rename+"buylo_product_id TO pid")
+		from = start(t, again(t, db, m))
+		run(t, db, pair("end", "pid", "external_package_id"))
+		for range 2 {
+			if rows := shown(t, mustFollow(t, again(t, db, m), from, "end")); rows["end"] != "external_package_id=second pid=first" {
+				t.Errorf("%v", rows)
+			}
+		}
+	})
+}
+
+// A table that is changed right behind its first row was read when the stream began.
+func TestARowRightBeforeAChange(t *testing.T) {
+	bothMetadata(t, func(t *testing.T, db *servers.Database) {
+		s := source(t, db, Auto)
+		from := start(t, s)
+		var txs []capture.Tx
+		err := s.Run(t.Context(), from, nil, func(tx capture.Tx) error {
+			if txs == nil { // connected
+				run(t, db, pair("before", "buylo_product_id", "external_package_id"), rename+"buylo_product_id TO pid", pair("end", "pid", "external_package_id"))
+			}
+			if txs = append(txs, tx); len(tx.Rows) > 0 && tx.Rows[0].Table.ID(tx.Rows[0].After) == "end" {
+				return errEnough
+			}
+			return nil
+		})
+		rows := shown(t, txs)
+		if !errors.Is(err, errEnough) || rows["before"] != "buylo_product_id=first external_package_id=second" || rows["end"] != "external_package_id=second pid=first" {
+			t.Errorf("%v %v", rows, err)
+		}
+	})
+}
+
+// A layout of now is none for rows behind which a change is known.
+func TestALayoutThatCameLaterIsNotTaken(t *testing.T) {
+	spec := &capture.Spec{Schema: "s", Name: "t", Key: []string{"k"}}
+	table, err := capture.NewTable(spec, []capture.Column{{Name: "k", Kind: capture.Text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(pos uint64) place { return place{"log.000001", pos} }
+	h := unknown("s")
+	h.cut(at(500))
+	l := layouts{
+		past: map[*capture.Spec]*history{spec: h}, keep: func(*capture.Spec, *history) error { return nil },
+		ask: func(context.Context, *capture.Spec) (*capture.Table, place, error) { return table, at(900), nil },
+	}
+	if _, err := l.named(t.Context(), spec, table.Columns, at(100)); !errors.Is(err, capture.ErrGap) {
+		t.Errorf("before the change: %v", err)
+	}
+	if got, err := l.named(t.Context(), spec, table.Columns, at(600)); err != nil || got != table || l.until != at(900) {
+		t.Errorf("behind it: %v %v %v", got, l.until, err)
+	}
+}
+
 func TestHistory(t *testing.T) {
 	at := func(pos uint64) place { return place{"log.000009", pos} }
 	table := &capture.Table{Columns: []capture.Column{{Name: "a"}}}
@@ -209,4 +273,18 @@ func TestHistory(t *testing.T) {
 	if h.begins(record.Position{}) {
 		t.Error("it begins without a snapshot")
 	}
+}
+
+// Rows that are held back until the layout is proven come at the end of the log, also if what stands there is no transaction.
+func TestHeldRowsComeAtTheEndOfTheLog(t *testing.T) {
+	bothMetadata(t, func(t *testing.T, db *servers.Database) {
+		from := start(t, source(t, db, Auto))
+		mark(t, db, "end")
+		run(t, db, "FLUSH BINARY LOGS", "FLUSH BINARY LOGS")
+		began := time.Now()
+		same(t, lines(mustFollow(t, source(t, db, Auto), from, "end")), []string{"insert - end"})
+		if took := time.Since(began); took > 2*heartbeat {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
