@@ -217,6 +217,21 @@ func TestARowRightBeforeAChange(t *testing.T) {
 	})
 }
 
+// A change that the server didn't log is noticed by what it does to number or types.
+func TestAChangeThatIsNotLogged(t *testing.T) {
+	bothMetadata(t, func(t *testing.T, db *servers.Database) {
+		m := &volatile{}
+		from := start(t, again(t, db, m))
+		mark(t, db, "seen")
+		txs := mustFollow(t, again(t, db, m), from, "seen")
+		run(t, db, "SET sql_log_bin = 0", "ALTER TABLE `external`.buylo_products RENAME COLUMN buylo_product_id TO pid, ADD COLUMN n INT FIRST")
+		run(t, db, pair("end", "pid", "external_package_id"))
+		if rows := shown(t, mustFollow(t, again(t, db, m), txs[len(txs)-1].Position, "end")); rows["end"] != "external_package_id=second pid=first" {
+			t.Errorf("%v", rows)
+		}
+	})
+}
+
 // A layout of now is none for rows behind which a change is known.
 func TestALayoutThatCameLaterIsNotTaken(t *testing.T) {
 	spec := &capture.Spec{Schema: "s", Name: "t", Key: []string{"k"}}

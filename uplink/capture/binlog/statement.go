@@ -70,6 +70,9 @@ const (
 // for the table's name and at the words that say what kind of statement it is, and errs on the side of reading the layout
 // once more and of comparing the rows once more.
 func touches(query, schema string, table *capture.Spec) touch {
+	if q := strings.ToUpper(query); !strings.Contains(q, needle(table.Name)) && !strings.Contains(q, needle(table.Schema)) {
+		return nothing // as most are
+	}
 	list, ok := words(query)
 	if !ok { // it can't be cut into words for certain
 		return touchesAs(firstWords(strings.ToUpper(query)), query, table)
@@ -99,9 +102,9 @@ func touches(query, schema string, table *capture.Spec) touch {
 func touchesAs(first, query string, table *capture.Spec) touch {
 	q := strings.ToUpper(query)
 	if strings.HasPrefix(first, "DROP DATABASE ") || strings.HasPrefix(first, "DROP SCHEMA ") {
-		return rowsIf(strings.Contains(q, strings.ToUpper(asciiPart(table.Schema))))
+		return rowsIf(strings.Contains(q, needle(table.Schema)))
 	}
-	if !strings.Contains(q, strings.ToUpper(asciiPart(table.Name))) {
+	if !strings.Contains(q, needle(table.Name)) {
 		return nothing
 	}
 	if strings.HasPrefix(first, "ALTER TABLE ") {
@@ -227,22 +230,22 @@ func mentions(list []word, name string) bool {
 }
 
 // alike tells whether a name in a statement may be this one. A statement is in its session's character set: of a name with
-// other letters only the part in ASCII can be compared.
+// other letters only a part in ASCII can be compared.
 func alike(text, name string) bool {
-	if part := asciiPart(name); part != name {
-		return strings.Contains(strings.ToUpper(text), strings.ToUpper(part))
+	if part := needle(name); len(part) != len(name) {
+		return strings.Contains(strings.ToUpper(text), part)
 	}
 	return strings.EqualFold(text, name)
 }
 
-// asciiPart is the longest part of a name in ASCII.
-func asciiPart(name string) (longest string) {
-	for _, part := range strings.FieldsFunc(name, func(r rune) bool { return r >= 0x80 }) {
+// needle is the longest part of a name that stands in a statement as it is, in capitals: without quotes, and in ASCII.
+func needle(name string) (longest string) {
+	for part := range strings.FieldsFuncSeq(name, func(r rune) bool { return r >= 0x80 || r == '`' || r == '"' }) {
 		if len(part) > len(longest) {
 			longest = part
 		}
 	}
-	return longest
+	return strings.ToUpper(longest)
 }
 
 // firstWords takes the comments and blanks off that stand before a statement, and makes one blank of each blank behind.

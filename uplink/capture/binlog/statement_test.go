@@ -82,6 +82,7 @@ func TestTouches(t *testing.T) {
 		"RENAME TABLE a TO b, b TO a":                                                              nothing,
 		"DROP TABLE x /* buylo_products */ -- buylo_products\n":                                    nothing,
 		"INSERT INTO log VALUES ('ALTER TABLE buylo_products')":                                    nothing,
+		"INSERT INTO log VALUES ('buylo_products')":                                                nothing,
 		"INSERT INTO external.log VALUES ('it\\'s')":                                               nothing,
 		"DROP DATABASE another":                                                                    nothing,
 		"DROP DATABASE external_workspace":                                                         nothing,
@@ -94,6 +95,9 @@ func TestTouches(t *testing.T) {
 	}
 	if touches("TRUNCATE buylo_products", "another", products) != nothing || touches("TRUNCATE buylo_products", "", products) != changeRows {
 		t.Error("a name without a schema is one of the session's schema")
+	}
+	if odd := (&capture.Spec{Schema: "external", Name: "goods`b\"c"}); touches("TRUNCATE `goods``b\"c`", "external", odd) != changeRows || touches("TRUNCATE `b`", "external", odd) != nothing {
+		t.Error("a name with quotes in it is misread")
 	}
 	if odd := (&capture.Spec{Schema: "external", Name: "zboží"}); touches("TRUNCATE `zbo\x9e\xed`", "external", odd) != changeRows {
 		t.Error("a name in another character set is overlooked")
