@@ -70,7 +70,9 @@ type Source struct {
 	clashes atomic.Uint32 // how often the replica id was another's
 	refused atomic.Uint32 // how often a login was refused: the other one is tried then
 	warned  map[string]time.Time
-	look    time.Duration // between two looks whether a stream is stuck
+	look    time.Duration                        // between two looks whether a stream is stuck
+	ends    func(context.Context) (place, error) // where the log ends, for that
+	stuck   atomic.Bool                          // the last stream was, and nothing has come since
 }
 
 // New checks cfg and makes a Source. It doesn't connect.
@@ -101,6 +103,7 @@ func New(cfg Config) (*Source, error) {
 		cfg.Memory = &volatile{}
 	}
 	s := &Source{cfg: cfg, logins: []Credential{{cfg.User, cfg.Password}}, host: host, port: uint16(n), look: watchEvery}
+	s.ends = s.logEnd
 	if cfg.Next != nil {
 		s.logins = append(s.logins, *cfg.Next)
 	}
@@ -110,10 +113,10 @@ func New(cfg Config) (*Source, error) {
 // login is the credential whose turn it is.
 func (s *Source) login() Credential { return s.logins[int(s.refused.Load())%len(s.logins)] }
 
-func (s *Source) syncer(user, password, flavor string, dial client.Dialer, st *stream) *replication.BinlogSyncer {
+func (s *Source) syncer(user, password string, sv *server, dial client.Dialer, st *stream) *replication.BinlogSyncer {
 	name := fmt.Sprintf("station-agent/%s %s", s.cfg.Version, s.cfg.Station)
 	return replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
-		ServerID: s.replicaID(), Flavor: flavor,
+		ServerID: s.replicaID(), Flavor: sv.flavor,
 		Host: s.host, Port: s.port, User: user, Password: password, TLSConfig: s.tls(),
 		Localhost:               name[:min(len(name), longestHost)],
 		TimestampStringLocation: time.UTC,
@@ -126,6 +129,7 @@ func (s *Source) syncer(user, password, flavor string, dial client.Dialer, st *s
 		VerifyChecksum:          true,
 		Logger:                  slog.New(slog.DiscardHandler),
 		Dialer:                  dial,
+		Option:                  sv.same,
 		SynchronousEventHandler: st,
 		RowsEventDecodeFunc:     st.decode,
 	})

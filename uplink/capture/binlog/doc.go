@@ -54,7 +54,10 @@
 //
 // # A stream that is stuck
 //
+// The connection for the log must lead to the server that answers the questions: behind an address that balances over several
+// the places in the log, the layouts and the rows would be of two.
+//
 // A server that falls silent is noticed by its heartbeats. One that has them but sends nothing is noticed by a question: while
 // no event comes, it is asked once a minute where its log ends; if that went on and still nothing came for a minute, the
-// stream ends with an error that says so. While events come, or wait for the store, nothing is asked.
+// stream ends with an error that says so, and the next one gives no sign of life before something comes. While events come, or wait for the store, nothing is asked.
 package binlog

@@ -51,7 +51,7 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 		s.refused.Add(1) // the other one may be there
 		return s.about(err)
 	}
-	st := &stream{ctx: ctx, keep: keep, sink: sink, from: from, at: from, twoXA: make(map[string]bool), see: s.see, warn: s.warn}
+	st := &stream{ctx: ctx, keep: keep, sink: s.heard(sink), from: from, at: from, twoXA: make(map[string]bool), see: s.see, warn: s.warn}
 	if st.layout, err = s.layouts(ctx, sv, from); err != nil {
 		return s.about(err)
 	}
@@ -80,7 +80,7 @@ func (s *Source) layouts(ctx context.Context, sv *server, from record.Position) 
 func (s *Source) follow(ctx context.Context, st *stream, sv *server, user, password string) error {
 	s.endStale(ctx, sv)
 	ctx, cancel := context.WithCancel(ctx)
-	syncer := s.syncer(user, password, sv.flavor, dialer(ctx, s.cfg.TLS == nil), st)
+	syncer := s.syncer(user, password, sv, dialer(ctx, s.cfg.TLS == nil), st)
 	defer syncer.Close() // joins its goroutine
 	defer cancel()       // first: closes the connection
 	var events *replication.BinlogStreamer
@@ -108,7 +108,8 @@ func (s *Source) await(ctx context.Context, st *stream, events *replication.Binl
 	defer watching.Wait()
 	defer stop(nil)
 	watching.Go(func() {
-		if err := st.watch.run(ctx, s.look, s.logEnd); err != nil {
+		if err := st.watch.run(ctx, s.look, s.ends); err != nil {
+			s.stuck.Store(true)
 			stop(err)
 		}
 	})

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/replication"
+
+	"station-agent/uplink/capture"
 )
 
 // watch notices a stream that is connected and has heartbeats but gets nothing, though the server's log grows. It asks where
@@ -52,5 +54,19 @@ func (w *watch) run(ctx context.Context, every time.Duration, end func(context.C
 		}
 		grown = last != (place{}) && here != last
 		last = here
+	}
+}
+
+// heard gives on what a stream has. Behind a stream that was stuck the next one says nothing of being connected: only what
+// comes through ends the alarm.
+func (s *Source) heard(sink func(capture.Tx) error) func(capture.Tx) error {
+	return func(tx capture.Tx) error {
+		if s.stuck.Load() {
+			if tx.Position.Zero() {
+				return nil
+			}
+			s.stuck.Store(false)
+		}
+		return sink(tx)
 	}
 }

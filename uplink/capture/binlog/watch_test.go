@@ -10,6 +10,7 @@ import (
 	"github.com/go-mysql-org/go-mysql/replication"
 
 	"station-agent/build/servers"
+	"station-agent/uplink/capture"
 )
 
 // A stream that gets nothing while the log grows is stuck; one that is idle, busy or waits for us is not, and a busy one
@@ -52,24 +53,39 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// The questions go to one server and the log comes from another one, as behind a proxy that balances: that is said.
+// A stream that is stuck ends with an error, and the next one gives no sign of life until something comes.
 func TestAStreamThatIsStuck(t *testing.T) {
-	asked, silent := servers.MariaDB(t), servers.MariaDB(t)
-	s := source(t, asked, ByPosition)
-	from, other := start(t, s), start(t, source(t, silent, ByPosition))
-	if from.File != other.File || from.Pos != other.Pos {
-		t.Fatalf("the logs differ: %+v, %+v", from, other)
-	}
-	s.through(t, silent.Addr)
-	s.look = 300 * time.Millisecond
-	_, err := follow(t, s, from, "end", func() {
-		for range 5 {
-			mark(t, asked, "busy")
-			run(t, asked, "DELETE FROM `external`.buylo_products")
-			time.Sleep(200 * time.Millisecond)
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		s := source(t, db, Auto)
+		from, pos := start(t, s), uint64(0)
+		s.look = 100 * time.Millisecond
+		s.ends = func(context.Context) (place, error) { pos++; return place{"log.1", pos}, nil }
+		signs := 0
+		for range 2 {
+			signs = 0
+			err := s.Run(t.Context(), from, nil, func(capture.Tx) error { signs++; return nil })
+			if err == nil || !strings.Contains(err.Error(), "connected, but nothing comes") {
+				t.Error(err)
+			}
+		}
+		if signs > 0 {
+			t.Error("the next stream says that all is well")
+		}
+		mark(t, db, "end")
+		mustFollow(t, s, from, "end")
+		if s.stuck.Load() {
+			t.Error("what comes through ends nothing")
 		}
 	})
-	if err == nil || !strings.Contains(err.Error(), "connected, but nothing comes") {
+}
+
+// The questions go to one server and the log comes from another one, as behind a proxy that balances: that is said.
+func TestTwoServersBehindOneAddress(t *testing.T) {
+	asked, other := servers.MariaDB(t), servers.MariaDB(t)
+	s := source(t, asked, ByPosition)
+	from := start(t, s)
+	s.through(t, other.Addr)
+	if _, err := follow(t, s, from, "end"); err == nil || !strings.Contains(err.Error(), "leads to two servers") {
 		t.Error(err)
 	}
 }
