@@ -59,5 +59,13 @@
 //
 // A server that falls silent is noticed by its heartbeats. One that has them but sends nothing is noticed by a question: while
 // no event comes, it is asked once a minute where its log ends; if that went on and still nothing came for a minute, the
-// stream ends with an error that says so, and the next one gives no sign of life before something comes. While events come, or wait for the store, nothing is asked.
+// stream ends with an error that says so, and the next one gives no sign of life before something comes. While events come,
+// or wait for the store, nothing is asked.
+//
+// # What the server refuses
+//
+// Error 1236 is told apart by its words: the log was purged, another history, an event larger than the server sends, a
+// position where no event begins are each an ErrGap of its own name, and capture goes on behind what can't be had; a replica
+// id that is another's gets another one; trouble of the moment is tried again. A position in the middle of an event is
+// called too large an event by both servers, so that name says both.
 package binlog
