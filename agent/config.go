@@ -92,6 +92,7 @@ type captureConfig struct {
 	User         string   `toml:"user"`
 	PasswordFile secret   `toml:"password_file"`
 	ServerID     uint32   `toml:"server_id"`
+	ServerIDs    idRange  `toml:"server_ids"`
 }
 
 type certyoConfig struct {

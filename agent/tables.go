@@ -65,6 +65,7 @@ func (c *config) checkCapture(r report) {
 	r.between("capture.every", c.Capture.Every, minEvery, maxEvery)
 	r.oneOf("capture.mode", c.Capture.Mode, "auto", "gtid", "position")
 	r.account("capture.", c.Capture.User, c.Capture.PasswordFile)
+	c.Capture.checkServerIDs(r)
 	if len(c.Tables) > 0 && c.Capture.Source == byNone {
 		r("capture.source", errors.New("is off, but there are [[table]]s to be captured"))
 	}

@@ -204,13 +204,12 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	own := binlog.Config{
 		Address: m.Address, User: c.User, Password: c.PasswordFile.read, TLS: tlsConfig, DB: db, Explain: mysql.Explain,
 		Mode: binlog.Mode(c.Mode), Station: p.cfg.Station.UUID, Version: version,
+		Memory: p.store.DB, Warn: func(err error) { p.log.Warn("binary log", "err", err) },
 	}
 	if next := m.next(c.User, c.PasswordFile); next != nil {
 		own.Next = &binlog.Credential{User: next.User, Password: next.Password}
 	}
-	if c.ServerID != 0 {
-		own.ServerIDs, own.ServerIDSpan = c.ServerID, 1
-	}
+	own.ServerIDs, own.ServerIDSpan = c.replicaIDs()
 	k := &capturing{
 		log: p.log, db: db, store: p.store.DB, board: p.board, every: c.Every.value(), binlog: own,
 		here: p.shared.wait, scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents},

@@ -18,6 +18,7 @@ import (
 //	meta     "version", "id", "applied"   applied: the commit up to which the shadow is brought
 //	shadow   collection 0 id -> row       crc u32 | zstd of: version, left, payload
 //	picture  "rows" -> the rows           crc u32 | zstd of JSON
+//	notes    name -> value                see notes.go
 //
 // It can be made again from the database: nothing in it has no other copy.
 const (

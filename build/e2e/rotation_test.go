@@ -48,7 +48,7 @@ func TestRotation(t *testing.T) {
 			t.Errorf("assignments are left: %+v", list)
 		}
 		for _, l := range s.Agent.Lines(nil) {
-			for _, text := range []string{servers.CapturePassword, "second-password", "third-password", "1045"} {
+			for _, text := range []string{servers.CapturePassword, "second-password", "third-password", "ERROR 1045", "Error 1045"} {
 				if strings.Contains(l.Raw, text) {
 					t.Errorf("the rotation shows: %s", l.Raw)
 				}

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"net"
 	"strconv"
@@ -51,6 +50,8 @@ type Config struct {
 	Mode     Mode                                                    // Auto if empty
 	Station  string                                                  // UUID; gives the replica id and the name in the list of replicas
 	Version  string                                                  // of the program
+	Memory   Memory                                                  // over a restart; nil: none
+	Warn     func(error)                                             // told what should be mended on the server while capture goes on; nil: nobody
 
 	ServerIDs, ServerIDSpan uint32 // range of replica ids; 0x53000000 and 2²⁰ if both are 0
 }
@@ -69,6 +70,10 @@ type Source struct {
 	port    uint16
 	clashes atomic.Uint32 // how often the replica id was another's
 	refused atomic.Uint32 // how often a login was refused: the other one is tried then
+	warned  map[string]time.Time
+	look    time.Duration                        // between two looks whether a stream is stuck
+	ends    func(context.Context) (place, error) // where the log ends, for that
+	stuck   atomic.Bool                          // the last stream was, and nothing has come since
 }
 
 // New checks cfg and makes a Source. It doesn't connect.
@@ -95,7 +100,11 @@ func New(cfg Config) (*Source, error) {
 		cfg.ServerIDs, cfg.ServerIDSpan = serverIDs, serverIDSpan
 	}
 	cfg.ServerIDSpan = max(cfg.ServerIDSpan, 1)
-	s := &Source{cfg: cfg, logins: []Credential{{cfg.User, cfg.Password}}, host: host, port: uint16(n)}
+	if cfg.Memory == nil {
+		cfg.Memory = &volatile{}
+	}
+	s := &Source{cfg: cfg, logins: []Credential{{cfg.User, cfg.Password}}, host: host, port: uint16(n), look: watchEvery}
+	s.ends = s.logEnd
 	if cfg.Next != nil {
 		s.logins = append(s.logins, *cfg.Next)
 	}
@@ -105,20 +114,10 @@ func New(cfg Config) (*Source, error) {
 // login is the credential whose turn it is.
 func (s *Source) login() Credential { return s.logins[int(s.refused.Load())%len(s.logins)] }
 
-// replicaID is our id among the server's replicas: the station's, another one after each clash.
-func (s *Source) replicaID() uint32 {
-	h := fnv.New32a()
-	fmt.Fprint(h, s.cfg.Station)
-	if n := s.clashes.Load(); n > 0 {
-		fmt.Fprint(h, "/", n)
-	}
-	return s.cfg.ServerIDs + h.Sum32()%s.cfg.ServerIDSpan
-}
-
-func (s *Source) syncer(user, password, flavor string, dial client.Dialer, st *stream) *replication.BinlogSyncer {
+func (s *Source) syncer(user, password string, sv *server, dial client.Dialer, st *stream) *replication.BinlogSyncer {
 	name := fmt.Sprintf("station-agent/%s %s", s.cfg.Version, s.cfg.Station)
 	return replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
-		ServerID: s.replicaID(), Flavor: flavor,
+		ServerID: s.replicaID(), Flavor: sv.flavor,
 		Host: s.host, Port: s.port, User: user, Password: password, TLSConfig: s.tls(),
 		Localhost:               name[:min(len(name), longestHost)],
 		TimestampStringLocation: time.UTC,
@@ -130,6 +129,7 @@ func (s *Source) syncer(user, password, flavor string, dial client.Dialer, st *s
 		VerifyChecksum:          true,
 		Logger:                  slog.New(slog.DiscardHandler),
 		Dialer:                  dial,
+		Option:                  sv.same,
 		SynchronousEventHandler: st,
 		RowsEventDecodeFunc:     st.decode,
 	})

@@ -47,29 +47,17 @@ func (s *Source) classify(err error) error {
 	clash := my.Code == codeReplicaClash || strings.Contains(my.Message, "with the same server_uuid/server_id")
 	switch {
 	case clash:
-		id := s.replicaID()
-		s.clashes.Add(1)
-		return fmt.Errorf("another replica has our id %d, trying another one: %w", id, my)
+		return s.clash(my)
 	case my.Code == mysql.ER_ACCESS_DENIED_ERROR:
 		user := s.login().User
 		s.refused.Add(1)
 		return fmt.Errorf("user %s is refused: check its password, and as administrator %s TO it: %w", user, grants, my)
 	case my.Code == mysql.ER_SPECIFIC_ACCESS_DENIED_ERROR:
 		return fmt.Errorf("user %s may not read the binary log: as administrator %s TO it: %w", s.login().User, grants, my)
-	case my.Code == mysql.ER_MASTER_FATAL_ERROR_READING_BINLOG && !passing(my.Message):
-		return capture.Gap("the server can't go on from the stored position: %s", my.Message)
+	case my.Code == mysql.ER_MASTER_FATAL_ERROR_READING_BINLOG, my.Code == mysql.ER_NET_PACKET_TOO_LARGE:
+		return refused(my)
 	}
 	return my
-}
-
-// passing tells whether a fatal error of the log (1236) is the server's trouble of the moment and not one of our position.
-func passing(message string) bool {
-	for _, part := range []string{"Could not open log file", "Misconfigured master", "Misconfigured source", "memory"} {
-		if strings.Contains(message, part) {
-			return true
-		}
-	}
-	return false
 }
 
 func firstLine(s string) string {

@@ -14,9 +14,11 @@ import (
 // layouts knows the tables of the stream.
 type layouts struct {
 	specs  []*capture.Spec
-	ask    func(context.Context, *capture.Spec) (*capture.Table, error)
-	known  map[*capture.Spec]*capture.Table // as information_schema said
-	mapped map[uint64]mapped                // by the log's number of the table, which is new after every change of it
+	ask    func(context.Context, *capture.Spec) (*capture.Table, place, error)
+	keep   func(*capture.Spec, *history) error
+	past   map[*capture.Spec]*history
+	until  place             // the stream has to come so far before what was mapped is proven
+	mapped map[uint64]mapped // by the log's number of the table, which is new after every change of it
 }
 
 type mapped struct {
@@ -24,10 +26,37 @@ type mapped struct {
 	table               *capture.Table // nil: not wanted
 }
 
-// stale forgets what is known of a table; the next row asks again.
-func (l *layouts) stale(spec *capture.Spec) {
-	delete(l.known, spec)
+// prepare reads the layouts of tables of which nothing is known, before the stream begins: a change of the table may come
+// before its next row. Behind such a change that was met it waits for a row: the server writes a change to the log before
+// everybody sees it.
+func (l *layouts) prepare(ctx context.Context) error {
+	for _, spec := range l.specs {
+		if s := l.past[spec].last(); len(s.Columns) == 0 && s.Since == (place{}) {
+			t, end, err := l.ask(ctx, spec)
+			if err != nil {
+				return err
+			}
+			s.fill(t, end)
+			if err := l.keep(spec, l.past[spec]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// changed notes that a statement at a place may have changed the table: the next row asks again.
+func (l *layouts) changed(spec *capture.Spec, at place) error {
+	h := l.past[spec]
+	fresh, doubt := h.cut(at)
+	if doubt {
+		return capture.Gap("the layout of %s is unknown for some rows: it was changed again before it could be read (as administrator, SET GLOBAL binlog_row_metadata = 'FULL', and the log itself says it)", spec)
+	}
+	if !fresh {
+		return nil
+	}
 	clear(l.mapped)
+	return l.keep(spec, h)
 }
 
 // renumber forgets the log's numbers: another file may be another run of the server.
@@ -43,12 +72,12 @@ func (l *layouts) wants(m *replication.TableMapEvent) bool {
 	return false
 }
 
-// table is the layout for the rows that m describes, nil if nobody wants them.
-func (l *layouts) table(ctx context.Context, m *replication.TableMapEvent) (*capture.Table, error) {
+// table is the layout for the rows that m describes, of a transaction at a place; nil if nobody wants them.
+func (l *layouts) table(ctx context.Context, m *replication.TableMapEvent, at place) (*capture.Table, error) {
 	if e, ok := l.mapped[m.TableID]; ok && bytes.Equal(e.name, m.Table) && bytes.Equal(e.schema, m.Schema) && bytes.Equal(e.types, m.ColumnType) {
 		return e.table, nil
 	}
-	table, err := l.find(ctx, m)
+	table, err := l.find(ctx, m, at)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +88,7 @@ func (l *layouts) table(ctx context.Context, m *replication.TableMapEvent) (*cap
 	return table, nil
 }
 
-func (l *layouts) find(ctx context.Context, m *replication.TableMapEvent) (*capture.Table, error) {
+func (l *layouts) find(ctx context.Context, m *replication.TableMapEvent, at place) (*capture.Table, error) {
 	for _, spec := range l.specs {
 		if string(m.Table) != spec.Name || string(m.Schema) != spec.Schema {
 			continue
@@ -71,26 +100,43 @@ func (l *layouts) find(ctx context.Context, m *replication.TableMapEvent) (*capt
 		if len(m.ColumnName) > 0 {
 			return capture.NewTable(spec, seen)
 		}
-		return l.named(ctx, spec, seen)
+		return l.named(ctx, spec, seen, at)
 	}
 	return nil, nil
 }
 
-// named is the layout as information_schema has it, if it fits what the log shows. It may be older than the log: then it is
-// asked once more.
-func (l *layouts) named(ctx context.Context, spec *capture.Spec, seen []capture.Column) (*capture.Table, error) {
-	if t := l.known[spec]; t != nil && misfit(t.Columns, seen) == "" {
-		return t, nil
+// named is the layout as information_schema has it or had it, if it is the one of these rows.
+func (l *layouts) named(ctx context.Context, spec *capture.Spec, seen []capture.Column, at place) (*capture.Table, error) {
+	h := l.past[spec]
+	s := h.find(at)
+	if len(s.Columns) > 0 && !at.before(s.Read) && misfit(s.Columns, seen) != "" { // changed without a word in the log
+		i := h.index(at)
+		h.insert(i+1, stretch{Since: at})
+		s = h.find(at)
 	}
-	t, err := l.ask(ctx, spec)
-	if err != nil {
-		return nil, err
+	if len(s.Columns) == 0 {
+		t, end, err := l.ask(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		if next, known := h.next(s); known && next.before(end) {
+			return nil, capture.Gap("the layout of %s is unknown: it was changed again since these rows were logged", spec)
+		}
+		s.fill(t, end)
+		if err := l.keep(spec, h); err != nil {
+			return nil, err
+		}
 	}
-	if why := misfit(t.Columns, seen); why != "" {
+	if why := misfit(s.Columns, seen); why != "" {
 		return nil, capture.Gap("the layout of %s is unknown: %s; the table was changed since these rows were logged", spec, why)
 	}
-	l.known[spec] = t
-	return t, nil
+	if at.before(s.Read) {
+		s.held = true
+		if l.until.before(s.Read) {
+			l.until = s.Read
+		}
+	}
+	return s.layout(spec)
 }
 
 // misfit tells why the columns can't be those that the log shows; "" if they can.

@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"station-agent/store/record"
@@ -33,18 +35,38 @@ func (s *Source) ask(ctx context.Context) (*server, error) {
 	if err := fit(vars); err != nil {
 		return nil, err
 	}
-	sv := &server{flavor: mysql.MySQLFlavor, id: vars["server_uuid"], keeps: capture.Keeps(vars)}
+	sv := &server{flavor: mysql.MySQLFlavor, id: identity(vars), keeps: capture.Keeps(vars)}
 	if strings.Contains(vars["version"], "MariaDB") {
 		sv.flavor, sv.gtid = mysql.MariaDBFlavor, true
-		if sv.id = vars["server_uid"]; sv.id == "" {
-			sv.id = "server_id=" + vars["server_id"]
-		}
 		return sv, s.row(ctx, "SELECT @@GLOBAL.gtid_binlog_pos", &sv.executed)
 	}
 	sv.gtid = vars["gtid_mode"] == "ON"
 	err = s.row(ctx, "SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged", &sv.executed, &sv.purged)
 	sv.executed, sv.purged = strings.ReplaceAll(sv.executed, "\n", ""), strings.ReplaceAll(sv.purged, "\n", "")
 	return sv, err
+}
+
+// identity is the name of the server that file names belong to: MySQL's, MariaDB's, or that of an older one.
+func identity(vars map[string]string) string {
+	return cmp.Or(vars["server_uuid"], vars["server_uid"], "server_id="+vars["server_id"])
+}
+
+// same holds that the connection for the log leads to the server that was asked, and not to another one behind the same
+// address: places in the log, the layouts and the rows would be of two servers.
+func (sv *server) same(c *client.Conn) error {
+	r, err := c.Execute("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid', 'server_id')")
+	if err != nil {
+		return err
+	}
+	vars := make(map[string]string)
+	for i := range r.RowNumber() {
+		name, _ := r.GetString(i, 0)
+		vars[name], _ = r.GetString(i, 1)
+	}
+	if id := identity(vars); id != sv.id {
+		return fmt.Errorf("the address leads to two servers: the questions went to %s and the log comes from %s: give capture the address of one of them", sv.id, id)
+	}
+	return nil
 }
 
 func (s *Source) variables(ctx context.Context) (map[string]string, error) {

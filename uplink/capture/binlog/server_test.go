@@ -143,7 +143,8 @@ func TestRefusals(t *testing.T) {
 // Two sources with one replica id get on: the loser takes another id.
 func TestReplicaIDClash(t *testing.T) {
 	db := servers.MariaDB(t)
-	a, b := source(t, db, Auto), source(t, db, Auto)
+	m := &volatile{}
+	a, b := again(t, db, m), source(t, db, Auto)
 	from := start(t, a)
 	if a.replicaID() != b.replicaID() {
 		t.Fatal("the id is not the station's")
@@ -166,6 +167,35 @@ func TestReplicaIDClash(t *testing.T) {
 		t.Errorf("second: %v", err)
 	}
 	mustFollow(t, a, from, "end")
+	next := again(t, db, m) // another run of the program
+	mustFollow(t, next, from, "end")
+	if next.replicaID() != a.replicaID() {
+		t.Error("the new id was not kept")
+	}
+}
+
+func TestReplicaIDs(t *testing.T) {
+	why := errors.New("why")
+	s := &Source{cfg: Config{Station: stationA, ServerIDs: 7, ServerIDSpan: 2, Memory: &volatile{}}}
+	for range 20 {
+		old := s.replicaID()
+		if err := s.clash(why); !errors.Is(err, why) || s.replicaID() == old || s.replicaID() < 7 || s.replicaID() > 8 {
+			t.Fatalf("%d after %d: %v", s.replicaID(), old, err)
+		}
+	}
+	other := &Source{cfg: s.cfg}
+	if err := other.recallReplica(); err != nil || other.replicaID() != s.replicaID() {
+		t.Errorf("%d, not %d: %v", other.replicaID(), s.replicaID(), err)
+	}
+	other = &Source{cfg: s.cfg}
+	other.cfg.Station = stationB
+	if err := other.recallReplica(); err != nil || other.clashes.Load() != 0 {
+		t.Errorf("another station's clashes: %v", err)
+	}
+	s.cfg.ServerIDSpan = 1
+	if err := s.clash(why); !strings.Contains(err.Error(), "give the station another one") {
+		t.Error(err)
+	}
 }
 
 func TestNew(t *testing.T) {

@@ -58,7 +58,7 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		found = append(found, more...)
 	}
 	p.Sweep = sweeps.String()
-	return p, found, nil
+	return p, found, s.about(s.taken(sv.id, want, p))
 }
 
 // now is where now is. The connection is then in the transaction in which the rows must be read.
@@ -79,7 +79,17 @@ func (s *Source) now(ctx context.Context, conn *sql.Conn, sv *server) (p record.
 		return p, err
 	}
 	p.At, err = s.clock(ctx, conn)
+	p.At = likeTheLog(p.At, sv.flavor)
 	return p, err
+}
+
+// likeTheLog is a time of the server as its log would have it: MariaDB's has whole seconds, and a state that was found must not
+// look younger than a change that follows within the second.
+func likeTheLog(at time.Time, flavor string) time.Time {
+	if flavor == mysql.MariaDBFlavor {
+		return at.Truncate(time.Second)
+	}
+	return at
 }
 
 // clock is the server's time.
@@ -144,7 +154,7 @@ func (s *Source) begin(ctx context.Context, conn *sql.Conn, statements ...string
 var errNoEnd = errors.New("the server doesn't say where its binary log ends")
 
 // end is where the log of MySQL ends now.
-func (s *Source) end(ctx context.Context, conn *sql.Conn) (file string, pos uint64, err error) {
+func (s *Source) end(ctx context.Context, conn capture.Querier) (file string, pos uint64, err error) {
 	rows, err := s.list(ctx, conn, "SHOW BINARY LOG STATUS") // since 8.2; the old one is gone since 8.4
 	if err != nil {
 		newer := err

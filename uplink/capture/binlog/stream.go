@@ -3,6 +3,7 @@ package binlog
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
@@ -18,15 +19,20 @@ type stream struct {
 	keep   func(*capture.RowChange) bool
 	sink   func(capture.Tx) error
 	layout layouts
+	see    func(context.Context, *capture.Spec, []string) ([]capture.State, error)
+	warn   func(error)
 
 	from   record.Position // where the stream was asked to begin
 	at     record.Position // behind the last whole transaction
+	here   place           // behind the last event; the log ends with some that are no transactions
 	read   gtids           // nil if read by file
 	tx     open
+	held   held
 	row    capture.RowChange // the one that keep looks at
 	twoXA  map[string]bool   // two-phase transactions that were prepared and have no row of ours
 	failed error             // why the stream ends, if it is our doing
 	sweep  *sweeper          // nil: no table has to be read as a whole
+	watch  watch
 }
 
 // Run implements capture.Source.
@@ -39,20 +45,18 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 	if err != nil {
 		return s.about(err)
 	}
+	if err := s.recallReplica(); err != nil {
+		return s.about(err)
+	}
 	login := s.login()
 	password, err := login.Password()
 	if err != nil {
 		s.refused.Add(1) // the other one may be there
 		return s.about(err)
 	}
-	st := &stream{
-		ctx: ctx, keep: keep, sink: sink, from: from, at: from, twoXA: make(map[string]bool),
-		layout: layouts{specs: s.cfg.Tables, ask: s.table, known: make(map[*capture.Spec]*capture.Table), mapped: make(map[uint64]mapped)},
-	}
-	for _, spec := range s.cfg.Tables { // now, for a change of the table may come before its next row
-		if st.layout.known[spec], err = s.table(ctx, spec); err != nil {
-			return s.about(err)
-		}
+	st := &stream{ctx: ctx, keep: keep, sink: s.heard(sink), from: from, at: from, twoXA: make(map[string]bool), see: s.see, warn: s.warn}
+	if st.layout, err = s.layouts(ctx, sv, from); err != nil {
+		return s.about(err)
 	}
 	st.at.Server, st.at.GTID = sv.id, ""
 	if byGTID {
@@ -65,7 +69,7 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 		return err
 	}
 	return s.about(s.beside(ctx, st, func(ctx context.Context) error {
-		return s.follow(ctx, st, sv.flavor, login.User, password)
+		return s.follow(ctx, st, sv, login.User, password)
 	}))
 }
 
@@ -80,21 +84,28 @@ func (s *Source) beside(ctx context.Context, st *stream, follow func(context.Con
 	return g.Wait()
 }
 
-func (s *Source) table(ctx context.Context, spec *capture.Spec) (*capture.Table, error) {
-	t, err := capture.ReadTable(ctx, s.cfg.DB, spec)
-	return t, s.explain(err)
+// layouts recalls what is known of the tables and reads what isn't.
+func (s *Source) layouts(ctx context.Context, sv *server, from record.Position) (l layouts, err error) {
+	l = layouts{specs: s.cfg.Tables, ask: s.table, keep: s.saveHistory, past: make(map[*capture.Spec]*history), mapped: make(map[uint64]mapped)}
+	for _, spec := range s.cfg.Tables {
+		if l.past[spec], err = s.history(spec, sv.id, from); err != nil {
+			return l, err
+		}
+	}
+	return l, l.prepare(ctx)
 }
 
 // follow connects and reads until something fails or ctx ends.
-func (s *Source) follow(ctx context.Context, st *stream, flavor, user, password string) error {
+func (s *Source) follow(ctx context.Context, st *stream, sv *server, user, password string) error {
+	s.endStale(ctx, sv)
 	ctx, cancel := context.WithCancel(ctx)
-	syncer := s.syncer(user, password, flavor, dialer(ctx, s.cfg.TLS == nil), st)
+	syncer := s.syncer(user, password, sv, dialer(ctx, s.cfg.TLS == nil), st)
 	defer syncer.Close() // joins its goroutine
 	defer cancel()       // first: closes the connection
 	var events *replication.BinlogStreamer
 	var err error
 	if st.read != nil {
-		set, parseErr := mysql.ParseGTIDSet(flavor, st.from.GTID)
+		set, parseErr := mysql.ParseGTIDSet(sv.flavor, st.from.GTID)
 		if parseErr != nil {
 			return capture.Gap("the stored position is unreadable: %v", parseErr)
 		}
@@ -105,11 +116,27 @@ func (s *Source) follow(ctx context.Context, st *stream, flavor, user, password 
 	if err != nil {
 		return s.classify(err)
 	}
-	_, err = events.GetEvent(ctx) // HandleEvent has the events: this is how they end
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if st.failed != nil {
+	s.noteDump(ctx, sv, syncer.LastConnectionID())
+	return s.await(ctx, st, events)
+}
+
+// await waits until the stream ends, and ends it when it is stuck.
+func (s *Source) await(ctx context.Context, st *stream, events *replication.BinlogStreamer) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer stop(nil)
+	watching.Go(func() {
+		if err := st.watch.run(ctx, s.look, s.ends); err != nil {
+			s.stuck.Store(true)
+			stop(err)
+		}
+	})
+	_, err := events.GetEvent(ctx) // HandleEvent has the events: this is how they end
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case st.failed != nil:
 		return st.failed
 	}
 	return s.classify(err)
@@ -123,7 +150,14 @@ func (s *stream) HandleEvent(e *replication.BinlogEvent) error {
 		s.sweep.mu.Lock()
 		defer s.sweep.mu.Unlock()
 	}
-	if err := s.handle(e.Header, e.Event); err != nil {
+	s.watch.inside.Store(true)
+	defer s.watch.inside.Store(false)
+	s.watch.note(e.Event)
+	err := s.handle(e.Header, e.Event)
+	if err == nil {
+		err = s.passed(e.Header, e.Event)
+	}
+	if err != nil {
 		s.failed = err
 		return errOver
 	}
@@ -170,7 +204,7 @@ func (s *stream) rotate(h *replication.EventHeader, e *replication.RotateEvent) 
 	if invented := h.Flags&replication.LOG_EVENT_ARTIFICIAL_F != 0 || h.LogPos == 0; invented || s.tx.id != "" {
 		return nil
 	}
-	return s.sink(capture.Tx{Position: s.at})
+	return s.give(capture.Tx{Position: s.at})
 }
 
 // generic handles what the library leaves undecoded.

@@ -125,7 +125,7 @@ func (w *sweeper) give(spec *capture.Spec, end record.Position, began time.Time,
 	found []capture.State, missing []string, next capture.Progress, done bool) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.st.tx.id != "" || !w.st.passed(end) {
+	if w.st.tx.id != "" || !w.st.past(end) {
 		return false, nil
 	}
 	touched := w.touched[spec]
@@ -141,7 +141,7 @@ func (w *sweeper) give(spec *capture.Spec, end record.Position, began time.Time,
 	for _, id := range missing {
 		tx.Missing = append(tx.Missing, capture.Absence{Table: spec, ID: id, To: end.At})
 	}
-	return true, w.st.sink(tx)
+	return true, w.st.give(tx)
 }
 
 // end is where the server's log ends now, and its time.
@@ -155,6 +155,7 @@ func (w *sweeper) end(ctx context.Context) (p record.Position, err error) {
 	if p.At, err = s.clock(ctx, conn); err != nil {
 		return p, err
 	}
+	p.At = likeTheLog(p.At, w.flavor)
 	if w.st.read == nil {
 		p.File, p.Pos, err = s.end(ctx, conn)
 		return p, err
@@ -168,14 +169,10 @@ func (w *sweeper) end(ctx context.Context) (p record.Position, err error) {
 	return p, err
 }
 
-// passed tells whether everything before a position was read.
-func (s *stream) passed(p record.Position) bool {
+// past tells whether everything before a position was read.
+func (s *stream) past(p record.Position) bool {
 	if s.read == nil {
-		file, want := s.at.File, p.File
-		if len(file) != len(want) {
-			return len(file) > len(want) // a digit more
-		}
-		return file > want || file == want && s.at.Pos >= p.Pos
+		return !s.here.before(place{p.File, p.Pos})
 	}
 	switch read := s.read.(type) {
 	case maria:

@@ -184,8 +184,8 @@ func TestPassed(t *testing.T) {
 		{mustParse(t, "mysql", stationA+":1-5:7"), record.Position{}, record.Position{GTID: stationA + ":1-6"}, false},
 		{mustParse(t, "mysql", stationA+":1-5"), record.Position{}, record.Position{GTID: stationA + ":1-5," + stationB + ":1"}, false},
 	} {
-		s := &stream{read: c.read, at: c.at}
-		if got := s.passed(c.end); got != c.want {
+		s := &stream{read: c.read, here: place{c.at.File, c.at.Pos}}
+		if got := s.past(c.end); got != c.want {
 			t.Errorf("%v %v has passed %v: %v", c.read, c.at, c.end, got)
 		}
 	}

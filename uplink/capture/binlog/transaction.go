@@ -19,31 +19,52 @@ const mostRows = 50_000
 // open is the transaction that is being read.
 type open struct {
 	id      string // "" outside of one
+	place   place
 	gtid    gtid
 	at      time.Time
 	tick    int64
 	begun   bool // it ends with XID or COMMIT; else with its first statement
 	ordinal int
 	rows    []capture.RowChange
+	looks   looks
 	undone  bool   // a part was rolled back in the log
 	blind   string // table whose rows couldn't be counted: the ordinals are unknown from there on
 }
 
+// ours counts the rows of ours in it.
+func (tx *open) ours() int { return len(tx.rows) + len(tx.looks.list) }
+
+// begin is where the transaction begins, or where the statement stands that has none.
+func (tx *open) begin(here place) place {
+	if tx.id == "" {
+		return here
+	}
+	return tx.place
+}
+
 // beginGTID begins a transaction of MySQL. One without a GTID gets the place where it begins for a name.
 func (s *stream) beginGTID(h *replication.EventHeader, e *replication.GTIDEvent) {
-	s.tx = open{at: commitTime(h, e)}
+	s.tx = open{at: commitTime(h, e), place: s.place(h)}
 	s.tx.tick = s.tx.at.UnixMicro()
 	if h.EventType == replication.ANONYMOUS_GTID_EVENT {
-		s.tx.id = s.place(h)
+		s.tx.id = s.named(s.tx.place)
 		return
 	}
 	s.tx.gtid = gtid{source: sourceName(e.SID, e.Tag.String()), number: uint64(e.GNO)}
 	s.tx.id = s.tx.gtid.String()
 }
 
-// place names a transaction by server, file and offset of its first event.
-func (s *stream) place(h *replication.EventHeader) string {
-	return s.at.Server + "/" + s.at.File + ":" + strconv.FormatInt(int64(h.LogPos)-int64(h.EventSize), 10)
+// place is where an event begins.
+func (s *stream) place(h *replication.EventHeader) place {
+	if h.LogPos == 0 {
+		return place{s.at.File, s.at.Pos}
+	}
+	return place{s.at.File, uint64(h.LogPos) - uint64(h.EventSize)}
+}
+
+// named names a transaction by server, file and offset of its first event.
+func (s *stream) named(p place) string {
+	return s.at.Server + "/" + p.File + ":" + strconv.FormatUint(p.Pos, 10)
 }
 
 func commitTime(h *replication.EventHeader, e *replication.GTIDEvent) time.Time {
@@ -57,14 +78,14 @@ func commitTime(h *replication.EventHeader, e *replication.GTIDEvent) time.Time 
 func (s *stream) beginMaria(h *replication.EventHeader, e *replication.MariadbGTIDEvent) {
 	g := gtid{domain: e.GTID.DomainID, server: e.GTID.ServerID, number: e.GTID.SequenceNumber}
 	s.tx = open{
-		id: g.String(), gtid: g, at: time.Unix(int64(h.Timestamp), 0).UTC(), begun: !e.IsStandalone(),
+		id: g.String(), gtid: g, place: s.place(h), at: time.Unix(int64(h.Timestamp), 0).UTC(), begun: !e.IsStandalone(),
 		tick: int64(h.Timestamp)*1e6 + int64(g.number%1e6),
 	}
 }
 
 // rows takes the rows of one event in. Rows that nobody keeps are only counted.
 func (s *stream) rows(h *replication.EventHeader, e *replication.RowsEvent) error {
-	table, err := s.layout.table(s.ctx, e.Table)
+	table, err := s.layout.table(s.ctx, e.Table, s.tx.place)
 	if err != nil {
 		return err
 	}
@@ -83,14 +104,17 @@ func (s *stream) rows(h *replication.EventHeader, e *replication.RowsEvent) erro
 		return capture.Gap("rows of %s stand outside of a transaction", table.Spec)
 	}
 	for i := 0; i < len(e.Rows); i += images {
-		if err := whole(h, e, table, i, images); err != nil {
-			return err
+		var err error
+		if why := partial(h, e, table, i, images); why != nil {
+			err = s.complete(table, op, e.Rows[i:i+images], e.SkippedColumns[i:i+images], why)
+		} else {
+			err = s.take(table, op, e.Rows[i:i+images])
 		}
-		if err := s.take(table, op, e.Rows[i:i+images]); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	if len(s.tx.rows) > mostRows {
+	if s.tx.ours() > mostRows {
 		return capture.Gap("one transaction changes more than %d rows of this station", mostRows)
 	}
 	return nil
@@ -112,24 +136,6 @@ func operation(h *replication.EventHeader, e *replication.RowsEvent) (record.Op,
 	return "", 0
 }
 
-// whole holds that the images show every column in full.
-func whole(h *replication.EventHeader, e *replication.RowsEvent, table *capture.Table, i, images int) error {
-	for _, skipped := range e.SkippedColumns[i : i+images] {
-		if len(skipped) > 0 {
-			return capture.Gap("a row image of %s is partial: as administrator, SET GLOBAL binlog_row_image = 'FULL'; and no session may set another", table.Spec)
-		}
-	}
-	if h.EventType != replication.PARTIAL_UPDATE_ROWS_EVENT {
-		return nil
-	}
-	for _, c := range table.Columns {
-		if c.Kind == capture.Document {
-			return capture.Gap("an update of %s has its JSON column %s in part only: no session may set binlog_row_value_options", table.Spec, c.Name)
-		}
-	}
-	return nil
-}
-
 // take keeps one row if it is wanted.
 func (s *stream) take(table *capture.Table, op record.Op, images [][]any) error {
 	s.row = capture.RowChange{Table: table, Ordinal: s.tx.ordinal, Op: op}
@@ -149,6 +155,7 @@ func (s *stream) take(table *capture.Table, op record.Op, images [][]any) error 
 	if s.tx.blind != "" {
 		return capture.Gap("a transaction changes a row of this station after rows of %s, which have a type that can't be read", s.tx.blind)
 	}
+	s.tx.looks.whole(&s.row)
 	s.tx.rows = append(s.tx.rows, s.row)
 	return nil
 }
@@ -163,7 +170,7 @@ func (s *stream) commit(h *replication.EventHeader) error {
 	if tx.id == "" || s.repeated(&tx) {
 		return nil
 	}
-	if tx.undone && len(tx.rows) > 0 {
+	if tx.undone && tx.ours() > 0 {
 		return capture.Gap("a part of a transaction was rolled back in the log")
 	}
 	if s.read != nil && tx.gtid.number > 0 {
@@ -171,7 +178,11 @@ func (s *stream) commit(h *replication.EventHeader) error {
 		s.at.GTID = s.read.String()
 	}
 	s.at.At = tx.at
-	return s.sink(capture.Tx{Position: s.at, ID: tx.id, At: tx.at, Tick: tx.tick, Rows: tx.rows})
+	found, missing, err := s.find(&tx)
+	if err != nil {
+		return err
+	}
+	return s.give(capture.Tx{Position: s.at, ID: tx.id, At: tx.at, Tick: tx.tick, Rows: tx.rows, Found: found, Missing: missing})
 }
 
 // repeated tells whether a transaction was read before: the server's and the library's answers to a lost connection differ
@@ -186,17 +197,22 @@ func (s *stream) repeated(tx *open) bool {
 // query handles a statement: a word of the transaction, a change of layout, or rows in statement format.
 func (s *stream) query(h *replication.EventHeader, e *replication.QueryEvent) error {
 	query := string(e.Query)
-	switch read(query) {
+	switch kind := read(query); kind {
 	case begin, twoPhaseBegin, createFilled:
+		if kind == createFilled {
+			if err := s.changes(h, e); err != nil {
+				return err
+			}
+		}
 		if s.tx.id == "" { // a server older than GTIDs
-			at := time.Unix(int64(h.Timestamp), 0).UTC()
-			s.tx = open{id: s.place(h), at: at, tick: at.UnixMicro()}
+			at, here := time.Unix(int64(h.Timestamp), 0).UTC(), s.place(h)
+			s.tx = open{id: s.named(here), place: here, at: at, tick: at.UnixMicro()}
 		}
 		s.tx.begun = true
 	case commit:
 		return s.commit(h)
 	case rollback:
-		s.tx.rows = nil
+		s.tx.rows, s.tx.looks = nil, looks{}
 		return s.commit(h)
 	case rollbackTo:
 		s.tx.undone = true
@@ -206,25 +222,32 @@ func (s *stream) query(h *replication.EventHeader, e *replication.QueryEvent) er
 	case twoPhaseCommit:
 		return s.commitPrepared(h, query)
 	default:
-		return s.statement(h, query)
+		return s.statement(h, e)
 	}
 	return nil
 }
 
-func (s *stream) statement(h *replication.EventHeader, query string) error {
-	for _, spec := range s.layout.specs {
-		layout, rows := touches(query, spec)
-		if layout {
-			s.layout.stale(spec)
-		}
-		if rows {
-			return capture.Gap("a statement (%.20s…) changes rows of %s and the log doesn't show which", firstWords(query), spec)
-		}
-	}
-	if s.tx.begun {
-		return nil
+func (s *stream) statement(h *replication.EventHeader, e *replication.QueryEvent) error {
+	if err := s.changes(h, e); err != nil || s.tx.begun {
+		return err
 	}
 	return s.commit(h)
+}
+
+// changes looks what a statement does to our tables.
+func (s *stream) changes(h *replication.EventHeader, e *replication.QueryEvent) error {
+	query := string(e.Query)
+	for _, spec := range s.layout.specs {
+		switch touches(query, string(e.Schema), spec) {
+		case changeRows:
+			return capture.Gap("a statement (%.20s…) changes rows of %s and the log doesn't show which", firstWords(query), spec)
+		case changeLayout:
+			if err := s.layout.changed(spec, s.tx.begin(s.place(h))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // prepared ends the first phase of a two-phase transaction. Whether its rows come to be is known only at its second one.
@@ -236,7 +259,7 @@ func (s *stream) prepared(h *replication.EventHeader, body []byte) error {
 	if onePhase {
 		return s.commit(h)
 	}
-	if len(s.tx.rows) > 0 {
+	if s.tx.ours() > 0 {
 		return capture.Gap("a two-phase (XA) transaction changes rows of this station")
 	}
 	if len(s.twoXA) > 10_000 {
