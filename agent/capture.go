@@ -67,7 +67,6 @@ type tracked struct {
 	cond  *condition
 
 	by, why string // as decided; by is "" before. Only the goroutine of Run reads and writes them
-	tries   int    // of finding a way
 }
 
 // running is a Runner and its tables.

@@ -128,18 +128,19 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 	if p.At, err = o.now(ctx); err != nil {
 		return p, nil, err
 	}
-	for _, w := range want {
-		switch {
-		case w.Table != s.cfg.Table:
-			return p, nil, fmt.Errorf("poll %s: %s is polled here", w.Table, s.cfg.Table)
-		case w.Table.Station == "":
-			p.Sweep = capture.Sweeps{w.Table.Collection(): {Run: run, Quiet: w.Quiet, All: w.All, Began: p.At}}.String()
-			return p, nil, nil
-		}
-		found, err := o.read.Rows(ctx, w.IDs)
-		return p, found, err
+	if len(want) == 0 {
+		return p, nil, nil
 	}
-	return p, nil, nil
+	w := want[0]
+	switch {
+	case len(want) > 1 || w.Table != s.cfg.Table:
+		return p, nil, fmt.Errorf("poll %s: only %s is polled here", w.Table, s.cfg.Table)
+	case w.Table.Station == "":
+		p.Sweep = capture.Sweeps{w.Table.Collection(): {Run: run, Quiet: w.Quiet, All: w.All, Began: p.At}}.String()
+		return p, nil, nil
+	}
+	found, err := o.read.Rows(ctx, w.IDs)
+	return p, found, err
 }
 
 // Run implements capture.Source. Positions of another way are of no use: the rows have to be compared.
