@@ -158,12 +158,12 @@ func (s *Source) end(ctx context.Context, conn capture.Querier) (file string, po
 	rows, err := s.list(ctx, conn, "SHOW BINARY LOG STATUS") // since 8.2; the old one is gone since 8.4
 	if err != nil {
 		newer := err
-		if rows, err = s.list(ctx, conn, "SHOW MASTER STATUS"); err != nil {
-			err = fmt.Errorf("%w; %w", newer, err) // one of them is that the server doesn't know the question
+		if rows, err = s.list(ctx, conn, "SHOW MASTER STATUS"); err != nil && !strings.Contains(newer.Error(), "1064") {
+			err = newer // the server knows the first question
 		}
 	}
 	if err != nil {
-		return "", 0, err
+		return "", 0, fmt.Errorf("ask where the log ends: %w; as administrator %s TO the account if it is refused", err, grants)
 	}
 	if len(rows) == 0 || len(rows[0]) < 2 {
 		return "", 0, errNoEnd
