@@ -19,9 +19,8 @@ import (
 
 const (
 	ownSchema = "external_workspace" // as Buylo usually calls a customer's own
-	queueName = "station_agent_queue"
-	checkTime = 30 * time.Second // for one account
-	mostDays  = 3650             // of an outage
+	checkTime = 30 * time.Second     // for one account
+	mostDays  = 3650                 // of an outage
 )
 
 func siteCheckCommand() *cobra.Command {
@@ -47,7 +46,7 @@ func siteCheckCommand() *cobra.Command {
 		asJSON:  cmd.Flags().Bool("json", false, "print everything, as JSON"),
 		all:     cmd.Flags().Bool("all", false, "show what fits, and the ways that are not used, in full"),
 		outage:  cmd.Flags().String("outage", "72h", "the longest that the station is expected to be away: a `DURATION` such as 72h or 7d"),
-		source:  cmd.Flags().String("source", "", "judge for this `WAY` (auto, binlog, queue, polling, off) instead of capture.source"),
+		source:  cmd.Flags().String("source", "", "judge for this `WAY` (auto, binlog, polling, off) instead of capture.source"),
 		bench:   cmd.Flags().Bool("bench", false, "lay one tag on the table, and see whether it comes to this station"),
 		within:  cmd.Flags().Duration("within", 10*time.Second, "with --bench: how long a tag may take"),
 	}
@@ -69,8 +68,8 @@ func (o siteOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if !slices.Contains([]string{"", "auto", "binlog", "queue", "polling", "off"}, *o.source) {
-		return usageError{fmt.Errorf("--source %q is none of auto, binlog, queue, polling, off", *o.source)}
+	if !slices.Contains([]string{"", byAuto, byBinlog, byPoll, byNone}, *o.source) {
+		return usageError{fmt.Errorf("--source %q is none of auto, binlog, polling, off", *o.source)}
 	}
 	c, err := loadConfig(*o.config)
 	if err != nil {
@@ -132,12 +131,12 @@ type checkWay struct {
 }
 
 // captureWays are the ways to find changes, the best first.
-func captureWays() []check.Way { return []check.Way{check.Binlog, check.Queue, check.Polling} }
+func captureWays() []check.Way { return []check.Way{check.Binlog, check.Polling} }
 
 func newSiteCheck(ctx context.Context, c *config, outage time.Duration) *siteCheck {
 	r := &siteCheck{Source: c.Capture.Source}
 	used := captureWays()
-	if r.Source != "auto" {
+	if r.Source != byAuto {
 		used = slices.DeleteFunc(used, func(w check.Way) bool { return string(w) != r.Source })
 	}
 	rest := slices.DeleteFunc(captureWays(), func(w check.Way) bool { return slices.Contains(used, w) })
@@ -198,7 +197,7 @@ func (c *config) lookAs(ctx context.Context, user string, password secret) (*che
 		return nil, err
 	}
 	defer db.Close()
-	facts, err := check.Look(ctx, db, check.Buylo(c.MySQL.Schema, check.Table{Schema: ownSchema, Name: queueName}))
+	facts, err := check.Look(ctx, db, check.Buylo(c.MySQL.Schema))
 	if err != nil {
 		return nil, mysql.Explain(err)
 	}
@@ -212,19 +211,19 @@ func (r *siteCheck) choose() {
 	for _, w := range r.Ways[1:] {
 		switch {
 		case !w.Used || r.Way != "":
-		case w.Fits && (w.Way != check.Queue || r.Source != "auto" || w.laidOut()):
+		case w.Fits:
 			r.Way = w.Way
 		default:
 			better = append(better, fmt.Sprintf("%s won't do: %s", w.Way, w.worst()))
 		}
 	}
-	r.Fits = packing && (r.Way != "" || r.Source == "off")
+	r.Fits = packing && (r.Way != "" || r.Source == byNone)
 	switch {
 	case !packing:
 		r.Why = "packing won't do: " + r.Ways[0].worst()
-	case r.Source == "off":
+	case r.Source == byNone:
 		r.Why = "nothing is captured (capture.source is off)"
-	case r.Way != "" && r.Source == "auto":
+	case r.Way != "" && r.Source == byAuto:
 		r.Why = strings.Join(append([]string{fmt.Sprintf("auto takes %s: %s", r.Way, merit(r.Way))}, better...), "; ")
 	case r.Way != "":
 		r.Why = fmt.Sprintf("changes are captured by %s", r.Way)
@@ -236,21 +235,12 @@ func (r *siteCheck) choose() {
 func merit(w check.Way) string {
 	return map[check.Way]string{
 		check.Binlog:  "it sees every change as it is committed, deletes too",
-		check.Queue:   "the triggers write down every change",
 		check.Polling: "it needs no more than the right to read the table",
 	}[w]
 }
 
-// laidOut tells whether the queue is there, and not only allowed.
-func (w checkWay) laidOut() bool {
-	return slices.ContainsFunc(w.Findings, func(f check.Finding) bool { return f.Code == "queue.table_or_trigger" && f.State == check.OK })
-}
-
 // worst is the first of what doesn't fit.
 func (w checkWay) worst() string {
-	if len(w.Findings) == 0 || w.Findings[0].State == check.OK {
-		return "it is not laid out"
-	}
 	return w.Findings[0].Fact
 }
 

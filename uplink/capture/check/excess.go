@@ -46,10 +46,7 @@ func (j *judge) needed(r Right) bool {
 	case slices.ContainsFunc(j.wanted.Workspaces, func(s string) bool { return plainName(r) == s }):
 		return true
 	case at(ours):
-		return r.Name == "SELECT" || r.Name == "UPDATE" && r.Column == j.spec.Package ||
-			r.Name == "TRIGGER" && slices.Contains(j.wanted.Serves, Queue)
-	case at(j.spec.Queue):
-		return slices.Contains([]string{"SELECT", "INSERT", "UPDATE", "DELETE"}, r.Name)
+		return r.Name == "SELECT" || r.Name == "UPDATE" && r.Column == j.spec.Package
 	case slices.ContainsFunc(j.wanted.Readable, at):
 		return r.Name == "SELECT"
 	case r.schema == "*" && !r.other && follows:

@@ -11,12 +11,11 @@ type Spec struct {
 	*capture.Spec
 	Package string // the one column that is written
 	Changed string // when the row was changed last
-	Queue   Table  // what triggers fill
 }
 
 // Buylo is the preset for the table that Buylo's bridge shares.
-func Buylo(schema string, queue Table) Spec {
-	return Spec{Spec: capture.Buylo(schema), Package: "external_package_id", Changed: "updated_at", Queue: queue}
+func Buylo(schema string) Spec {
+	return Spec{Spec: capture.Buylo(schema), Package: "external_package_id", Changed: "updated_at"}
 }
 
 // Table is schema and name alone.
@@ -42,7 +41,6 @@ type Facts struct {
 	Columns []Column          `json:"columns"` // of the shared table; none if the account can't see it
 	Indexes []Index           `json:"indexes"`
 	Rows    int64             `json:"rows_about"` // of it, as the server reckons; -1 if it doesn't say
-	Queue   bool              `json:"queue"`      // the table of the queue is there, as far as the account sees
 	Zone    string            `json:"time_zone"`  // of the server
 	Shift   time.Duration     `json:"shift_ns"`   // of the clock of our own connections from UTC
 	Away    time.Duration     `json:"away_ns"`    // of the server's clock from this machine's

@@ -12,7 +12,6 @@ type Way string
 const (
 	Packing Way = "packing"
 	Binlog  Way = "binlog"
-	Queue   Way = "queue"
 	Polling Way = "polling"
 )
 
@@ -54,8 +53,6 @@ func Judge(f *Facts, w Wanted) []Finding {
 			j.packing()
 		case Binlog:
 			j.binlog()
-		case Queue:
-			j.queue()
 		case Polling:
 			j.polling()
 		}

@@ -83,7 +83,7 @@ func FuzzParseGrant(f *testing.F) {
 // account gives the facts of an account with these grants.
 func account(t *testing.T, lines ...string) *Facts {
 	t.Helper()
-	f := &Facts{User: "station", Host: "%", Vars: map[string]string{}, Server: newServer("9.7.4"), spec: Buylo("external", Table{"external_workspace", "q"})}
+	f := &Facts{User: "station", Host: "%", Vars: map[string]string{}, Server: newServer("9.7.4"), spec: Buylo("external")}
 	for _, text := range lines {
 		l, ok := parseGrant(text)
 		if !ok {
@@ -156,7 +156,7 @@ func TestExcess(t *testing.T) {
 		"GRANT PROXY ON `god`@`%`" + to:                                                   "REVOKE PROXY ON `god`@`%` FROM `station`@`%`",
 	} {
 		f := account(t, append(slices.Clone(needed), text)...)
-		list := Judge(f, Wanted{Ways: []Way{Packing, Binlog, Queue}, Serves: []Way{Packing, Binlog}, Readable: []Table{{"tags", "map"}}, Workspaces: []string{"external_workspace"}})
+		list := Judge(f, Wanted{Ways: []Way{Packing, Binlog}, Serves: []Way{Packing, Binlog}, Readable: []Table{{"tags", "map"}}, Workspaces: []string{"external_workspace"}})
 		var got []string
 		for _, l := range list {
 			if l.Code == "packing.excess" {

@@ -14,8 +14,7 @@ const variables = `SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'log
 	'binlog_row_metadata', 'binlog_row_value_options', 'binlog_transaction_compression', 'log_bin_compress', 'gtid_mode',
 	'enforce_gtid_consistency', 'gtid_strict_mode', 'log_slave_updates', 'log_replica_updates', 'binlog_expire_logs_seconds',
 	'expire_logs_days', 'binlog_expire_logs_auto_purge', 'max_binlog_total_size', 'time_zone', 'system_time_zone',
-	'max_statement_time', 'max_execution_time', 'read_only', 'super_read_only', 'lower_case_table_names', 'partial_revokes',
-	'log_bin_trust_function_creators')`
+	'max_statement_time', 'max_execution_time', 'read_only', 'super_read_only', 'lower_case_table_names', 'partial_revokes')`
 
 // asker asks one server on one connection. Only its first questions have to be answered.
 type asker struct {
@@ -44,8 +43,8 @@ func (a *asker) rest(ctx context.Context) error {
 		about string
 		ask   func(context.Context) error
 	}{
-		{"grants", a.grants}, {"columns", a.columns}, {"indexes", a.indexes}, {"rows", a.rows}, {"queue", a.queue},
-		{"clock", a.clock}, {"replica", a.replica}, {"logged", a.logged}, {"limit", a.limit},
+		{"grants", a.grants}, {"columns", a.columns}, {"indexes", a.indexes}, {"rows", a.rows}, {"clock", a.clock},
+		{"replica", a.replica}, {"logged", a.logged}, {"limit", a.limit},
 	} {
 		if err := q.ask(ctx); err != nil {
 			a.f.Unread[q.about] = err.Error()
@@ -170,11 +169,6 @@ func (a *asker) rows(ctx context.Context) error {
 		a.f.Rows = n.Int64
 	}
 	return err
-}
-
-func (a *asker) queue(ctx context.Context) error {
-	return a.db.QueryRowContext(ctx, "SELECT COUNT(*) > 0 FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-		a.f.spec.Queue.Schema, a.f.spec.Queue.Name).Scan(&a.f.Queue)
 }
 
 func (a *asker) clock(ctx context.Context) error {
