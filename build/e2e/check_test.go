@@ -23,11 +23,18 @@ type fits struct {
 	Ways             []struct {
 		Way        string
 		Used, Fits bool
-		Findings   []struct {
-			Code, State, Fact, Why, Who string
-			Fix                         []string
-		}
+		Findings   []finding
 	}
+	Tables []struct {
+		Table, Source, Way, Why string
+		Fits                    bool
+		Findings                []finding
+	}
+}
+
+type finding struct {
+	Code, Way, State, Fact, Why, Who string
+	Fix                              []string
 }
 
 // check runs the command and wants its exit code.

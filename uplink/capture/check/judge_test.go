@@ -24,7 +24,7 @@ func good(version string) *Facts {
 			{Name: "external_package_id", Type: "varchar(64)", Length: 64, Null: true, Define: " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"},
 			{Name: "updated_at", Type: "timestamp", Extra: "on update current_timestamp()"},
 		},
-		Indexes: []Index{{"PRIMARY", []string{"hash"}, false}, {"s", []string{"buylo_active_packing_station_uuid", "hash"}, false}, {"t", []string{"updated_at"}, true}, {"u", []string{"updated_at"}, false}},
+		Indexes: []Index{{"PRIMARY", []string{"hash"}, false, true}, {"s", []string{"buylo_active_packing_station_uuid", "hash"}, false, false}, {"t", []string{"updated_at"}, true, false}, {"u", []string{"updated_at"}, false, false}},
 	}
 	if !f.Server.MariaDB {
 		f.Vars["gtid_mode"], f.Vars["enforce_gtid_consistency"] = "ON", "ON"

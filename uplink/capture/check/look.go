@@ -14,7 +14,8 @@ const variables = `SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'log
 	'binlog_row_metadata', 'binlog_row_value_options', 'binlog_transaction_compression', 'log_bin_compress', 'gtid_mode',
 	'enforce_gtid_consistency', 'gtid_strict_mode', 'log_slave_updates', 'log_replica_updates', 'binlog_expire_logs_seconds',
 	'expire_logs_days', 'binlog_expire_logs_auto_purge', 'max_binlog_total_size', 'time_zone', 'system_time_zone',
-	'max_statement_time', 'max_execution_time', 'read_only', 'super_read_only', 'lower_case_table_names', 'partial_revokes')`
+	'max_statement_time', 'max_execution_time', 'read_only', 'super_read_only', 'lower_case_table_names', 'partial_revokes',
+	'innodb_native_foreign_keys')`
 
 // asker asks one server on one connection. Only its first questions have to be answered.
 type asker struct {
@@ -148,7 +149,7 @@ func (a *asker) indexes(ctx context.Context) error {
 	case !a.f.Server.MariaDB && a.f.Server.atLeast(8, 0, 0):
 		hidden = "IS_VISIBLE = 'NO'"
 	}
-	rows, err := a.list(ctx, "SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), "+hidden+` FROM information_schema.STATISTICS
+	rows, err := a.list(ctx, "SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), "+hidden+`, NON_UNIQUE = 0 FROM information_schema.STATISTICS
 		WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_TYPE IN ('BTREE', 'HASH') ORDER BY INDEX_NAME, SEQ_IN_INDEX`,
 		a.f.spec.Schema, a.f.spec.Name)
 	for _, r := range rows {
@@ -156,15 +157,15 @@ func (a *asker) indexes(ctx context.Context) error {
 			a.f.Indexes[n-1].Columns = append(a.f.Indexes[n-1].Columns, r[1])
 			continue
 		}
-		a.f.Indexes = append(a.f.Indexes, Index{r[0], []string{r[1]}, r[2] == "1"})
+		a.f.Indexes = append(a.f.Indexes, Index{r[0], []string{r[1]}, r[2] == "1", r[3] == "1"})
 	}
 	return err
 }
 
 func (a *asker) rows(ctx context.Context) error {
 	var n sql.NullInt64
-	err := a.db.QueryRowContext(ctx, "SELECT MAX(TABLE_ROWS) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-		a.f.spec.Schema, a.f.spec.Name).Scan(&n)
+	err := a.db.QueryRowContext(ctx, "SELECT MAX(TABLE_ROWS), COALESCE(MAX(ENGINE), '') FROM information_schema.TABLES"+
+		" WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", a.f.spec.Schema, a.f.spec.Name).Scan(&n, &a.f.Engine)
 	if n.Valid {
 		a.f.Rows = n.Int64
 	}
