@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -19,23 +20,22 @@ import (
 
 const (
 	ownSchema = "external_workspace" // as Buylo usually calls a customer's own
-	queueName = "station_agent_queue"
-	checkTime = 30 * time.Second // for one account
-	mostDays  = 3650             // of an outage
+	checkTime = 30 * time.Second     // for one account
+	mostDays  = 3650                 // of an outage
 )
 
 func siteCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Tell before the first parcel whether everything outside fits, and what mends it",
-		Long: "Check the database for each way in which the agent can use it: binary log, row metadata, retention, grants (too few and too " +
+		Long: "Check the database for packing, for each way to find changes of Buylo's table, and for each [[table]] of your own: binary log, row metadata, retention, grants (too few and too " +
 			"many), table, indexes, clocks. Each finding tells what was seen, why it matters, and the statements for this very server that " +
 			"mend it, to be run by its administrator. Nothing is changed. It doesn't need a running agent, but its secrets: run it as the " +
 			"agent's user.\n\n" +
 			"With --bench: lay one tag on the table when it asks; it passes if a reader of this machine sees it and exactly one row gains " +
 			"this station's UUID. That finds swapped UUIDs. The agent has to run, with no package open.\n\n" +
-			"Exit code 0: the way of capture.source can be used, perhaps with warnings (for \"auto\": one of the ways can). 1: it can't, " +
-			"or the database can't be reached. 78: the configuration is wrong.",
+			"Exit code 0: the way of capture.source can be used, perhaps with warnings (for \"auto\": one of the ways can), " +
+			"and so can that of each [[table]]. 1: it can't, or the database can't be reached. 78: the configuration is wrong.",
 		Example: "  sudo -u station-agent station-agent check\n" +
 			"  sudo -u station-agent station-agent check --outage 7d --source auto --all\n" +
 			"  sudo -u station-agent station-agent check network\n" +
@@ -47,7 +47,7 @@ func siteCheckCommand() *cobra.Command {
 		asJSON:  cmd.Flags().Bool("json", false, "print everything, as JSON"),
 		all:     cmd.Flags().Bool("all", false, "show what fits, and the ways that are not used, in full"),
 		outage:  cmd.Flags().String("outage", "72h", "the longest that the station is expected to be away: a `DURATION` such as 72h or 7d"),
-		source:  cmd.Flags().String("source", "", "judge for this `WAY` (auto, binlog, queue, polling, off) instead of capture.source"),
+		source:  cmd.Flags().String("source", "", "judge Buylo's table for this `WAY` (auto, binlog, polling, off) instead of capture.source"),
 		bench:   cmd.Flags().Bool("bench", false, "lay one tag on the table, and see whether it comes to this station"),
 		within:  cmd.Flags().Duration("within", 10*time.Second, "with --bench: how long a tag may take"),
 	}
@@ -69,8 +69,8 @@ func (o siteOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if !slices.Contains([]string{"", "auto", "binlog", "queue", "polling", "off"}, *o.source) {
-		return usageError{fmt.Errorf("--source %q is none of auto, binlog, queue, polling, off", *o.source)}
+	if !slices.Contains([]string{"", byAuto, byBinlog, byPoll, byNone}, *o.source) {
+		return usageError{fmt.Errorf("--source %q is none of auto, binlog, polling, off", *o.source)}
 	}
 	c, err := loadConfig(*o.config)
 	if err != nil {
@@ -113,7 +113,8 @@ type siteCheck struct {
 	Fits     bool           `json:"fits"`
 	Why      string         `json:"why"`
 	Accounts []checkAccount `json:"accounts"`
-	Ways     []checkWay     `json:"ways"`
+	Ways     []checkWay     `json:"ways"`   // of Buylo's table
+	Tables   []checkTable   `json:"tables"` // the customer's own
 }
 
 // checkAccount is one account, with what it sees.
@@ -132,28 +133,28 @@ type checkWay struct {
 }
 
 // captureWays are the ways to find changes, the best first.
-func captureWays() []check.Way { return []check.Way{check.Binlog, check.Queue, check.Polling} }
+func captureWays() []check.Way { return []check.Way{check.Binlog, check.Polling} }
 
 func newSiteCheck(ctx context.Context, c *config, outage time.Duration) *siteCheck {
-	r := &siteCheck{Source: c.Capture.Source}
+	r := &siteCheck{Source: c.Capture.Source, Tables: []checkTable{}}
 	used := captureWays()
-	if r.Source != "auto" {
+	if r.Source != byAuto {
 		used = slices.DeleteFunc(used, func(w check.Way) bool { return string(w) != r.Source })
 	}
 	rest := slices.DeleteFunc(captureWays(), func(w check.Way) bool { return slices.Contains(used, w) })
 	w := check.Wanted{Outage: outage, ByGTID: c.Capture.Mode == "gtid", Workspaces: []string{ownSchema}}
 	if schema, table, ok := strings.Cut(c.MySQL.MapTable, "."); ok {
-		w.Readable = append(w.Readable, check.Table{Schema: schema, Name: table})
+		w.Needs = append(w.Needs, check.Need{Table: check.Table{Schema: schema, Name: table}, Rights: []string{"SELECT"}})
 	}
 	var found []check.Finding
 	one := c.Capture.User == c.MySQL.User
 	w.Ways, w.Serves = []check.Way{check.Packing}, []check.Way{check.Packing}
 	if one {
-		w.Ways, w.Serves = slices.Concat(w.Ways, used, rest), slices.Concat(w.Serves, used)
+		w.Ways, w.Serves, w.Needs = slices.Concat(w.Ways, used, rest), slices.Concat(w.Serves, used), slices.Concat(w.Needs, c.needs())
 	}
 	found = append(found, r.look(ctx, c, "mysql.user", c.MySQL.User, c.MySQL.PasswordFile, w)...)
 	if !one {
-		w.Ways, w.Serves, w.Readable = slices.Concat(used, rest), used, nil
+		w.Ways, w.Serves, w.Needs = slices.Concat(used, rest), used, c.needs()
 		found = append(found, r.look(ctx, c, "capture.user", c.Capture.User, c.Capture.PasswordFile, w)...)
 	}
 	for _, way := range slices.Concat([]check.Way{check.Packing}, used, rest) {
@@ -161,6 +162,7 @@ func newSiteCheck(ctx context.Context, c *config, outage time.Duration) *siteChe
 		r.Ways = append(r.Ways, checkWay{way, way == check.Packing || slices.Contains(used, way), check.Usable(list, way), list})
 	}
 	r.choose()
+	r.lookAtTables(ctx, c, w)
 	return r
 }
 
@@ -187,18 +189,23 @@ func (r *siteCheck) look(ctx context.Context, c *config, field, user string, pas
 	return found
 }
 
-func (c *config) lookAs(ctx context.Context, user string, password secret) (*check.Facts, error) {
+// openAs opens one connection. The one who calls closes it.
+func (c *config) openAs(user string, password secret) (*sql.DB, error) {
 	m, err := c.mysqlAs(user, password)
 	if err != nil {
 		return nil, err
 	}
 	m.Next, m.MaxConns = c.MySQL.next(user, password), 1
-	db, err := mysql.Open(m)
+	return mysql.Open(m)
+}
+
+func (c *config) lookAs(ctx context.Context, user string, password secret) (*check.Facts, error) {
+	db, err := c.openAs(user, password)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
-	facts, err := check.Look(ctx, db, check.Buylo(c.MySQL.Schema, check.Table{Schema: ownSchema, Name: queueName}))
+	facts, err := check.Look(ctx, db, check.Buylo(c.MySQL.Schema))
 	if err != nil {
 		return nil, mysql.Explain(err)
 	}
@@ -212,19 +219,19 @@ func (r *siteCheck) choose() {
 	for _, w := range r.Ways[1:] {
 		switch {
 		case !w.Used || r.Way != "":
-		case w.Fits && (w.Way != check.Queue || r.Source != "auto" || w.laidOut()):
+		case w.Fits:
 			r.Way = w.Way
 		default:
 			better = append(better, fmt.Sprintf("%s won't do: %s", w.Way, w.worst()))
 		}
 	}
-	r.Fits = packing && (r.Way != "" || r.Source == "off")
+	r.Fits = packing && (r.Way != "" || r.Source == byNone)
 	switch {
 	case !packing:
 		r.Why = "packing won't do: " + r.Ways[0].worst()
-	case r.Source == "off":
+	case r.Source == byNone:
 		r.Why = "nothing is captured (capture.source is off)"
-	case r.Way != "" && r.Source == "auto":
+	case r.Way != "" && r.Source == byAuto:
 		r.Why = strings.Join(append([]string{fmt.Sprintf("auto takes %s: %s", r.Way, merit(r.Way))}, better...), "; ")
 	case r.Way != "":
 		r.Why = fmt.Sprintf("changes are captured by %s", r.Way)
@@ -236,21 +243,12 @@ func (r *siteCheck) choose() {
 func merit(w check.Way) string {
 	return map[check.Way]string{
 		check.Binlog:  "it sees every change as it is committed, deletes too",
-		check.Queue:   "the triggers write down every change",
 		check.Polling: "it needs no more than the right to read the table",
 	}[w]
 }
 
-// laidOut tells whether the queue is there, and not only allowed.
-func (w checkWay) laidOut() bool {
-	return slices.ContainsFunc(w.Findings, func(f check.Finding) bool { return f.Code == "queue.table_or_trigger" && f.State == check.OK })
-}
-
 // worst is the first of what doesn't fit.
 func (w checkWay) worst() string {
-	if len(w.Findings) == 0 || w.Findings[0].State == check.OK {
-		return "it is not laid out"
-	}
 	return w.Findings[0].Fact
 }
 
@@ -264,13 +262,17 @@ func (r *siteCheck) print(out io.Writer, all bool) error {
 	for _, w := range r.Ways {
 		w.print(out, all)
 	}
+	for i := range r.Tables {
+		r.Tables[i].print(out, all)
+	}
 	_, err := fmt.Fprintf(out, "\n%s: %s\n", map[bool]string{true: "fits", false: "DOES NOT FIT"}[r.Fits], oneLine(r.Why))
 	return err
 }
 
-func (w checkWay) print(out io.Writer, all bool) {
+// tally counts findings by their state.
+func tally(list []check.Finding) string {
 	count := map[check.State]int{}
-	for _, f := range w.Findings {
+	for _, f := range list {
 		count[f.State]++
 	}
 	var sum []string
@@ -279,15 +281,22 @@ func (w checkWay) print(out io.Writer, all bool) {
 			sum = append(sum, fmt.Sprintf("%s %d", s, count[s]))
 		}
 	}
+	return strings.Join(sum, ", ")
+}
+
+func (w checkWay) print(out io.Writer, all bool) {
 	not := ""
 	if !w.Used {
 		not = "not used; "
 	}
-	fmt.Fprintf(out, "\n%s (%s%s)\n", w.Way, not, strings.Join(sum, ", "))
-	if !w.Used && !all {
-		return
+	fmt.Fprintf(out, "\n%s (%s%s)\n", w.Way, not, tally(w.Findings))
+	if w.Used || all {
+		printFindings(out, w.Findings, all)
 	}
-	for _, f := range w.Findings {
+}
+
+func printFindings(out io.Writer, list []check.Finding, all bool) {
+	for _, f := range list {
 		if f.State != check.OK || all {
 			printFinding(out, f)
 		}

@@ -23,9 +23,6 @@ func TestChoose(t *testing.T) {
 	bad := func(w check.Way) []check.Finding {
 		return []check.Finding{{Code: string(w) + ".x", Way: w, State: check.Fault, Fact: string(w) + " is broken"}}
 	}
-	queue := func(s check.State) []check.Finding {
-		return []check.Finding{{Code: "queue.table_or_trigger", Way: check.Queue, State: s, Fact: "no queue yet"}}
-	}
 	for _, c := range []struct {
 		source string
 		spoil  map[check.Way][]check.Finding
@@ -39,19 +36,14 @@ func TestChoose(t *testing.T) {
 		{"off", map[check.Way][]check.Finding{check.Binlog: bad(check.Binlog)}, "", true, "off"},
 		{"off", map[check.Way][]check.Finding{check.Packing: bad(check.Packing)}, "", false, "packing is broken"},
 		{"auto", nil, check.Binlog, true, "auto takes binlog"},
-		{"auto", map[check.Way][]check.Finding{check.Binlog: bad(check.Binlog)}, check.Queue, true, "binlog won't do: binlog is broken"},
-		{"auto", map[check.Way][]check.Finding{check.Binlog: bad(check.Binlog), check.Queue: queue(check.Warning)}, check.Polling, true, "queue won't do: no queue yet"},
-		{"auto", map[check.Way][]check.Finding{check.Binlog: bad(check.Binlog), check.Queue: bad(check.Queue), check.Polling: bad(check.Polling)}, "", false, "polling is broken"},
+		{"auto", map[check.Way][]check.Finding{check.Binlog: bad(check.Binlog)}, check.Polling, true, "binlog won't do: binlog is broken"},
+		{"auto", map[check.Way][]check.Finding{check.Binlog: bad(check.Binlog), check.Polling: bad(check.Polling)}, "", false, "polling is broken"},
 		{"auto", map[check.Way][]check.Finding{check.Packing: bad(check.Packing)}, check.Binlog, false, "packing is broken"},
-		{"queue", map[check.Way][]check.Finding{check.Queue: queue(check.Warning)}, check.Queue, true, "by queue"},
 		{"polling", nil, check.Polling, true, "by polling"},
 	} {
 		r := &siteCheck{Source: c.source}
-		for _, way := range []check.Way{check.Packing, check.Binlog, check.Queue, check.Polling} {
+		for _, way := range []check.Way{check.Packing, check.Binlog, check.Polling} {
 			list := c.spoil[way]
-			if list == nil && way == check.Queue {
-				list = queue(check.OK)
-			}
 			used := way == check.Packing || c.source == "auto" || c.source == string(way)
 			r.Ways = append(r.Ways, checkWay{way, used, check.Usable(list, way), list})
 		}

@@ -9,17 +9,25 @@ import (
 	"station-agent/uplink/capture"
 )
 
+const again = "connections that are open keep the old value: end those of the bridge, or restart it"
+
 // binlog finds what following the binary log needs.
 func (j *judge) binlog() {
+	j.log()
+	j.schemas()
+	j.partialJSON()
+	j.selects()
+}
+
+// log finds what is the same for every table.
+func (j *judge) log() {
 	j.logs()
 	j.rows()
 	j.metadata()
 	j.gtid()
 	j.chain()
-	j.schemas()
 	j.retention()
 	j.follower()
-	j.selects()
 }
 
 // logs finds whether there is a log at all.
@@ -57,13 +65,16 @@ func (j *judge) value(name string) string {
 
 // rows finds whether the log has whole rows. A variable that the server doesn't know has one way only.
 func (j *judge) rows() {
-	const again = "connections that are open keep the old value: end those of the bridge, or restart it"
 	format := Finding{Code: "row_format", State: state(j.fits("binlog_format", "ROW"), Fault), Fact: "binlog_format is " + j.value("binlog_format"),
 		Why: "in another format the log has statements instead of rows, and nobody can tell what they changed", Advice: again}
 	j.add(format.mend(j.Server, "binlog_format", "ROW"))
 	image := Finding{Code: "row_image", State: state(j.fits("binlog_row_image", "FULL"), Fault), Fact: "binlog_row_image is " + j.value("binlog_row_image"),
 		Why: "the log has parts of rows only, and a record holds the whole row", Advice: again}
 	j.add(image.mend(j.Server, "binlog_row_image", "FULL"))
+}
+
+// partialJSON finds whether the log has whole documents.
+func (j *judge) partialJSON() {
 	if options, known := j.Vars["binlog_row_value_options"]; known {
 		f := Finding{Code: "partial_json", State: OK, Fact: "binlog_row_value_options is " + j.value("binlog_row_value_options"),
 			Why: "of a JSON document the log has differences only: such a change can't be read, and is a gap", Advice: again}
@@ -160,7 +171,7 @@ func (j *judge) schemas() {
 	if j.Logged == nil {
 		return // without a log, or without the right to ask, which is a fault of its own
 	}
-	f := Finding{Code: "filter", State: OK, Fact: "changes of every schema are logged", Why: "changes of the shared table are not in the log, and nobody notices",
+	f := Finding{Code: "filter", State: OK, Fact: "changes of every schema are logged", Why: "changes of the table are not in the log, and nobody notices",
 		Advice: "take the line out of the server's configuration and restart it"}
 	in := func(list string) bool { return slices.ContainsFunc(strings.Split(list, ","), j.isSchema) }
 	switch {

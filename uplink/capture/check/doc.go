@@ -2,7 +2,6 @@
 //
 //	packing   the rows on the station are read, and their package is written
 //	binlog    changes are read from the binary log
-//	queue     changes are read from a table that triggers fill
 //	polling   changes are found by reading the rows again
 //
 // Look asks the server, as the account that is to work with it; Judge is a function of the answers. A Finding says what was

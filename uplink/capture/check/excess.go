@@ -46,17 +46,22 @@ func (j *judge) needed(r Right) bool {
 	case slices.ContainsFunc(j.wanted.Workspaces, func(s string) bool { return plainName(r) == s }):
 		return true
 	case at(ours):
-		return r.Name == "SELECT" || r.Name == "UPDATE" && r.Column == j.spec.Package ||
-			r.Name == "TRIGGER" && slices.Contains(j.wanted.Serves, Queue)
-	case at(j.spec.Queue):
-		return slices.Contains([]string{"SELECT", "INSERT", "UPDATE", "DELETE"}, r.Name)
-	case slices.ContainsFunc(j.wanted.Readable, at):
-		return r.Name == "SELECT"
+		return r.Name == "SELECT" || r.Name == "UPDATE" && r.Column == j.spec.Package
+	case slices.ContainsFunc(j.wanted.Needs, func(n Need) bool { return at(n.Table) && slices.Contains(n.Rights, r.words()) }):
+		return true
 	case r.schema == "*" && !r.other && follows:
 		return slices.Contains([]string{"REPLICATION SLAVE", "REPLICATION REPLICA", "REPLICATION CLIENT", "BINLOG MONITOR",
 			"SLAVE MONITOR", "REPLICA MONITOR"}, r.Name)
 	}
 	return false
+}
+
+// words names it without its object.
+func (r Right) words() string {
+	if r.Column == "" {
+		return r.Name
+	}
+	return r.Name + " (" + r.Column + ")"
 }
 
 // plainName is the one schema that a right is about, "" if it may be about several.
@@ -83,10 +88,28 @@ func (j *judge) tooMuch(of string, rights []Right) {
 	if !rights[0].other && j.covers(Right{schema: rights[0].schema, table: rights[0].table}, j.spec.Table()) {
 		f.Fix = append(f.Fix, j.grant(j.tableRights(), j.spec.Table().quoted()))
 	}
+	f.Fix = append(f.Fix, j.again(rights)...)
 	if rights[0].On == "*.*" && slices.Contains(j.wanted.Serves, Binlog) {
 		f.Fix = append(f.Fix, j.grant("REPLICATION SLAVE, "+j.Server.replicationClient(), "*.*"))
 	}
 	j.add(f)
+}
+
+// again gives back what the account needs of the rights that are taken.
+func (j *judge) again(taken []Right) (fix []string) {
+	for _, n := range j.wanted.Needs {
+		if taken[0].other || !j.covers(Right{schema: taken[0].schema, table: taken[0].table}, n.Table) {
+			continue
+		}
+		back := slices.DeleteFunc(slices.Clone(n.Rights), func(words string) bool {
+			name, _, _ := strings.Cut(words, " (")
+			return !slices.ContainsFunc(taken, func(r Right) bool { return r.Column == "" && r.gives(name) })
+		})
+		if len(back) > 0 {
+			fix = append(fix, j.grant(strings.Join(back, ", "), n.Table.quoted()))
+		}
+	}
+	return fix
 }
 
 // tableRights are what the ways need on the shared table.

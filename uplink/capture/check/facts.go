@@ -6,17 +6,16 @@ import (
 	"station-agent/uplink/capture"
 )
 
-// Spec is the table that is shared, by the names of what is needed in it.
+// Spec is a table, by the names of what is needed in it.
 type Spec struct {
 	*capture.Spec
 	Package string // the one column that is written
 	Changed string // when the row was changed last
-	Queue   Table  // what triggers fill
 }
 
 // Buylo is the preset for the table that Buylo's bridge shares.
-func Buylo(schema string, queue Table) Spec {
-	return Spec{Spec: capture.Buylo(schema), Package: "external_package_id", Changed: "updated_at", Queue: queue}
+func Buylo(schema string) Spec {
+	return Spec{Spec: capture.Buylo(schema), Package: "external_package_id", Changed: "updated_at"}
 }
 
 // Table is schema and name alone.
@@ -28,8 +27,14 @@ type Wanted struct {
 	Serves     []Way         // those that are really used: what only the others need is too much
 	Outage     time.Duration // the longest that a station is expected to be away
 	ByGTID     bool          // the configuration demands GTIDs
-	Readable   []Table       // what the account reads besides, such as a map of tags
+	Needs      []Need        // what the account may do besides, such as reading a map of tags
 	Workspaces []string      // schemas of the customer's own, in which it may do anything
+}
+
+// Need is what an account may do with one table, in the words of GRANT: "SELECT", "UPDATE (taken)".
+type Need struct {
+	Table  Table
+	Rights []string
 }
 
 // Facts are what the server says, as one account sees it.
@@ -39,10 +44,10 @@ type Facts struct {
 	Host    string            `json:"host"`
 	Vars    map[string]string `json:"variables"`
 	Rights  []Right           `json:"rights"`
-	Columns []Column          `json:"columns"` // of the shared table; none if the account can't see it
+	Columns []Column          `json:"columns"` // of the table; none if the account can't see it
 	Indexes []Index           `json:"indexes"`
 	Rows    int64             `json:"rows_about"` // of it, as the server reckons; -1 if it doesn't say
-	Queue   bool              `json:"queue"`      // the table of the queue is there, as far as the account sees
+	Engine  string            `json:"engine"`     // "" of a view
 	Zone    string            `json:"time_zone"`  // of the server
 	Shift   time.Duration     `json:"shift_ns"`   // of the clock of our own connections from UTC
 	Away    time.Duration     `json:"away_ns"`    // of the server's clock from this machine's
@@ -54,7 +59,7 @@ type Facts struct {
 	spec Spec
 }
 
-// Column is one column of the shared table.
+// Column is one column of the table.
 type Column struct {
 	Name   string `json:"name"`
 	Type   string `json:"type"`   // "varchar(64)"
@@ -64,11 +69,12 @@ type Column struct {
 	Define string `json:"-"`     // character set and collation, in the words of a column's definition
 }
 
-// Index is one index of the shared table.
+// Index is one index of the table.
 type Index struct {
 	Name    string   `json:"name"`
 	Columns []string `json:"columns"`
 	Hidden  bool     `json:"hidden,omitempty"` // statements don't use it: invisible (MySQL), ignored (MariaDB)
+	Unique  bool     `json:"unique,omitempty"`
 }
 
 // Logged is which schemas go into the binary log: all if both are empty.

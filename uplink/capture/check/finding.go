@@ -12,8 +12,8 @@ type Way string
 const (
 	Packing Way = "packing"
 	Binlog  Way = "binlog"
-	Queue   Way = "queue"
 	Polling Way = "polling"
+	Queue   Way = "queue" // of a customer's own table only: Buylo's server refuses triggers on its
 )
 
 // State is what a Finding comes to.
@@ -33,8 +33,8 @@ const Administrator = "administrator"
 // Finding is one precondition of one way. What mends it is the Fix, the lines of Config, and for what no statement does the
 // Advice.
 type Finding struct {
-	Code   string   `json:"code"` // stable: "binlog.row_image"
-	Way    Way      `json:"way"`
+	Code   string   `json:"code"`          // stable: "binlog.row_image"
+	Way    Way      `json:"way,omitempty"` // none: it is the same for each
 	State  State    `json:"state"`
 	Fact   string   `json:"fact"`
 	Why    string   `json:"why,omitempty"`
@@ -48,22 +48,19 @@ type Finding struct {
 func Judge(f *Facts, w Wanted) []Finding {
 	var all []Finding
 	for n, way := range w.Ways {
-		j := &judge{Facts: f, wanted: w, way: way}
+		j := &judge{Facts: f, wanted: w, way: way, about: string(way)}
 		switch way {
 		case Packing:
 			j.packing()
 		case Binlog:
 			j.binlog()
-		case Queue:
-			j.queue()
 		case Polling:
 			j.polling()
 		}
 		if n == 0 { // of the account, which serves them all
 			j.excess()
 		}
-		slices.SortStableFunc(j.found, func(a, b Finding) int { return a.State.rank() - b.State.rank() })
-		all = append(all, j.found...)
+		all = append(all, j.sorted()...)
 	}
 	return all
 }
@@ -73,6 +70,12 @@ func Usable(list []Finding, way Way) bool {
 	return !slices.ContainsFunc(list, func(f Finding) bool { return f.Way == way && f.State == Fault })
 }
 
+// sorted gives what was found, the worst first.
+func (j *judge) sorted() []Finding {
+	slices.SortStableFunc(j.found, func(a, b Finding) int { return a.State.rank() - b.State.rank() })
+	return j.found
+}
+
 func (s State) rank() int { return slices.Index([]State{Fault, Warning, Unknown, OK}, s) }
 
 // judge collects the findings of one way.
@@ -80,12 +83,13 @@ type judge struct {
 	*Facts
 	wanted Wanted
 	way    Way
+	about  string // what the codes begin with
 	found  []Finding
 }
 
 // add adds a finding of this way, and who is to mend it.
 func (j *judge) add(f Finding) {
-	f.Way, f.Code = j.way, string(j.way)+"."+f.Code
+	f.Way, f.Code = j.way, j.about+"."+f.Code
 	if f.State == OK {
 		f.Why, f.Fix, f.Config, f.Advice = "", nil, nil, ""
 	}

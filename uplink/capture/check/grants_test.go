@@ -83,7 +83,7 @@ func FuzzParseGrant(f *testing.F) {
 // account gives the facts of an account with these grants.
 func account(t *testing.T, lines ...string) *Facts {
 	t.Helper()
-	f := &Facts{User: "station", Host: "%", Vars: map[string]string{}, Server: newServer("9.7.4"), spec: Buylo("external", Table{"external_workspace", "q"})}
+	f := &Facts{User: "station", Host: "%", Vars: map[string]string{}, Server: newServer("9.7.4"), spec: Buylo("external")}
 	for _, text := range lines {
 		l, ok := parseGrant(text)
 		if !ok {
@@ -146,6 +146,10 @@ func TestExcess(t *testing.T) {
 		"GRANT INSERT ON `external_workspace`.* TO `r`@`%`":                               "",
 		"GRANT ALL PRIVILEGES ON `external%`.*" + to:                                      "REVOKE ALL PRIVILEGES ON `external%`.* FROM `station`@`%`; table",
 		"GRANT ALL PRIVILEGES ON `external_workspace`.*" + to + " WITH GRANT OPTION":      "REVOKE GRANT OPTION ON `external_workspace`.* FROM `station`@`%`",
+		"GRANT SELECT, DELETE, UPDATE (`taken`) ON `shop`.`queue`" + to:                   "",
+		"GRANT SELECT ON `shop`.*" + to:                                                   "REVOKE SELECT ON `shop`.* FROM `station`@`%`; GRANT SELECT ON `shop`.`queue` TO `station`@`%`",
+		"GRANT ALL PRIVILEGES ON `shop`.`queue`" + to:                                     "REVOKE ALL PRIVILEGES ON `shop`.`queue` FROM `station`@`%`; GRANT SELECT, DELETE, UPDATE (taken) ON `shop`.`queue` TO `station`@`%`",
+		"GRANT UPDATE (`id`) ON `shop`.`queue`" + to:                                      "REVOKE UPDATE (`id`) ON `shop`.`queue` FROM `station`@`%`",
 		"GRANT INSERT ON `tags`.`map`" + to:                                               "REVOKE INSERT ON `tags`.`map` FROM `station`@`%`",
 		"GRANT INSERT, DELETE, UPDATE (`buylo_name`) ON `external`.`buylo_products`" + to: "REVOKE INSERT, DELETE, UPDATE (`buylo_name`) ON `external`.`buylo_products` FROM `station`@`%`; table",
 		"GRANT UPDATE ON `external`.`buylo_products`" + to:                                "REVOKE UPDATE ON `external`.`buylo_products` FROM `station`@`%`; table",
@@ -156,7 +160,7 @@ func TestExcess(t *testing.T) {
 		"GRANT PROXY ON `god`@`%`" + to:                                                   "REVOKE PROXY ON `god`@`%` FROM `station`@`%`",
 	} {
 		f := account(t, append(slices.Clone(needed), text)...)
-		list := Judge(f, Wanted{Ways: []Way{Packing, Binlog, Queue}, Serves: []Way{Packing, Binlog}, Readable: []Table{{"tags", "map"}}, Workspaces: []string{"external_workspace"}})
+		list := Judge(f, Wanted{Ways: []Way{Packing, Binlog}, Serves: []Way{Packing, Binlog}, Needs: []Need{{Table{"tags", "map"}, []string{"SELECT"}}, {Table{"shop", "queue"}, []string{"SELECT", "DELETE", "UPDATE (taken)"}}}, Workspaces: []string{"external_workspace"}})
 		var got []string
 		for _, l := range list {
 			if l.Code == "packing.excess" {

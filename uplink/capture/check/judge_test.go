@@ -12,8 +12,8 @@ import (
 func good(version string) *Facts {
 	no := false
 	f := &Facts{
-		Server: newServer(version), User: "station", Host: "10.%", Rows: 20, Zone: "UTC", Queue: true, Replica: &no, Logged: &Logged{},
-		Unread: map[string]string{}, spec: Buylo("external", Table{"external_workspace", "q"}),
+		Server: newServer(version), User: "station", Host: "10.%", Rows: 20, Zone: "UTC", Replica: &no, Logged: &Logged{},
+		Unread: map[string]string{}, spec: Buylo("external"),
 		Vars: map[string]string{
 			"log_bin": "ON", "server_id": "3", "binlog_format": "ROW", "binlog_row_image": "FULL", "binlog_row_metadata": "MINIMAL", "time_zone": "UTC",
 			"log_slave_updates": "ON", "binlog_expire_logs_seconds": "864000",
@@ -24,7 +24,7 @@ func good(version string) *Facts {
 			{Name: "external_package_id", Type: "varchar(64)", Length: 64, Null: true, Define: " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"},
 			{Name: "updated_at", Type: "timestamp", Extra: "on update current_timestamp()"},
 		},
-		Indexes: []Index{{"PRIMARY", []string{"hash"}, false}, {"s", []string{"buylo_active_packing_station_uuid", "hash"}, false}, {"t", []string{"updated_at"}, true}, {"u", []string{"updated_at"}, false}},
+		Indexes: []Index{{"PRIMARY", []string{"hash"}, false, true}, {"s", []string{"buylo_active_packing_station_uuid", "hash"}, false, false}, {"t", []string{"updated_at"}, true, false}, {"u", []string{"updated_at"}, false, false}},
 	}
 	if !f.Server.MariaDB {
 		f.Vars["gtid_mode"], f.Vars["enforce_gtid_consistency"] = "ON", "ON"
@@ -122,7 +122,6 @@ func TestFixes(t *testing.T) {
 		{mysql97, func(f *Facts) { f.Away = -time.Hour }, "polling.time_zone", Warning, "/"},
 		{mysql57, func(f *Facts) { f.Limited = "no" }, "polling.time_limit", Warning, "/"},
 		{mysql80, set("super_read_only", "ON", "read_only", "ON"), "packing.read_only", Fault, "SET PERSIST super_read_only = 'OFF' /"},
-		{mysql80, func(f *Facts) { f.Queue = false }, "queue.table_or_trigger", Fault, "GRANT TRIGGER ON `external`.`buylo_products` TO `station`@`10.%` /"},
 	} {
 		f := good(c.version)
 		f.Vars = maps.Clone(f.Vars)

@@ -15,7 +15,7 @@ const variables = `SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'log
 	'enforce_gtid_consistency', 'gtid_strict_mode', 'log_slave_updates', 'log_replica_updates', 'binlog_expire_logs_seconds',
 	'expire_logs_days', 'binlog_expire_logs_auto_purge', 'max_binlog_total_size', 'time_zone', 'system_time_zone',
 	'max_statement_time', 'max_execution_time', 'read_only', 'super_read_only', 'lower_case_table_names', 'partial_revokes',
-	'log_bin_trust_function_creators')`
+	'innodb_native_foreign_keys')`
 
 // asker asks one server on one connection. Only its first questions have to be answered.
 type asker struct {
@@ -44,8 +44,8 @@ func (a *asker) rest(ctx context.Context) error {
 		about string
 		ask   func(context.Context) error
 	}{
-		{"grants", a.grants}, {"columns", a.columns}, {"indexes", a.indexes}, {"rows", a.rows}, {"queue", a.queue},
-		{"clock", a.clock}, {"replica", a.replica}, {"logged", a.logged}, {"limit", a.limit},
+		{"grants", a.grants}, {"columns", a.columns}, {"indexes", a.indexes}, {"rows", a.rows}, {"clock", a.clock},
+		{"replica", a.replica}, {"logged", a.logged}, {"limit", a.limit},
 	} {
 		if err := q.ask(ctx); err != nil {
 			a.f.Unread[q.about] = err.Error()
@@ -149,7 +149,7 @@ func (a *asker) indexes(ctx context.Context) error {
 	case !a.f.Server.MariaDB && a.f.Server.atLeast(8, 0, 0):
 		hidden = "IS_VISIBLE = 'NO'"
 	}
-	rows, err := a.list(ctx, "SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), "+hidden+` FROM information_schema.STATISTICS
+	rows, err := a.list(ctx, "SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), "+hidden+`, NON_UNIQUE = 0 FROM information_schema.STATISTICS
 		WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_TYPE IN ('BTREE', 'HASH') ORDER BY INDEX_NAME, SEQ_IN_INDEX`,
 		a.f.spec.Schema, a.f.spec.Name)
 	for _, r := range rows {
@@ -157,24 +157,19 @@ func (a *asker) indexes(ctx context.Context) error {
 			a.f.Indexes[n-1].Columns = append(a.f.Indexes[n-1].Columns, r[1])
 			continue
 		}
-		a.f.Indexes = append(a.f.Indexes, Index{r[0], []string{r[1]}, r[2] == "1"})
+		a.f.Indexes = append(a.f.Indexes, Index{r[0], []string{r[1]}, r[2] == "1", r[3] == "1"})
 	}
 	return err
 }
 
 func (a *asker) rows(ctx context.Context) error {
 	var n sql.NullInt64
-	err := a.db.QueryRowContext(ctx, "SELECT MAX(TABLE_ROWS) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-		a.f.spec.Schema, a.f.spec.Name).Scan(&n)
+	err := a.db.QueryRowContext(ctx, "SELECT MAX(TABLE_ROWS), COALESCE(MAX(ENGINE), '') FROM information_schema.TABLES"+
+		" WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", a.f.spec.Schema, a.f.spec.Name).Scan(&n, &a.f.Engine)
 	if n.Valid {
 		a.f.Rows = n.Int64
 	}
 	return err
-}
-
-func (a *asker) queue(ctx context.Context) error {
-	return a.db.QueryRowContext(ctx, "SELECT COUNT(*) > 0 FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-		a.f.spec.Queue.Schema, a.f.spec.Queue.Name).Scan(&a.f.Queue)
 }
 
 func (a *asker) clock(ctx context.Context) error {

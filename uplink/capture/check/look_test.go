@@ -15,8 +15,6 @@ import (
 	"station-agent/build/servers"
 )
 
-var queueTable = Table{"external_workspace", "station_agent_queue"}
-
 // open is the database as an account sees it, on one connection after another, so that roles and settings are new each time.
 func open(t *testing.T, db *servers.Database, user, password string) *sql.DB {
 	t.Helper()
@@ -60,7 +58,7 @@ func (d desk) look(w Wanted) []Finding {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
 	defer cancel()
-	f, err := Look(ctx, d.pool, Buylo("external", queueTable))
+	f, err := Look(ctx, d.pool, Buylo("external"))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -72,7 +70,7 @@ func (d desk) look(w Wanted) []Finding {
 	return Judge(f, w)
 }
 
-var everyWay = Wanted{Ways: []Way{Packing, Binlog, Queue, Polling}, Serves: []Way{Packing, Binlog, Queue, Polling}, Outage: 72 * time.Hour, ByGTID: true}
+var everyWay = Wanted{Ways: []Way{Packing, Binlog, Polling}, Serves: []Way{Packing, Binlog, Polling}, Outage: 72 * time.Hour, ByGTID: true}
 
 // state is that of all findings with the code, the worst one.
 func (d desk) state(list []Finding, code string) (State, Finding) {
@@ -101,8 +99,6 @@ func (d desk) mended(code string, bad State, breaks ...string) {
 // TestMended breaks each precondition on real servers. The statements that a finding prints mend it.
 func TestMended(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		root(t, db, "CREATE DATABASE external_workspace", "CREATE TABLE external_workspace.station_agent_queue (id INT PRIMARY KEY)",
-			fmt.Sprintf("GRANT SELECT, DELETE ON external_workspace.station_agent_queue TO '%s'@'%%'", servers.CaptureUser))
 		d := desk{t, db, open(t, db, servers.CaptureUser, servers.CapturePassword)}
 		for _, f := range d.look(everyWay) {
 			if f.State == Fault || f.State == Unknown || f.State == Warning && !strings.HasSuffix(f.Code, "_index") {
@@ -133,7 +129,6 @@ func (d desk) rights() {
 	d.mended("binlog.grant_client", Fault, "REVOKE REPLICATION CLIENT ON *.* FROM "+who)
 	d.mended("packing.update", Fault, "REVOKE UPDATE (external_package_id) ON "+products+" FROM "+who)
 	d.mended("polling.select", Fault, "REVOKE SELECT ON "+products+" FROM "+who)
-	d.queued(who)
 	for _, right := range []string{
 		"INSERT, DELETE, ALTER ON " + products, "UPDATE (buylo_name), SELECT (hash) ON " + products, "UPDATE ON " + products, "SELECT ON `external`.*",
 		"ALL PRIVILEGES ON `ext%`.*", "SUPER ON *.*", "ALL PRIVILEGES ON *.*", "SELECT ON mysql.*", "SELECT ON `external`.buylo_sync_outbox",
@@ -141,31 +136,13 @@ func (d desk) rights() {
 		d.mended("packing.excess", Warning, "GRANT "+right+" TO "+who)
 		d.mended("packing.excess", Warning, "GRANT "+right+" TO "+who+" WITH GRANT OPTION")
 		for _, f := range d.look(everyWay) {
-			if f.State == Fault && f.Code != "queue.table_or_trigger" {
+			if f.State == Fault {
 				d.t.Errorf("after %s was taken: %+v", right, f)
 			}
 		}
 	}
 	d.mended("packing.excess", Warning, "CREATE ROLE packer", "GRANT INSERT, SELECT ON "+products+" TO packer", "GRANT packer TO "+who,
 		map[bool]string{true: "SET DEFAULT ROLE packer TO ", false: "SET DEFAULT ROLE packer FOR "}[d.db.Flavor == "mysql"]+who)
-}
-
-// queued has no queue, then the right to lay it out, then a queue.
-func (d desk) queued(who string) {
-	d.t.Helper()
-	root(d.t, d.db, "REVOKE SELECT, DELETE ON external_workspace.station_agent_queue FROM "+who)
-	is, f := d.state(d.look(everyWay), "queue.table_or_trigger")
-	if is != Fault || len(f.Fix) != 1 {
-		d.t.Errorf("without a queue: %+v", f)
-	}
-	root(d.t, d.db, f.Fix...)
-	if is, f := d.state(d.look(everyWay), "queue.table_or_trigger"); is != Warning {
-		d.t.Errorf("with TRIGGER: %+v", f)
-	}
-	root(d.t, d.db, "GRANT SELECT ON external_workspace.station_agent_queue TO "+who)
-	if is, f := d.state(d.look(everyWay), "queue.table_or_trigger"); is != OK {
-		d.t.Errorf("with a queue: %+v", f)
-	}
 }
 
 func (d desk) layout() {
@@ -251,7 +228,7 @@ func TestABrokenConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	a := &asker{conn, &Facts{Vars: map[string]string{}, Unread: map[string]string{}, spec: Buylo("external", queueTable)}}
+	a := &asker{conn, &Facts{Vars: map[string]string{}, Unread: map[string]string{}, spec: Buylo("external")}}
 	if err := a.whoAndWhat(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +240,7 @@ func TestABrokenConnection(t *testing.T) {
 
 func TestLookAtAServerThatIsAway(t *testing.T) {
 	pool := open(t, &servers.Database{Addr: "127.0.0.1:1"}, "x", "y")
-	if _, err := Look(t.Context(), pool, Buylo("external", queueTable)); err == nil {
+	if _, err := Look(t.Context(), pool, Buylo("external")); err == nil {
 		t.Error("no error")
 	}
 }

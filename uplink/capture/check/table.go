@@ -247,30 +247,3 @@ func (j *judge) timeLimit() {
 	}
 	j.add(f)
 }
-
-// queue finds whether there is a queue, or could be one.
-func (j *judge) queue() {
-	j.selects()
-	if j.unread("queue", "table_or_trigger", "whether there is a queue") || j.unread("grants", "trigger", "whether a queue can be laid out") {
-		return
-	}
-	t, may := j.spec.Table(), j.may("TRIGGER", j.spec.Table(), "")
-	f := Finding{Code: "table_or_trigger", State: OK, Fact: fmt.Sprintf("the queue %s is there", j.spec.Queue),
-		Why: "changes come out of the table that the triggers fill"}
-	switch {
-	case j.Queue:
-	case may:
-		f.State, f.Fact = Warning, fmt.Sprintf("there is no queue %s yet; %s has TRIGGER on %s and may lay it out", j.spec.Queue, j.account(), t)
-		f.Advice = "lay out the queue and its triggers"
-	default:
-		f.State, f.Fact = Fault, fmt.Sprintf("the account sees no queue %s, and %s lacks TRIGGER on %s", j.spec.Queue, j.account(), t)
-		f.Fix = []string{j.grant("TRIGGER", t.quoted())}
-		f.Advice = "Buylo refuses triggers on its table: the queue is for tables of your own"
-	}
-	j.add(f)
-	if v := j.Vars["log_bin_trust_function_creators"]; f.State == Warning && v == "OFF" && j.Vars["log_bin"] == "ON" && !j.mayAll("SUPER") {
-		f := Finding{Code: "trust", State: Warning, Fact: "log_bin_trust_function_creators is OFF", Why: "with a binary log, only an administrator may make triggers then",
-			Advice: "or let the administrator make the triggers"}
-		j.add(f.mend(j.Server, "log_bin_trust_function_creators", "ON"))
-	}
-}

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ func Check(ctx context.Context, db capture.Querier, spec *capture.Spec, name Nam
 	if err != nil {
 		return nil, err
 	}
-	cascades, err := cascades(ctx, db, spec)
+	cascades, err := Cascades(ctx, db, spec)
 	return slices.Concat(faults, more, cascades), err
 }
 
@@ -70,17 +71,33 @@ func checkTriggers(ctx context.Context, db capture.Querier, table *capture.Table
 // plain takes off what servers and clients change in a statement.
 func plain(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// cascades finds the foreign keys that change rows of the table on their own.
-func cascades(ctx context.Context, db capture.Querier, spec *capture.Spec) (faults []Fault, err error) {
-	keys, err := column(ctx, db, "SELECT CONSTRAINT_NAME, CONCAT(REFERENCED_TABLE_NAME, ', ON DELETE ', DELETE_RULE, ', ON UPDATE ', UPDATE_RULE)"+
-		" FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ?"+
-		" AND (DELETE_RULE IN ('CASCADE', 'SET NULL') OR UPDATE_RULE IN ('CASCADE', 'SET NULL'))", spec.Schema, spec.Name)
-	for name, rules := range keys {
-		faults = append(faults, Fault{fmt.Sprintf("the foreign key %s of %s (to %s) changes rows without a trigger: such changes are never seen by a queue, "+
-			"and by MariaDB's and older MySQL's binary log neither; let the application change those rows itself, or poll", name, spec, rules), false})
+// Cascades finds the foreign keys that change rows of the table on their own. The statement that made the table is what an
+// account with SELECT alone may ask for: MariaDB's information_schema shows it no keys.
+func Cascades(ctx context.Context, db capture.Querier, spec *capture.Spec) (faults []Fault, err error) {
+	made, err := column(ctx, db, "SHOW CREATE TABLE "+quote(spec.Schema)+"."+quote(spec.Name))
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Text, b.Text) })
-	return faults, err
+	for _, text := range made {
+		for _, key := range foreignKeys(text) {
+			faults = append(faults, Fault{fmt.Sprintf("the foreign key %s of %s (to %s) changes rows without a trigger: such changes are never seen by a queue, "+
+				"and by MariaDB's and older MySQL's binary log neither; let the application change those rows itself, or poll", key.name, spec, key.rules), false})
+		}
+	}
+	return faults, nil
+}
+
+type foreignKey struct{ name, rules string }
+
+// foreignKeys reads those that change rows out of what SHOW CREATE TABLE prints: a line for each, in the order of their names.
+func foreignKeys(made string) (list []foreignKey) {
+	line := regexp.MustCompile("(?m)^ +CONSTRAINT [`\"](.+)[`\"] FOREIGN KEY \\(.+\\) REFERENCES (.+) \\(.+?\\)((?: ON (?:DELETE|UPDATE) [A-Z]+(?: [A-Z]+)?)+),?$")
+	for _, m := range line.FindAllStringSubmatch(made, -1) {
+		if strings.Contains(m[3], "CASCADE") || strings.Contains(m[3], "SET NULL") {
+			list = append(list, foreignKey{m[1], strings.NewReplacer("`", "", `"`, "").Replace(m[2]) + "," + m[3]})
+		}
+	}
+	return list
 }
 
 // column reads names and what belongs to them.

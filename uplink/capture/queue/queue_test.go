@@ -392,11 +392,28 @@ func TestDriftAndCascadesAreFound(t *testing.T) {
 			if got := faults(); !strings.Contains(got, c.want) {
 				t.Errorf("%s: %s, want %q", c.breaks, got, c.want)
 			}
+			keys, err := Cascades(t.Context(), openDB(t, db), products) // with SELECT and no other right on the table
+			if err != nil || (len(keys) == 1) != strings.Contains(c.want, "foreign key") {
+				t.Errorf("%s: %v %v", c.breaks, keys, err)
+			}
 			if c.mends != "" {
 				run(t, db, c.mends)
 			}
 		}
 	})
+}
+
+// TestForeignKeys reads what both servers print. What stands in a comment or in names is no key.
+func TestForeignKeys(t *testing.T) {
+	const made = "CREATE TABLE `p` (\n  `a` int(11) DEFAULT NULL COMMENT 'CONSTRAINT `x` FOREIGN KEY (`a`) REFERENCES `t` (`a`) ON DELETE CASCADE',\n" +
+		"  KEY `k` (`a`),\n  CONSTRAINT `c1` FOREIGN KEY (`a`) REFERENCES `t` (`a`) ON DELETE CASCADE,\n" +
+		"  CONSTRAINT `c2` FOREIGN KEY (`a`, `b)`) REFERENCES `s`.`t (x)` (`a`, `b`) ON DELETE RESTRICT ON UPDATE SET NULL,\n" +
+		"  CONSTRAINT `c3` FOREIGN KEY (`a`) REFERENCES `t` (`a`) ON DELETE NO ACTION ON UPDATE NO ACTION,\n" +
+		"  CONSTRAINT `c4` FOREIGN KEY (`a`) REFERENCES `CASCADE` (`a`),\n  CONSTRAINT `c5` CHECK (`a` > 0)\n) ENGINE=InnoDB"
+	want := "[{c1 t, ON DELETE CASCADE} {c2 s.t (x), ON DELETE RESTRICT ON UPDATE SET NULL}]"
+	if got := fmt.Sprint(foreignKeys(made)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
 
 func TestOldEntriesAreRemoved(t *testing.T) {
