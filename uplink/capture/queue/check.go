@@ -74,7 +74,7 @@ func plain(s string) string { return strings.Join(strings.Fields(s), " ") }
 // Cascades finds the foreign keys that change rows of the table on their own. The statement that made the table is what an
 // account with SELECT alone may ask for: MariaDB's information_schema shows it no keys.
 func Cascades(ctx context.Context, db capture.Querier, spec *capture.Spec) (faults []Fault, err error) {
-	made, err := column(ctx, db, "SHOW CREATE TABLE "+quote(spec.Schema)+"."+quote(spec.Name))
+	made, err := column(ctx, db, "SHOW CREATE TABLE "+capture.Quote(spec.Schema)+"."+capture.Quote(spec.Name))
 	if err != nil {
 		return nil, err
 	}
