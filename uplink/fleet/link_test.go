@@ -261,12 +261,13 @@ func TestStopWhileTheBrokerStallsCutsTheConnection(t *testing.T) {
 func TestHealthIsNumbersWithUnits(t *testing.T) {
 	ago := 2.5
 	payload, err := json.Marshal(Health{Version: "1", UptimeS: 1.5, RSSMB: 20.25, ClockTrusted: true, Scans: 7, LastScanS: &ago,
-		QueueRecords: 3, QueueBytes: 512, OldestUnsentS: 4, Problems: []Problem{{Name: "mysql", Since: time.Unix(0, 0).UTC(), Text: "away", Count: 2}}})
+		Capture: []Way{{Table: "external.buylo_products", Way: "polling", Why: "granted", Cost: "one query a second", LagS: &ago}}, QueueRecords: 3, QueueBytes: 512, OldestUnsentS: 4, Problems: []Problem{{Name: "mysql", Since: time.Unix(0, 0).UTC(), Text: "away", Count: 2}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const want = `{"version":"1","uptime_s":1.5,"rss_mb":20.25,"clock_trusted":true,"scans":7,"last_scan_s":2.5,"intents_open":0,` +
-		`"intents_parked":0,"last_settled_s":null,"rows_age_s":null,"capture_lag_s":null,"queue_records":3,"queue_bytes":512,"oldest_unsent_s":4,` +
+		`"intents_parked":0,"last_settled_s":null,"rows_age_s":null,"capture_lag_s":null,` +
+		`"capture":[{"table":"external.buylo_products","way":"polling","why":"granted","cost":"one query a second","lag_s":2.5}],"queue_records":3,"queue_bytes":512,"oldest_unsent_s":4,` +
 		`"unanchored":0,"oldest_unanchored_s":0,"dead_letters":0,` +
 		`"problems":[{"name":"mysql","since":"1970-01-01T00:00:00Z","text":"away","count":2}]}`
 	if string(payload) != want {
