@@ -66,7 +66,7 @@ func captureSnapshotCommand() *cobra.Command {
 
 func captureUseCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "use SCHEMA.TABLE auto|binlog|polling",
+		Use:   "use SCHEMA.TABLE auto|binlog|queue|polling",
 		Short: "Find the changes of a table another way from now on",
 		Long: "Find the changes of a table another way from now on. All of its rows are compared with what was captured, differences become " +
 			"records, and a record says that what happened meanwhile was not seen change by change. \"auto\" tries all ways again. Only " +
