@@ -212,7 +212,10 @@ func (c *capturing) assemble() (runs []*running, err error) {
 		}
 		runs = append(runs, r)
 	}
-	return runs, errors.Join(append(failed, c.store.Retire(names))...)
+	if c.found() == len(c.tables) { // one whose server doesn't answer yet goes on where it was
+		failed = append(failed, c.store.Retire(names))
+	}
+	return runs, errors.Join(failed...)
 }
 
 // streamOf names the store's stream for tables that are found together: that of the first table has no name.

@@ -8,6 +8,7 @@ import (
 // Table names a table.
 type Table struct{ Schema, Name string }
 
+// String is schema and table for a person.
 func (t Table) String() string { return t.Schema + "." + t.Name }
 
 func (t Table) quoted() string { return quoteName(t.Schema) + "." + quoteName(t.Name) }
