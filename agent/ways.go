@@ -32,7 +32,9 @@ func (c *capturing) decide(ctx context.Context) (open bool, err error) {
 		if t.by == by && t.by != "" {
 			continue
 		}
-		if by == byAuto || i > 0 { // Buylo's table is there, or its trouble is said by its own runner
+		// What was found before is not tried again: a server that is away at the start must not cost the table its place. And Buylo's
+		// table is there, or its trouble is said by its own runner.
+		if by == byAuto || i > 0 && kept.Name != by {
 			if by, why, err = c.probe(ctx, t, by, why); err != nil {
 				t.cond.Lost(fmt.Errorf("find changes of %s: %w", t.Spec, err))
 				open = true
