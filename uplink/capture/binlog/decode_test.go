@@ -55,20 +55,21 @@ func TestForeignRowsOfUnknownTypes(t *testing.T) {
 
 // Rows that don't fit their table are an error, not a panic.
 func TestBrokenRowsAreAnError(t *testing.T) {
-	e := &replication.RowsEvent{ColumnCount: 1, ColumnBitmap1: []byte{1}, Table: &replication.TableMapEvent{
+	e := &rowsEvent{there: [][]byte{{1}}, table: &replication.TableMapEvent{
 		ColumnCount: 1, ColumnType: []byte{mysql.MYSQL_TYPE_LONG}, ColumnMeta: []uint16{0},
 	}}
 	for _, body := range [][]byte{{0}, {0, 1, 2, 3}, {0, 1, 2, 3, 4, 0}} {
-		err := new(stream).each(&replication.EventHeader{}, e, body, 1, func([][]any, [][]int) error { return nil })
+		e.rows = body
+		err := new(stream).each(&replication.EventHeader{}, e, func([][]any, [][]int) error { return nil })
 		if !errors.Is(err, capture.ErrGap) {
 			t.Errorf("%v was read: %v", body, err)
 		}
-		if _, err := count(&replication.EventHeader{}, e, body, 1); err == nil {
+		if _, err := e.count(&replication.EventHeader{}); err == nil {
 			t.Errorf("%v was counted", body)
 		}
 	}
-	e.ColumnBitmap1 = []byte{0}
-	if _, err := count(&replication.EventHeader{}, e, []byte{0}, 1); err == nil {
+	e.there, e.rows = [][]byte{{0}}, []byte{0}
+	if _, err := e.count(&replication.EventHeader{}); err == nil {
 		t.Error("rows of nothing were counted")
 	}
 }

@@ -158,7 +158,7 @@ func TestLooksOfOneTransaction(t *testing.T) {
 	row := func(k string) []any { return []any{k, nil} }
 	s.beginMaria(&replication.EventHeader{Timestamp: 1}, &replication.MariadbGTIDEvent{GTID: mysql.MariadbGTID{SequenceNumber: 5}})
 	part(record.Delete, [][]int{{1}}, row("again"))
-	if err := s.take(table, record.Insert, [][]any{{"again", "full"}}); err != nil {
+	if err := s.row(table, record.Insert, [][]any{{"again", "full"}}); err != nil {
 		t.Error(err)
 	}
 	part(record.Update, [][]int{{1}, {0}}, row("there"), []any{nil, "v"})
