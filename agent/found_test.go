@@ -135,14 +135,14 @@ func TestAKeptWayWithoutItsQueue(t *testing.T) {
 	foundGoesOn(t, ended)
 }
 
-// foundOrders is capture of Buylo's table and shop.orders, by an account that may read the log.
-func foundOrders(t *testing.T, db *servers.Database, buylo, orders bool) *capturing {
+// foundOrders is capture of Buylo's table and shop.orders, whose snapshots are these, by an account that may read the log.
+func foundOrders(t *testing.T, db *servers.Database, buylo, orders string) *capturing {
 	t.Helper()
 	db.Exec(t, "DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop",
 		"CREATE TABLE shop.orders (id INT PRIMARY KEY, at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)", "INSERT INTO shop.orders (id) VALUES (1)",
 		"GRANT SELECT ON shop.* TO '"+servers.CaptureUser+"'@'%'", "GRANT SELECT ON `external`.* TO '"+servers.CaptureUser+"'@'%'")
-	c := foundCapturing(t, db, &tracked{Spec: &capture.Spec{Schema: "shop", Name: "orders", Key: []string{"id"}, Updated: "at", Quiet: orders}, way: byAuto})
-	c.tables[0].Spec.Quiet = buylo
+	c := foundCapturing(t, db, &tracked{Spec: begins(&capture.Spec{Schema: "shop", Name: "orders", Key: []string{"id"}, Updated: "at"}, orders), way: byAuto})
+	begins(c.tables[0].Spec, buylo)
 	password := func() (string, error) { return servers.CapturePassword, nil }
 	pool, err := mysql.Open(mysql.Config{Address: db.Addr, User: servers.CaptureUser, Password: password, MaxConns: 2})
 	if err != nil {
@@ -220,7 +220,7 @@ func foundSwept(t *testing.T, c *capturing, stream, way string) {
 // of one whose beginning was not to be reported, and a record says that the way was changed.
 func TestAChangeOfWayLosesNothing(t *testing.T) {
 	db := servers.MySQL(t)
-	c := foundOrders(t, db, false, true)
+	c := foundOrders(t, db, snapInitial, snapNone)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
@@ -242,7 +242,7 @@ func TestAChangeOfWayLosesNothing(t *testing.T) {
 // A change that was found by polling isn't given once more by the log, when its table comes back there.
 func TestBackToTheLog(t *testing.T) {
 	db := servers.MySQL(t)
-	c := foundOrders(t, db, false, false)
+	c := foundOrders(t, db, snapInitial, snapInitial)
 	foundRun(t, c)
 	<-c.armed
 	foundSwept(t, c, "", "")
@@ -267,23 +267,52 @@ func TestBackToTheLog(t *testing.T) {
 	}
 }
 
-// Each table's beginning is reported or not as the configuration says of it.
-func TestEachTablesOwnBeginning(t *testing.T) {
+// Each table's rows are reported at the beginning and after a gap as the configuration says of that table.
+func TestSnapshotModes(t *testing.T) {
 	db := servers.MySQL(t)
-	for _, quiet := range []bool{false, true} {
-		c := foundOrders(t, db, !quiet, quiet)
-		foundRun(t, c)
-		foundSwept(t, c, "", "")
-		if keys, _ := foundWaiting(t, c, "1"); (len(keys) == 0) != quiet {
-			t.Errorf("snapshot of shop.orders none: %t, of Buylo's none: %t; records %q", quiet, !quiet, keys)
-		}
+	for _, c := range []struct {
+		mode, other string
+		first, gap  int // records of a row that stays as it is
+	}{
+		{snapNone, snapInitial, 0, 0}, {snapInitial, snapNone, 1, 1}, {snapNeeded, snapNone, 1, 2},
+	} {
+		t.Run(c.mode, func(t *testing.T) {
+			capturer := foundOrders(t, db, c.other, c.mode)
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- capturer.Run(ctx) }()
+			foundSwept(t, capturer, "", "")
+			stop()
+			<-ended
+			if keys, _ := foundWaiting(t, capturer, "1"); len(keys) != c.first {
+				t.Errorf("at the beginning: %q", keys)
+			}
+			stream, err := capturer.store.Stream("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			gone := record.Position{Flavor: "mysql", Server: "another", File: "gone.000001", Pos: 4, Tables: "buylo_products,orders"}
+			if err := stream.Put(record.Group{Position: gone}); err != nil {
+				t.Fatal(err)
+			}
+			db.Exec(t, "INSERT INTO shop.orders (id) VALUES (2)")
+			foundRun(t, capturer)
+			foundUntil(t, capturer, "compared", func() bool { _, gaps := foundWaiting(t, capturer, ""); return gaps == 1 })
+			foundSwept(t, capturer, "", "")
+			if keys, _ := foundWaiting(t, capturer, "1"); len(keys) != c.gap {
+				t.Errorf("after a gap: %q", keys)
+			}
+			if keys, _ := foundWaiting(t, capturer, "2"); len(keys) != 1 { // whatever the mode
+				t.Errorf("of the row that came meanwhile: %q", keys)
+			}
+		})
 	}
 }
 
 // A way that was kept and became impossible stays, and is said: only a person changes it. It heals when it works again.
 func TestAKeptWayThatBecameImpossible(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		c := foundOrders(t, db, false, false)
+		c := foundOrders(t, db, snapInitial, snapInitial)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- c.Run(ctx) }()
