@@ -15,6 +15,7 @@ package benchdb
 import (
 	"context"
 	"database/sql"
+
 	"fmt"
 	"os"
 	"strconv"
@@ -23,6 +24,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	driver "github.com/go-sql-driver/mysql"
 
 	"station-agent/build/servers"
 	"station-agent/store/record"
@@ -91,7 +94,15 @@ func (s *bench) fill() {
 }
 
 func (s *bench) open() *sql.DB {
-	pool := s.db.Open(s, servers.CaptureUser, servers.CapturePassword)
+	c := driver.NewConfig()
+	c.User, c.Passwd, c.Net, c.Addr = servers.CaptureUser, servers.CapturePassword, "tcp", s.db.Addr
+	c.Params = map[string]string{"time_zone": "'+00:00'"}
+	c.Logger = &driver.NopLogger{}
+	connector, err := driver.NewConnector(c)
+	if err != nil {
+		s.Fatal(err)
+	}
+	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(1)
 	return pool
 }

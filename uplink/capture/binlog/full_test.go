@@ -29,9 +29,10 @@ func TestAFullStoreDoesNotReadAgain(t *testing.T) {
 		until(t, store, "first", cond)
 		refuse.Store(true)
 		db.Exec(t, insert("held", stationA))
-		for alarms := 0; alarms == 0; alarms, _ = cond.Alarms() {
-			time.Sleep(10 * time.Millisecond)
-		}
+		capturetest.Until(t, func() (string, bool) {
+			alarms, _ := cond.Alarms()
+			return "no alarm", alarms > 0
+		})
 		for range 500 { // so many are read ahead, however small
 			db.Exec(t, "INSERT INTO `external`.bulk (b) VALUES ('x')")
 		}
@@ -39,14 +40,13 @@ func TestAFullStoreDoesNotReadAgain(t *testing.T) {
 			db.Exec(t, "INSERT INTO `external`.bulk (b) VALUES (REPEAT('x', 300000))")
 		}
 		db.Exec(t, insert("end", stationA))
-		for n, limit := 0, time.Now().Add(time.Minute); n < 20; time.Sleep(100 * time.Millisecond) {
-			if n++; len(dumps(t, db)) > 0 {
-				n = 0
+		last := time.Now() // that somebody read the log: nobody connects again for two seconds
+		capturetest.Until(t, func() (string, bool) {
+			if len(dumps(t, db)) > 0 {
+				last = time.Now()
 			}
-			if time.Now().After(limit) {
-				t.Fatal("the server doesn't end the connection")
-			}
-		}
+			return "the server doesn't end the connection", time.Since(last) > 2*time.Second
+		})
 		refuse.Store(false)
 		until(t, store, "end", cond)
 		same(t, got(store.Records()), []string{"insert first -", "insert held -", "insert end -"})

@@ -2,9 +2,9 @@ package binlog
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"station-agent/build/servers"
 	"station-agent/store/record"
@@ -27,18 +27,11 @@ func purge(t *testing.T, db *servers.Database) {
 	db.Exec(t, "FLUSH BINARY LOGS")
 	s := source(t, db, ByPosition)
 	now := start(t, s)
-	for range 100 { // a dump that just ended may still hold a file
+	capturetest.Until(t, func() (string, bool) { // a dump that just ended may still hold a file
 		db.Exec(t, "PURGE BINARY LOGS TO '"+now.File+"'")
 		files, err := s.list(t.Context(), s.cfg.DB, "SHOW BINARY LOGS")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(files) == 1 {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("the server keeps its files")
+		return fmt.Sprintf("the server keeps its files: %v, %v", files, err), err == nil && len(files) == 1
+	})
 }
 
 func TestAPurgedLogIsAGap(t *testing.T) {

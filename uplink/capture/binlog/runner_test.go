@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -214,17 +215,13 @@ func TestEveryCommittedChangeBecomesOneRecord(t *testing.T) {
 // endDumps ends the connections of replicas, once there is one.
 func endDumps(t *testing.T, db *servers.Database) {
 	t.Helper()
-	for range 500 {
+	capturetest.Until(t, func() (string, bool) {
 		ids := dumps(t, db)
 		for _, id := range ids {
 			db.Exec(t, "KILL "+id)
 		}
-		if len(ids) > 0 {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("nobody reads the log")
+		return "nobody reads the log", len(ids) > 0
+	})
 }
 
 // dumps lists the connections of replicas.
@@ -295,6 +292,7 @@ func TestSnapshotAndLogAgreeOnProducts(t *testing.T) {
 // silent is a way to a server that can fall silent without closing.
 type silent struct {
 	address string
+	came    chan struct{} // closed when somebody connects
 	hush    chan struct{} // closed: nothing goes through any more
 }
 
@@ -305,13 +303,15 @@ func newSilent(t *testing.T, to string) *silent {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	s := &silent{address: l.Addr().String(), hush: make(chan struct{})}
+	s := &silent{address: l.Addr().String(), came: make(chan struct{}), hush: make(chan struct{})}
+	came := sync.OnceFunc(func() { close(s.came) })
 	go func() {
 		for {
 			in, err := l.Accept()
 			if err != nil {
 				return
 			}
+			came()
 			out, err := net.Dial("tcp", to)
 			if err != nil {
 				in.Close()
@@ -381,7 +381,7 @@ func TestASilentServer(t *testing.T) {
 				done <- s.Run(ctx, from, nil, func(capture.Tx) error { reading <- struct{}{}; return nil })
 			}()
 			if c.before {
-				time.Sleep(300 * time.Millisecond)
+				<-way.came
 			} else {
 				<-reading
 				close(way.hush)

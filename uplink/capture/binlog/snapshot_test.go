@@ -2,11 +2,11 @@ package binlog
 
 import (
 	"testing"
-	"time"
 
 	"station-agent/build/servers"
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/capturetest"
 )
 
 // semiSync makes the next commit wait for a replica that isn't there, between the log and the engine.
@@ -35,18 +35,16 @@ func logged(t *testing.T, db *servers.Database, was string) string {
 	if db.Flavor == "mysql" {
 		question = "SHOW BINARY LOG STATUS"
 	}
-	for range 400 {
+	is := was
+	capturetest.Until(t, func() (string, bool) {
 		end, err := (&Source{}).list(t.Context(), db.Root(), question)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if end[0][1] != was {
-			return end[0][1]
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Fatal("nothing was written to the log")
-	return ""
+		is = end[0][1]
+		return "nothing was written to the log", is != was
+	})
+	return is
 }
 
 // A transaction that is in the log and not yet in the engine is in the snapshot or behind its position.

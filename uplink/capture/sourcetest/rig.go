@@ -201,14 +201,16 @@ func read(t testing.TB, root *sql.DB, table *capture.Spec) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sweep := capture.Sweep{Read: capture.Snapshot{DB: conn, Table: table}, Chunk: 100_000}
-	found, _, _, _, err := sweep.Next(t.Context(), layout, capture.Progress{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := make(map[string]string, len(found))
-	for _, s := range found {
-		rows[s.ID] = string(s.Payload)
+	sweep, rows := capture.Sweep{Read: capture.Snapshot{DB: conn, Table: table}, Chunk: 1000}, make(map[string]string)
+	for p := (capture.Progress{}); !p.Missing; {
+		found, _, next, _, err := sweep.Next(t.Context(), layout, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range found {
+			rows[s.ID] = string(s.Payload)
+		}
+		p = next
 	}
 	return rows
 }
