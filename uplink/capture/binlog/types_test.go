@@ -1,7 +1,6 @@
 package binlog
 
 import (
-	"strings"
 	"testing"
 
 	"station-agent/build/servers"
@@ -46,7 +45,7 @@ func TestTheSameRowGivesTheSameBytes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compare(t, "the log with metadata "+metadata, string(got), want)
+			capturetest.Same(t, "the log with metadata "+metadata, string(got), want)
 		}
 		for _, zone := range []string{"+00:00", "SYSTEM", "-05:00"} {
 			session, err := openDB(t, db).Conn(t.Context())
@@ -65,23 +64,7 @@ func TestTheSameRowGivesTheSameBytes(t *testing.T) {
 			if found[0].ID != "end" || found[0].Place != stationA {
 				t.Errorf("found %s at %s", found[0].ID, found[0].Place)
 			}
-			compare(t, "SELECT in time zone "+zone, string(found[0].Payload), want)
+			capturetest.Same(t, "SELECT in time zone "+zone, string(found[0].Payload), want)
 		}
 	})
-}
-
-func compare(t *testing.T, what, got, want string) {
-	t.Helper()
-	if got == want {
-		return
-	}
-	g, w := strings.Split(got, `,"`), strings.Split(want, `,"`)
-	for i := range min(len(g), len(w)) {
-		if g[i] != w[i] {
-			t.Errorf("%s: got %s, want %s", what, g[i], w[i])
-		}
-	}
-	if len(g) != len(w) {
-		t.Errorf("%s: got\n%s\nwant\n%s", what, got, want)
-	}
 }

@@ -182,14 +182,7 @@ func TestTheSameBytesAsByOtherWays(t *testing.T) {
 					"UPDATE product_catalog.kinds SET station = '" + station + "' WHERE hash = '" + id + "'"})...)
 			r.Count(3 * (i + 1))
 			got := string(r.Store.Records()[3*i+2].Payload)
-			if want := strings.Replace(want, `"hash":"end"`, `"hash":"`+id+`"`, 1); got != want {
-				g, w := strings.Split(got, `,"`), strings.Split(want, `,"`)
-				for n := range min(len(g), len(w)) {
-					if g[n] != w[n] {
-						t.Errorf("session %d: got %s, want %s", i, g[n], w[n])
-					}
-				}
-			}
+			capturetest.Same(t, fmt.Sprint("session ", i), got, strings.Replace(want, `"hash":"end"`, `"hash":"`+id+`"`, 1))
 		}
 	})
 }
