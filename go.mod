@@ -34,3 +34,5 @@ require (
 	golang.org/x/text v0.36.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )
+
+replace github.com/goccy/go-json => ./build/gojson

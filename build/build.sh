@@ -7,7 +7,7 @@ ldflags=$1
 # command line and configuration, what go-mysql brings for its own log and its JSON, and the way to Certyo and the broker but for
 # the ciphers.
 small=()
-for packages in github.com/{eclipse,goccy,gorilla,pelletier,pingcap,spf13}/... go.uber.org/... station-agent/{agent,uplink/capture/check,uplink/fleet} \
+for packages in github.com/{eclipse,gorilla,pelletier,pingcap,spf13}/... go.uber.org/... station-agent/{agent,uplink/capture/check,uplink/fleet} \
 	net/... vendor/golang.org/x/{net,text}/... crypto/x509/... log/... mime/... text/... encoding/{asn1,csv}; do
 	small+=("-gcflags=$packages=-l")
 done

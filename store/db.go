@@ -28,6 +28,8 @@ type DB struct {
 	free  func(path string) (int64, error)            // bytes on the card; tests set it
 	turns sync.Mutex                                  // held over every commit
 
+	latest map[rowName]int // memory of shadowChanges, guarded by turns
+
 	changed, proof, wake chan struct{}
 
 	mu        sync.Mutex // guards what follows; never held over I/O
@@ -72,7 +74,7 @@ const (
 
 // openDB opens record files and rows. What can't be read is set aside and told by Losses.
 func openDB(c dbConfig) (*DB, error) {
-	d := &DB{cfg: c, free: freeSpace, looked: map[uint64]seen{}, shadow: map[rowName]dirty{}, asked: map[string]string{},
+	d := &DB{cfg: c, free: freeSpace, looked: map[uint64]seen{}, shadow: map[rowName]dirty{}, asked: map[string]string{}, latest: map[rowName]int{},
 		changed: make(chan struct{}, 1), proof: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
 	z, err := newCodec(commitWords, sample)
 	if err != nil {

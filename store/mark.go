@@ -59,25 +59,21 @@ func shorten(text []byte, m mark) []byte {
 
 // substitute puts by in place of every name, and copies nothing if there is none.
 func substitute(text []byte, name string, by byte) []byte {
-	if name == "" {
+	if name == "" || !bytes.Contains(text, []byte(name)) {
 		return text
 	}
-	var out []byte
+	return appendSubstituted(make([]byte, 0, len(text)-len(name)+1), text, name, by)
+}
+
+// appendSubstituted appends text with by in place of every name.
+func appendSubstituted(dst, text []byte, name string, by byte) []byte {
 	for {
-		at := bytes.Index(text, []byte(name))
-		if at < 0 {
-			break
+		before, behind, found := bytes.Cut(text, []byte(name))
+		if dst = append(dst, before...); !found {
+			return dst
 		}
-		if out == nil {
-			out = make([]byte, 0, len(text)-len(name)+1)
-		}
-		out = append(append(out, text[:at]...), by)
-		text = text[at+len(name):]
+		dst, text = append(dst, by), behind
 	}
-	if out == nil {
-		return text
-	}
-	return append(out, text...)
 }
 
 // hasMark tells whether one of the bytes stands in text that take the place of something.

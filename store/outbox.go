@@ -102,7 +102,7 @@ func (s *Stream) putPart(g record.Group, endSnapshot bool) error {
 		if err := d.room(); err != nil {
 			return err
 		}
-		c.records, c.shadow = records, shadowChanges(g)
+		c.records, c.shadow = records, d.shadowChanges(g)
 		c.rows = g.Shadow
 		var t turn
 		if !g.Position.Zero() {

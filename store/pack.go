@@ -29,7 +29,10 @@ type stored struct {
 }
 
 // packer appends fields to b.
-type packer struct{ b []byte }
+type packer struct {
+	b     []byte
+	short []byte // what was shortened last
+}
 
 func (p *packer) uint(v uint64) { p.b = binary.AppendUvarint(p.b, v) }
 func (p *packer) int(v int64)   { p.b = binary.AppendVarint(p.b, v) }
@@ -37,6 +40,16 @@ func (p *packer) int(v int64)   { p.b = binary.AppendVarint(p.b, v) }
 func (p *packer) text(s []byte) {
 	p.uint(uint64(len(s)))
 	p.b = append(p.b, s...)
+}
+
+// payload writes a record's payload, shortened.
+func (p *packer) payload(s []byte, id string) {
+	if len(id) < leastID || hasMark(s) || hasMark([]byte(id)) {
+		p.text(shorten(s, mark{id: id}))
+		return
+	}
+	p.short = appendSubstituted(p.short[:0], s, id, idMark)
+	p.text(p.short)
 }
 
 // like writes s, or that it is as last, which it becomes.
@@ -138,7 +151,7 @@ func packRecords(dst []byte, records []stored) []byte {
 		p.uint(records[i].Scan)
 	}
 	for i := range records {
-		p.text(shorten(records[i].Payload, mark{id: records[i].ID}))
+		p.payload(records[i].Payload, records[i].ID)
 	}
 	return p.b
 }

@@ -91,7 +91,7 @@ func (f *rowsFile) putShadow(rows []record.ShadowRow, applied uint64) error {
 			p.b = p.b[:0]
 			p.text([]byte(r.Version))
 			p.text([]byte(clockText(r.Left)))
-			p.text(shorten(r.Payload, mark{id: r.ID}))
+			p.payload(r.Payload, r.ID)
 			if err := b.Put(key, seal(p.b, f.codec.rows)); err != nil {
 				return err
 			}

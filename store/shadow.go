@@ -60,9 +60,12 @@ func (r rowName) compare(other rowName) int {
 	return cmp.Or(strings.Compare(r.collection, other.collection), strings.Compare(r.id, other.id))
 }
 
-// shadowChanges says what a group does to the shadow: by its own records where they say the same.
-func shadowChanges(g record.Group) []shadowChange {
-	latest := make(map[rowName]int, len(g.Records))
+// shadowChanges says what a group does to the shadow: by its own records where they say the same. Called with turns held.
+func (d *DB) shadowChanges(g record.Group) []shadowChange {
+	latest := d.latest // of a group of any size: what a great one took is given back
+	if clear(latest); len(g.Records) > 2000 {
+		latest = make(map[rowName]int)
+	}
 	for i := range g.Records {
 		r := &g.Records[i]
 		latest[rowName{r.Collection, r.ID}] = i

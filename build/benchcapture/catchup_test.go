@@ -76,7 +76,7 @@ func newCapture(t *testing.T, k task, s *store.Store) *capture.Runner {
 	spec := capture.Buylo("external")
 	source, err := binlog.New(binlog.Config{
 		Address: k.Database, User: servers.CaptureUser, Password: password, DB: db, Explain: mysql.Explain,
-		Tables: []*capture.Spec{spec}, Station: bed.Station,
+		Tables: []*capture.Spec{spec}, Station: bed.Station, Memory: s.DB,
 	})
 	must(t, err)
 	r, err := capture.New(capture.Config{Tables: []*capture.Spec{spec}, Scope: capture.Scope{Station: bed.Station}}, source, s.DB, condition("capture"))

@@ -36,8 +36,8 @@ const (
 
 // Column is one column of a Table.
 //
-// A value comes in as the source gives it: nil, any Go integer, float32, float64, string or []byte. Text of every kind
-// may come as string or []byte, written as MySQL prints it; a Timestamp in UTC.
+// A value comes in as the source gives it: nil, any Go integer, float32, float64, string or []byte, or a pointer to an int64,
+// float64 or []byte. Text of every kind may come as string or []byte, written as MySQL prints it; a Timestamp in UTC.
 type Column struct {
 	Name     string
 	Kind     Kind
@@ -61,6 +61,8 @@ func zeroDate(v any) bool {
 		return strings.HasPrefix(v, zero)
 	case []byte:
 		return bytes.HasPrefix(v, []byte(zero))
+	case *[]byte:
+		return bytes.HasPrefix(*v, []byte(zero))
 	}
 	return false
 }
@@ -95,6 +97,8 @@ func (c *Column) Append(dst []byte, v any) ([]byte, error) {
 		return appendText(dst, c, v)
 	case []byte:
 		return appendText(dst, c, v)
+	case *[]byte:
+		return appendText(dst, c, *v)
 	}
 	return dst, badValue(v)
 }
@@ -192,6 +196,8 @@ func (c *Column) appendInteger(dst []byte, v any) ([]byte, error) {
 		n = int64(v)
 	case int64:
 		n = v
+	case *int64:
+		n = *v
 	case int:
 		n = int64(v)
 	case uint8:
@@ -240,6 +246,8 @@ func appendReal(dst []byte, v any, bits int) ([]byte, error) {
 		return appendFloat(dst, float64(v), bits), nil
 	case float64:
 		return appendFloat(dst, v, bits), nil
+	case *float64:
+		return appendFloat(dst, *v, bits), nil
 	}
 	text, err := textOf(v)
 	if err != nil {
@@ -253,15 +261,29 @@ func appendReal(dst []byte, v any, bits int) ([]byte, error) {
 }
 
 func appendYear(dst []byte, v any) ([]byte, error) {
-	if n, ok := v.(int); ok {
-		return fmt.Appendf(dst, `"%04d"`, n), nil
+	switch v := v.(type) {
+	case int:
+		return fmt.Appendf(dst, `"%04d"`, v), nil
+	case *int64:
+		return fmt.Appendf(dst, `"%04d"`, *v), nil
 	}
 	text, err := textOf(v)
 	return appendString(dst, text), err
 }
 
+// index is the number of an ENUM's label, or the bits of a SET.
+func index(v any) (n int64, ok bool) {
+	switch v := v.(type) {
+	case int64:
+		return v, true
+	case *int64:
+		return *v, true
+	}
+	return 0, false
+}
+
 func (c *Column) appendEnum(dst []byte, v any) ([]byte, error) {
-	n, ok := v.(int64)
+	n, ok := index(v)
 	if !ok {
 		text, err := textOf(v)
 		return appendString(dst, text), err
@@ -276,7 +298,7 @@ func (c *Column) appendEnum(dst []byte, v any) ([]byte, error) {
 }
 
 func (c *Column) appendSet(dst []byte, v any) ([]byte, error) {
-	n, ok := v.(int64)
+	n, ok := index(v)
 	if !ok {
 		text, err := textOf(v)
 		return appendString(dst, text), err
@@ -299,6 +321,8 @@ func textOf(v any) ([]byte, error) {
 		return []byte(v), nil
 	case []byte:
 		return v, nil
+	case *[]byte:
+		return *v, nil
 	}
 	return nil, badValue(v)
 }

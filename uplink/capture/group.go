@@ -41,7 +41,7 @@ func (c *change) key(part string) string {
 // group collects whole transactions until they enter the store together.
 type group struct {
 	position record.Position // behind the last one
-	changes  []change
+	changes  []*change
 	bytes    int
 	moved    bool // position is not the stored one
 }
@@ -61,15 +61,8 @@ func (g *group) add(tx *mappedTx) error {
 		return tx.err
 	}
 	g.changes = append(g.changes, tx.changes...)
-	for i := range tx.changes {
-		g.bytes += len(tx.changes[i].payload) + len(tx.changes[i].old)
-	}
-	for i := range tx.Found {
-		g.changes = append(g.changes, tx.state(&tx.Found[i]))
-		g.bytes += len(tx.Found[i].Payload)
-	}
-	for i := range tx.Missing {
-		g.changes = append(g.changes, tx.absence(&tx.Missing[i]))
+	for _, c := range tx.changes {
+		g.bytes += len(c.payload) + len(c.old)
 	}
 	if !tx.Position.Zero() {
 		g.position, g.moved = tx.Position, true
@@ -103,8 +96,7 @@ func (g *group) ripe(since time.Duration) bool { return !g.empty() && since >= g
 // ids lists the rows of a table that the group concerns, once each.
 func (g *group) ids(table *Spec) []string {
 	ids := make([]string, 0, len(g.changes))
-	for i := range g.changes {
-		c := &g.changes[i]
+	for _, c := range g.changes {
 		if c.table != table {
 			continue
 		}
@@ -119,5 +111,5 @@ func (g *group) ids(table *Spec) []string {
 
 // found tells whether the group has rows of the table that were found or missed, and not seen to change.
 func (g *group) found(table *Spec) bool {
-	return slices.ContainsFunc(g.changes, func(c change) bool { return c.table == table && (c.found || c.missing) })
+	return slices.ContainsFunc(g.changes, func(c *change) bool { return c.table == table && (c.found || c.missing) })
 }

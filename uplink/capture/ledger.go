@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"slices"
 	"time"
 
 	"station-agent/store/record"
@@ -30,12 +31,11 @@ func (e *entry) book(spec *Spec) *ledger {
 // rows lists the Shadow rows that changed, once each.
 func (e *entry) rows() (rows []record.ShadowRow) {
 	for _, l := range e.books {
-		seen := make(map[string]bool, len(l.touched))
+		slices.Sort(l.touched)
+		l.touched = slices.Compact(l.touched)
+		rows = slices.Grow(rows, len(l.touched))
 		for _, id := range l.touched {
-			if !seen[id] {
-				seen[id] = true
-				rows = append(rows, l.shadow[id])
-			}
+			rows = append(rows, l.shadow[id])
 		}
 	}
 	return rows
@@ -50,7 +50,7 @@ type ledger struct {
 	quiet bool // what stands is noted, not reported
 
 	shadow  map[string]record.ShadowRow // as of the last change applied; Gone rows keep their version
-	touched []string                    // ids whose row changed, in order
+	touched []string                    // ids whose row changed
 	moved   []string                    // ids of rows that came to the station or left it
 }
 

@@ -17,7 +17,7 @@ type mapper struct {
 // mappedTx is a transaction without its rows.
 type mappedTx struct {
 	Tx
-	changes []change
+	changes []*change
 	err     error // why they could not be mapped; there are none then
 }
 
@@ -26,16 +26,21 @@ func (m *mapper) tx(tx Tx) mappedTx {
 	t := mappedTx{Tx: tx}
 	t.Rows, t.Found, t.Missing = nil, nil, nil
 	if n := len(tx.Rows) + len(tx.Found) + len(tx.Missing); n > 0 {
-		t.changes = make([]change, 0, n)
+		t.changes = make([]*change, 0, n)
 	}
 	for i := range tx.Rows {
 		if !slices.Contains(m.tables, tx.Rows[i].Table.Spec) {
 			continue // nobody asked for it
 		}
-		c, err := m.change(&tx, &tx.Rows[i])
-		if err != nil {
-			return mappedTx{Tx: t.Tx, err: Gap("the layout is unknown: %v", err)}
+		row := &tx.Rows[i]
+		if row.mapped == nil && row.err == nil {
+			m.take(row)
 		}
+		if row.err != nil {
+			return mappedTx{Tx: t.Tx, err: Gap("the layout is unknown: %v", row.err)}
+		}
+		c := row.mapped
+		c.name, c.tx, c.at, c.tick, c.ordinal = row.Key, tx.ID, tx.At, tx.Tick, row.Ordinal
 		t.changes = append(t.changes, c)
 	}
 	for i := range tx.Found {
@@ -47,9 +52,15 @@ func (m *mapper) tx(tx Tx) mappedTx {
 	return t
 }
 
-// change maps one row of tx.
-func (m *mapper) change(tx *Tx, row *RowChange) (change, error) {
-	c := change{table: row.Table.Spec, op: row.Op, tx: tx.ID, name: row.Key, at: tx.At, tick: tx.Tick, ordinal: row.Ordinal}
+// take maps a row while its images are at hand.
+func (m *mapper) take(row *RowChange) {
+	c, err := m.change(row)
+	row.mapped, row.err = c, err
+}
+
+// change maps one row; of its transaction it knows nothing yet.
+func (m *mapper) change(row *RowChange) (*change, error) {
+	c := &change{table: row.Table.Spec, op: row.Op}
 	image := row.After
 	if image == nil {
 		image = row.Before
@@ -64,7 +75,7 @@ func (m *mapper) change(tx *Tx, row *RowChange) (change, error) {
 		}
 	}
 	if c.payload, err = m.payload(row.Table, image); err == nil && row.Op == record.Update && c.was == "" && row.Table.partial() {
-		c.silent, err = m.silent(row, &c)
+		c.silent, err = m.silent(row, c)
 	}
 	return c, err
 }
@@ -76,16 +87,16 @@ func (m *mapper) silent(row *RowChange, c *change) (bool, error) {
 }
 
 // state is a row that was found.
-func (tx *Tx) state(s *State) change {
-	c := change{table: s.Table, id: s.ID, after: s.Place, payload: s.Payload, at: tx.At, tick: tx.Tick, found: true, run: tx.Run, quiet: tx.Quiet, all: tx.All}
+func (tx *Tx) state(s *State) *change {
+	c := &change{table: s.Table, id: s.ID, after: s.Place, payload: s.Payload, at: tx.At, tick: tx.Tick, found: true, run: tx.Run, quiet: tx.Quiet, all: tx.All}
 	if !s.At.IsZero() {
 		c.at = s.At
 	}
 	return c
 }
 
-func (tx *Tx) absence(a *Absence) change {
-	return change{table: a.Table, op: record.Delete, id: a.ID, at: a.To, from: a.From, tick: a.To.UnixMicro(), missing: true, run: tx.Run}
+func (tx *Tx) absence(a *Absence) *change {
+	return &change{table: a.Table, op: record.Delete, id: a.ID, at: a.To, from: a.From, tick: a.To.UnixMicro(), missing: true, run: tx.Run}
 }
 
 // place is Table.Place, without a new string while rows stay where they are.

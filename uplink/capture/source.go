@@ -32,7 +32,8 @@ type Source interface {
 	Snapshot(ctx context.Context, want []Want, run string) (record.Position, []State, error)
 
 	// Run gives sink every transaction behind from, whole and in the order of commit, until ctx ends or it fails. It never
-	// calls sink twice at a time. Rows that keep refuses are left out. An error that is ErrGap means that from is no
+	// calls sink twice at a time. Rows that keep refuses are left out; of the others keep takes what it needs, and they may come to
+	// sink without their images. With no keep all rows come, whole. An error that is ErrGap means that from is no
 	// good any more; every other error is to be tried again from the last position. An error of sink ends Run and is
 	// returned.
 	Run(ctx context.Context, from record.Position, keep func(*RowChange) bool, sink func(Tx) error) error
@@ -78,6 +79,9 @@ type RowChange struct {
 	Before  []any     // nil for an insert; values as Column says
 	After   []any     // nil for a delete
 	Key     string    // the name of the change, if the source gives each its own; else it follows from Tx and Ordinal
+
+	mapped *change // what keep made of it
+	err    error   // why it could not
 }
 
 // Retainer is a Source that knows how long its log is kept.

@@ -25,10 +25,17 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	txs, m := newQueue(), mapper{tables: r.cfg.Tables}
+	take := func(c *RowChange) bool {
+		if !keep(c) {
+			return false
+		}
+		m.take(c)
+		return true
+	}
 	ended := make(chan error, 1)
 	go func() {
 		defer close(txs.list)
-		ended <- r.source.Run(ctx, from, keep, func(tx Tx) error { return txs.put(ctx, m.tx(tx)) })
+		ended <- r.source.Run(ctx, from, take, func(tx Tx) error { return txs.put(ctx, m.tx(tx)) })
 	}()
 	err = r.collect(ctx, txs, from)
 	cancel()
@@ -135,6 +142,7 @@ func (r *Runner) collect(ctx context.Context, txs *queue, from record.Position) 
 		if why, err := r.missed(); err != nil || why != "" || stored.Sub(began) > streamAge {
 			return cmp.Or(err, errRenew)
 		}
+		clear(g.changes)
 		*g = group{position: g.position, changes: g.changes[:0]}
 	}
 }
@@ -221,15 +229,15 @@ func (r *Runner) look(e *entry) {
 // enter stores the records of a group's changes, the Shadow after them and the position behind them.
 func (r *Runner) enter(g *group) error {
 	e := &entry{scope: &r.cfg.Scope, records: make([]record.Record, 0, len(g.changes))}
-	for i := range g.changes {
-		l := e.book(g.changes[i].table)
+	for _, c := range g.changes {
+		l := e.book(c.table)
 		if l.shadow == nil {
 			var err error
 			if l.shadow, err = r.before(g, l.spec); err != nil {
 				return fmt.Errorf("read shadow: %w", err)
 			}
 		}
-		l.apply(&g.changes[i])
+		l.apply(c)
 	}
 	r.look(e)
 	if !g.position.Zero() {

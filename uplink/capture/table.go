@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // Table is the layout of one captured table at one moment of the stream. It is never changed once made.
@@ -225,6 +227,12 @@ func plain(row []any, i int) string {
 		return v
 	case []byte:
 		return string(v)
+	case *[]byte:
+		return unsafe.String(unsafe.SliceData(*v), len(*v))
+	case *int64:
+		return strconv.FormatInt(*v, 10)
+	case *float64:
+		return strconv.FormatFloat(*v, 'g', -1, 64)
 	default:
 		return fmt.Sprint(v)
 	}

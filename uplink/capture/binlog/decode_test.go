@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -30,8 +31,15 @@ func TestForeignRowsOfUnknownTypes(t *testing.T) {
 			db.Exec(t, "BEGIN", note, insert("c", stationA), "COMMIT", insert("end", ""))
 			gap(t, s, from, "external.notes")
 			var got []string
-			err := s.Run(t.Context(), from, func(c *capture.RowChange) bool { return c.Table.ID(c.After) != "c" }, func(tx capture.Tx) error {
-				got = append(got, lines([]capture.Tx{tx})...)
+			keep := func(c *capture.RowChange) bool {
+				id := c.Table.ID(c.After)
+				if id == "c" {
+					return false
+				}
+				got = append(got, "insert - "+id)
+				return true
+			}
+			err := s.Run(t.Context(), from, keep, func(capture.Tx) error {
 				if slices.Contains(got, "insert - end") {
 					return errEnough
 				}
@@ -47,12 +55,20 @@ func TestForeignRowsOfUnknownTypes(t *testing.T) {
 
 // Rows that don't fit their table are an error, not a panic.
 func TestBrokenRowsAreAnError(t *testing.T) {
-	e := &replication.RowsEvent{ColumnCount: 9, ColumnBitmap1: []byte{0xff, 1}, Table: &replication.TableMapEvent{
+	e := &replication.RowsEvent{ColumnCount: 1, ColumnBitmap1: []byte{1}, Table: &replication.TableMapEvent{
 		ColumnCount: 1, ColumnType: []byte{mysql.MYSQL_TYPE_LONG}, ColumnMeta: []uint16{0},
 	}}
-	for _, body := range [][]byte{{0, 0}, {0, 0, 1, 2, 3, 4}} {
-		if err := data(e, 0, body); err == nil {
-			t.Errorf("%v was read", body)
+	for _, body := range [][]byte{{0}, {0, 1, 2, 3}, {0, 1, 2, 3, 4, 0}} {
+		err := new(stream).each(&replication.EventHeader{}, e, body, 1, func([][]any, [][]int) error { return nil })
+		if !errors.Is(err, capture.ErrGap) {
+			t.Errorf("%v was read: %v", body, err)
 		}
+		if _, err := count(&replication.EventHeader{}, e, body, 1); err == nil {
+			t.Errorf("%v was counted", body)
+		}
+	}
+	e.ColumnBitmap1 = []byte{0}
+	if _, err := count(&replication.EventHeader{}, e, []byte{0}, 1); err == nil {
+		t.Error("rows of nothing were counted")
 	}
 }

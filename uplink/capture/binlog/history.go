@@ -40,9 +40,11 @@ func fileNumber(file string) uint64 {
 // lies between them and E. Whether one does shows only as the stream goes on: until it has come to E the transactions are
 // held back (layouts.until), and if a D is met before E they can't be known.
 type history struct {
-	Server    string           `json:"server"` // whose log
-	Taken     *record.Position `json:"taken,omitempty"`
-	Stretches []stretch        `json:"stretches"` // in order, never none
+	Server    string    `json:"server"`    // whose log
+	Stretches []stretch `json:"stretches"` // in order, never none
+
+	Taken *record.Position `json:"taken,omitempty"` // where the last snapshot was taken
+	First stretch          `json:"first"`           // the layout that was read behind it
 }
 
 // stretch is a part of the log in which the table has one layout.
@@ -147,9 +149,7 @@ func (s *Source) history(spec *capture.Spec, server string, from record.Position
 	case err != nil:
 		return nil, fmt.Errorf("recall layout of %s: %w", spec, err)
 	case found && h.begins(from):
-		taken := h.Taken
-		h = unknown(server)
-		h.Taken = taken
+		h.Server, h.Stretches = server, []stretch{h.First}
 		return h, s.saveHistory(spec, h)
 	case !found || len(h.Stretches) == 0 || h.Server != server:
 		return unknown(server), nil
@@ -164,8 +164,9 @@ func (s *Source) saveHistory(spec *capture.Spec, h *history) error {
 	return nil
 }
 
-// taken notes that there is a snapshot: if capture goes on from it, the histories begin anew there.
-func (s *Source) taken(server string, want []capture.Want, at record.Position) error {
+// taken notes that there is a snapshot: if capture goes on from it, the histories begin anew there, with the layouts as they
+// are now.
+func (s *Source) taken(ctx context.Context, server string, want []capture.Want, at record.Position) error {
 	for _, w := range want {
 		h := &history{}
 		found, err := recall(s.cfg.Memory, layoutNote(w.Table), h)
@@ -175,7 +176,12 @@ func (s *Source) taken(server string, want []capture.Want, at record.Position) e
 		if !found || len(h.Stretches) == 0 {
 			h = unknown(server)
 		}
-		h.Taken = &at
+		t, end, err := s.table(ctx, w.Table)
+		if err != nil {
+			return err
+		}
+		h.Taken, h.First = &at, stretch{}
+		h.First.fill(t, end)
 		if err := s.saveHistory(w.Table, h); err != nil {
 			return err
 		}

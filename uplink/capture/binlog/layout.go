@@ -62,16 +62,6 @@ func (l *layouts) changed(spec *capture.Spec, at place) error {
 // renumber forgets the log's numbers: another file may be another run of the server.
 func (l *layouts) renumber() { clear(l.mapped) }
 
-// wants tells whether anybody wants rows of the table that m describes.
-func (l *layouts) wants(m *replication.TableMapEvent) bool {
-	for _, spec := range l.specs {
-		if string(m.Table) == spec.Name && string(m.Schema) == spec.Schema {
-			return true
-		}
-	}
-	return false
-}
-
 // table is the layout for the rows that m describes, of a transaction at a place; nil if nobody wants them.
 func (l *layouts) table(ctx context.Context, m *replication.TableMapEvent, at place) (*capture.Table, error) {
 	if e, ok := l.mapped[m.TableID]; ok && bytes.Equal(e.name, m.Table) && bytes.Equal(e.schema, m.Schema) && bytes.Equal(e.types, m.ColumnType) {

@@ -14,9 +14,9 @@ import (
 )
 
 // partial tells why the images of one row don't show every column in full, and what mends it; nil if they do.
-func partial(h *replication.EventHeader, e *replication.RowsEvent, table *capture.Table, i, images int) error {
-	for _, skipped := range e.SkippedColumns[i : i+images] {
-		if len(skipped) > 0 {
+func partial(h *replication.EventHeader, table *capture.Table, skipped [][]int) error {
+	for _, s := range skipped {
+		if len(s) > 0 {
 			return fmt.Errorf("row images of %s are partial, for a session has another binlog_row_image: it must not set one (as administrator, SET GLOBAL binlog_row_image = 'FULL')", table.Spec)
 		}
 	}

@@ -31,6 +31,14 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 	if err != nil {
 		return record.Position{}, nil, s.about(err)
 	}
+	p, found, err := s.rows(ctx, sv, want, run)
+	if err != nil {
+		return p, nil, err
+	}
+	return p, found, s.about(s.taken(ctx, sv.id, want, p))
+}
+
+func (s *Source) rows(ctx context.Context, sv *server, want []capture.Want, run string) (record.Position, []capture.State, error) {
 	conn, err := s.cfg.DB.Conn(ctx)
 	if err != nil {
 		return record.Position{}, nil, s.about(s.explain(err))
@@ -58,7 +66,7 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		found = append(found, more...)
 	}
 	p.Sweep = sweeps.String()
-	return p, found, s.about(s.taken(sv.id, want, p))
+	return p, found, nil
 }
 
 // now is where now is. The connection is then in the transaction in which the rows must be read.

@@ -22,17 +22,20 @@ type stream struct {
 	see    func(context.Context, *capture.Spec, []string) ([]capture.State, error)
 	warn   func(error)
 
-	from   record.Position // where the stream was asked to begin
-	at     record.Position // behind the last whole transaction
-	here   place           // behind the last event; the log ends with some that are no transactions
-	read   gtids           // nil if read by file
-	tx     open
-	held   held
-	row    capture.RowChange // the one that keep looks at
-	twoXA  map[string]bool   // two-phase transactions that were prepared and have no row of ours
-	failed error             // why the stream ends, if it is our doing
-	sweep  *sweeper          // nil: no table has to be read as a whole
-	watch  watch
+	from    record.Position // where the stream was asked to begin
+	at      record.Position // behind the last whole transaction
+	here    place           // behind the last event; the log ends with some that are no transactions
+	read    gtids           // nil if read by file
+	tx      open
+	spare   []capture.RowChange // memory for the rows of the next one
+	held    held
+	row     capture.RowChange // the one that keep looks at
+	waiting []undecoded       // row events whose heads were read
+	images  [2]image          // of the row that is read
+	twoXA   map[string]bool   // two-phase transactions that were prepared and have no row of ours
+	failed  error             // why the stream ends, if it is our doing
+	sweep   *sweeper          // nil: no table has to be read as a whole
+	watch   watch
 }
 
 // Run implements capture.Source.

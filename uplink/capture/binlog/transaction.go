@@ -16,6 +16,9 @@ import (
 // mostRows bounds the rows of ours in one transaction: it stands in memory until it is committed.
 const mostRows = 50_000
 
+// mostSpare bounds the memory for rows that is kept for the next transaction.
+const mostSpare = 1000
+
 // open is the transaction that is being read.
 type open struct {
 	id      string // "" outside of one
@@ -44,7 +47,7 @@ func (tx *open) begin(here place) place {
 
 // beginGTID begins a transaction of MySQL. One without a GTID gets the place where it begins for a name.
 func (s *stream) beginGTID(h *replication.EventHeader, e *replication.GTIDEvent) {
-	s.tx = open{at: commitTime(h, e), place: s.place(h)}
+	s.tx = open{rows: s.spare, at: commitTime(h, e), place: s.place(h)}
 	s.tx.tick = s.tx.at.UnixMicro()
 	if h.EventType == replication.ANONYMOUS_GTID_EVENT {
 		s.tx.id = s.named(s.tx.place)
@@ -78,46 +81,45 @@ func commitTime(h *replication.EventHeader, e *replication.GTIDEvent) time.Time 
 func (s *stream) beginMaria(h *replication.EventHeader, e *replication.MariadbGTIDEvent) {
 	g := gtid{domain: e.GTID.DomainID, server: e.GTID.ServerID, number: e.GTID.SequenceNumber}
 	s.tx = open{
-		id: g.String(), gtid: g, place: s.place(h), at: time.Unix(int64(h.Timestamp), 0).UTC(), begun: !e.IsStandalone(),
+		rows: s.spare, id: g.String(), gtid: g, place: s.place(h), at: time.Unix(int64(h.Timestamp), 0).UTC(), begun: !e.IsStandalone(),
 		tick: int64(h.Timestamp)*1e6 + int64(g.number%1e6),
 	}
 }
 
-// rows takes the rows of one event in. Rows that nobody keeps are only counted.
+// rows takes the rows of one event in. Rows of other tables are only counted.
 func (s *stream) rows(h *replication.EventHeader, e *replication.RowsEvent) error {
+	body, err := s.body(h, e)
+	if err != nil {
+		return err
+	}
 	table, err := s.layout.table(s.ctx, e.Table, s.tx.place)
 	if err != nil {
 		return err
 	}
 	op, images := operation(h, e)
-	if images == 0 || len(e.Rows)%images != 0 {
-		return capture.Gap("a row event of %s.%s can't be read", e.Table.Schema, e.Table.Table)
+	if images == 0 {
+		return capture.Gap("a row event of %s.%s has a type that is unknown", e.Table.Schema, e.Table.Table)
 	}
 	if table == nil {
-		if e.Rows == nil && s.tx.blind == "" {
+		n, err := count(h, e, body, images)
+		if err != nil && s.tx.blind == "" {
 			s.tx.blind = string(e.Table.Schema) + "." + string(e.Table.Table)
 		}
-		s.tx.ordinal += len(e.Rows) / images
+		s.tx.ordinal += n
 		return nil
 	}
 	if s.tx.id == "" {
 		return capture.Gap("rows of %s stand outside of a transaction", table.Spec)
 	}
-	for i := 0; i < len(e.Rows); i += images {
-		var err error
-		if why := partial(h, e, table, i, images); why != nil {
-			err = s.complete(table, op, e.Rows[i:i+images], e.SkippedColumns[i:i+images], why)
-		} else {
-			err = s.take(table, op, e.Rows[i:i+images])
+	return s.each(h, e, body, images, func(rows [][]any, skipped [][]int) error {
+		if s.tx.ours() >= mostRows {
+			return capture.Gap("one transaction changes more than %d rows of this station", mostRows)
 		}
-		if err != nil {
-			return err
+		if why := partial(h, table, skipped); why != nil {
+			return s.complete(table, op, rows, skipped, why)
 		}
-	}
-	if s.tx.ours() > mostRows {
-		return capture.Gap("one transaction changes more than %d rows of this station", mostRows)
-	}
-	return nil
+		return s.take(table, op, rows)
+	})
 }
 
 // operation tells what a row event does, and how many images each row has in it; 0 if it is unknown.
@@ -157,6 +159,10 @@ func (s *stream) take(table *capture.Table, op record.Op, images [][]any) error 
 	}
 	s.tx.looks.whole(&s.row)
 	s.tx.rows = append(s.tx.rows, s.row)
+	if s.keep != nil { // it has taken what it needs, and the next row comes in the same memory
+		last := &s.tx.rows[len(s.tx.rows)-1]
+		last.Before, last.After = nil, nil
+	}
 	return nil
 }
 
@@ -182,7 +188,13 @@ func (s *stream) commit(h *replication.EventHeader) error {
 	if err != nil {
 		return err
 	}
-	return s.give(capture.Tx{Position: s.at, ID: tx.id, At: tx.at, Tick: tx.tick, Rows: tx.rows, Found: found, Missing: missing})
+	err = s.give(capture.Tx{Position: s.at, ID: tx.id, At: tx.at, Tick: tx.tick, Rows: tx.rows, Found: found, Missing: missing})
+	s.spare = nil
+	if s.keep != nil && len(s.held.txs) == 0 && cap(tx.rows) <= mostSpare { // nobody has them any more
+		clear(tx.rows)
+		s.spare = tx.rows[:0]
+	}
+	return err
 }
 
 // repeated tells whether a transaction was read before: the server's and the library's answers to a lost connection differ
@@ -206,7 +218,7 @@ func (s *stream) query(h *replication.EventHeader, e *replication.QueryEvent) er
 		}
 		if s.tx.id == "" { // a server older than GTIDs
 			at, here := time.Unix(int64(h.Timestamp), 0).UTC(), s.place(h)
-			s.tx = open{id: s.named(here), place: here, at: at, tick: at.UnixMicro()}
+			s.tx = open{rows: s.spare, id: s.named(here), place: here, at: at, tick: at.UnixMicro()}
 		}
 		s.tx.begun = true
 	case commit:
