@@ -311,10 +311,10 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 // without stations may have any number of rows: the source sweeps it.
 func (r *Runner) wanted(e *entry, gap error) (want []Want, err error) {
 	for _, spec := range r.cfg.Tables {
-		w := Want{Table: spec, Quiet: spec.Quiet && gap == nil, All: errors.Is(gap, errSalvaged)}
+		w := Want{Table: spec, Quiet: spec.Quiet && gap == nil, All: errors.Is(gap, errSalvaged) || spec.Restate && gap != nil}
 		if spec.Station != "" {
 			l := e.book(spec)
-			l.shadow, l.doubt, l.quiet = make(map[string]record.ShadowRow), errors.Is(gap, errSalvaged), spec.Quiet && gap == nil
+			l.shadow, l.doubt, l.quiet = make(map[string]record.ShadowRow), w.All, w.Quiet
 			err = r.store.ShadowAll(spec.Collection(), func(row record.ShadowRow) error {
 				l.shadow[row.ID] = row
 				w.IDs = append(w.IDs, row.ID)

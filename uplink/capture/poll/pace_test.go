@@ -37,7 +37,7 @@ func TestALookThatScansIsSaid(t *testing.T) {
 		for i := range 3000 {
 			rows = append(rows, fmt.Sprintf("('%032d', 'elsewhere-%d')", i, i))
 		}
-		run(t, db, "DELETE FROM `external`.buylo_products",
+		db.Exec(t, "DELETE FROM `external`.buylo_products",
 			"INSERT INTO `external`.buylo_products (hash, buylo_active_packing_station_uuid) VALUES "+strings.Join(rows, ", "),
 			"ANALYZE TABLE `external`.buylo_products")
 		r := newRig(t, db, capture.Buylo("external"))
@@ -45,7 +45,7 @@ func TestALookThatScansIsSaid(t *testing.T) {
 			lost, _ := r.notice.Said()
 			return strings.Join(lost, "\n")
 		}
-		r.until(func() (string, bool) { return "nothing said", said() != "" })
+		r.Until(func() (string, bool) { return "nothing said", said() != "" })
 		text := said()
 		_, index, ok := strings.Cut(text, "have an administrator ")
 		if !ok || !strings.Contains(text, "read all of its") {
@@ -53,7 +53,7 @@ func TestALookThatScansIsSaid(t *testing.T) {
 		}
 		index, _, _ = strings.Cut(index, "\n")
 		r.restart(index, "ANALYZE TABLE `external`.buylo_products")
-		r.until(func() (string, bool) {
+		r.Until(func() (string, bool) {
 			_, down := r.notice.Alarms()
 			return "still said", !down
 		})
