@@ -94,6 +94,9 @@ func TestLargeRowsAreReadAFewAtATime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if err := o.layout(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			w, err := newWhole(o, record.Position{Way: Way, At: time.Now().Add(-time.Hour)})
 			if err != nil {
 				t.Fatal(err)
