@@ -22,7 +22,8 @@ import (
 //	n s                   n times as long: the more a server has to do, the smaller a part of its time a guest takes
 //	it hit its limit      twice as long as before, and a minute at least
 //
-// It is ten minutes at most, and falls by a quarter at most from look to look: many stations come to one pace.
+// It is ten minutes at most. Beyond 5 s it grows to the double at most and falls by a quarter at most from look to look, so that
+// stations which began all at once come to one pace.
 type pace struct {
 	every time.Duration
 	scans bool          // each look reads the whole table
@@ -35,7 +36,8 @@ func (p *pace) rest(took time.Duration) time.Duration {
 	if p.scans {
 		every = max(every, everyMost)
 	}
-	every = max(every, min(time.Duration(took.Seconds()*float64(took)), everLongest), p.last*3/4)
+	every = max(every, min(time.Duration(took.Seconds()*float64(took)), everLongest))
+	every = min(max(every, p.last*3/4), 2*max(p.last, took, everyMost))
 	p.last = every
 	return max(every-took, p.every/10)
 }
@@ -68,7 +70,11 @@ func (o *session) judge(ctx context.Context) error {
 		return o.explain(err)
 	}
 	o.read.Limit.For, o.index = statement, ""
+	before := o.pace.scans
 	if o.pace.scans = scans && rows > scanRows; o.pace.scans {
+		if !before {
+			o.next = time.Now().Add(rand.N(everyMost)) // others may have been switched on, too
+		}
 		o.read.Limit.For = scanning
 		o.index = fmt.Sprintf(": have an administrator CREATE INDEX station_agent_polling ON %s.%s (%s)",
 			capture.Quote(o.cfg.Table.Schema), capture.Quote(o.cfg.Table.Name), capture.Quote(column))
@@ -84,8 +90,12 @@ func (o *session) judge(ctx context.Context) error {
 	return nil
 }
 
-// bear makes the next look wait if the server ended this one, and says so. It takes the word of the error, as uplink/mysql gives it.
-func (s *Source) bear(err error) error {
+// looked sets the time of the next look, after one that began then. If the server ended it, that is said: the error has the word
+// for it, as uplink/mysql gives it.
+func (s *Source) looked(began time.Time, err error) error {
+	if err == nil && s.cfg.Here == nil {
+		s.next = time.Now().Add(jitter(s.pace.rest(time.Since(began))))
+	}
 	e, ok := errors.AsType[interface {
 		error
 		OverTime() bool

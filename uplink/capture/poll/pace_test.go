@@ -30,7 +30,14 @@ func TestPace(t *testing.T) {
 		{20 * time.Second, true, 400 * time.Second},
 	} {
 		p := pace{every: time.Second, scans: c.scans}
-		if got := p.rest(c.took) + c.took; got != c.want {
+		var got, before time.Duration
+		for range 10 {
+			if got = p.rest(c.took) + c.took; got > 2*max(before, c.took, everyMost) {
+				t.Errorf("after %v, scans %v: %v and then %v", c.took, c.scans, before, got)
+			}
+			before = got
+		}
+		if got != c.want {
 			t.Errorf("after %v, scans %v: %v, want %v", c.took, c.scans, got, c.want)
 		}
 	}
@@ -84,7 +91,7 @@ func TestManyStationsSettle(t *testing.T) {
 	for _, c := range []struct {
 		stations int
 		alone    time.Duration // what a look costs the server
-	}{{5, 200 * time.Millisecond}, {50, 200 * time.Millisecond}, {500, 200 * time.Millisecond}, {1000, 200 * time.Millisecond}} {
+	}{{5, 200 * time.Millisecond}, {50, 200 * time.Millisecond}, {500, 200 * time.Millisecond}} {
 		t.Run(fmt.Sprint(c.stations), func(t *testing.T) {
 			s := settle(c.stations, c.alone, 40*time.Minute)
 			t.Logf("looks of the last half: %d, %d ended at their limit, the longest took %v, the server worked %.0f %%", s.looks, s.ended, s.longest, 100*s.busy)

@@ -59,9 +59,9 @@ const Longest = scanning
 // Source polls one table.
 type Source struct {
 	cfg   Config
-	pace  pace // of Run and Snapshot, which are never called at the same time
-	next  time.Time
-	index string // what to ask for, if each look reads the whole table
+	pace  pace      // of Run and Snapshot, which are never called at the same time
+	next  time.Time // no look before
+	index string    // what to ask for, if each look reads the whole table
 }
 
 // New checks cfg. It doesn't connect.
@@ -119,6 +119,17 @@ func (o *session) layout(ctx context.Context) (err error) {
 	return o.judge(ctx)
 }
 
+// turn waits until the next look is due.
+func (o *session) turn(ctx context.Context) error {
+	if err := rest(ctx, time.Until(o.next)); err != nil {
+		return err
+	}
+	if err := o.layout(ctx); err != nil {
+		return err
+	}
+	return rest(ctx, time.Until(o.next)) // it may be another one now
+}
+
 // now is the server's time.
 func (o *session) now(ctx context.Context) (time.Time, error) {
 	var text string
@@ -130,14 +141,15 @@ func (o *session) now(ctx context.Context) (time.Time, error) {
 
 // Snapshot implements capture.Source.
 func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) (record.Position, []capture.State, error) {
-	if err := rest(ctx, time.Until(s.next)); err != nil {
-		return record.Position{}, nil, err
-	}
 	o, err := s.open(ctx)
 	if err != nil {
 		return record.Position{}, nil, err
 	}
 	p := record.Position{Way: Way}
+	if err := o.turn(ctx); err != nil {
+		return p, nil, err
+	}
+	began := time.Now()
 	if p.At, err = o.now(ctx); err != nil {
 		return p, nil, err
 	}
@@ -152,11 +164,8 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		p.Sweep = capture.Sweeps{w.Table.Collection(): {Run: run, Quiet: w.Quiet, All: w.All, Began: p.At}}.String()
 		return p, nil, nil
 	}
-	if err := o.layout(ctx); err != nil {
-		return p, nil, err
-	}
 	found, err := o.read.Rows(ctx, w.IDs)
-	return p, found, s.bear(err)
+	return p, found, s.looked(began, err)
 }
 
 // Run implements capture.Source. Positions of another way are of no use: the rows have to be compared.
@@ -164,27 +173,21 @@ func (s *Source) Run(ctx context.Context, from record.Position, _ func(*capture.
 	if from.Way != Way {
 		return capture.OtherWay(from.Way, Way)
 	}
-	if err := rest(ctx, time.Until(s.next)); err != nil {
-		return err
-	}
 	o, err := s.open(ctx)
 	if err != nil {
-		return err
-	}
-	if err := o.layout(ctx); err != nil {
 		return err
 	}
 	look, err := o.looker(from)
 	if err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
-		began := time.Now()
-		if err := o.layout(ctx); err != nil {
+	for {
+		if err := o.turn(ctx); err != nil {
 			return err
 		}
+		began := time.Now()
 		txs, err := look.look(ctx)
-		if err := s.bear(err); err != nil {
+		if err := s.looked(began, err); err != nil {
 			return err
 		}
 		txs[len(txs)-1].Idle = true
@@ -193,14 +196,7 @@ func (s *Source) Run(ctx context.Context, from record.Position, _ func(*capture.
 				return err
 			}
 		}
-		if s.cfg.Here != nil {
-			continue
-		}
-		if err := rest(ctx, jitter(s.pace.rest(time.Since(began)))); err != nil {
-			return err
-		}
 	}
-	return ctx.Err()
 }
 
 // looker looks once and gives what it found.

@@ -45,7 +45,7 @@ func newWhole(o *session, from record.Position) (*whole, error) {
 	}
 	w := &whole{
 		session: o, at: from.At, overlap: overlapLeast, rows: pageRows, seen: make(map[string]state), missing: make(map[string]time.Time),
-		sweep: capture.Sweep{Read: o.read, Known: o.cfg.Shadow.ShadowIDs, Chunk: o.cfg.Chunk},
+		sweep: capture.Sweep{Known: o.cfg.Shadow.ShadowIDs, Chunk: o.cfg.Chunk},
 		where: sweeps[o.cfg.Table.Collection()],
 	}
 	if w.where.Began.IsZero() {
@@ -147,6 +147,7 @@ func (w *whole) forget() {
 
 // chunk reads the next part of the whole table, and keeps what the Shadow doesn't know.
 func (w *whole) chunk(ctx context.Context, now time.Time, tx *capture.Tx) error {
+	w.sweep.Read = w.read
 	found, missing, next, done, err := w.sweep.Next(ctx, w.table, w.where)
 	if err != nil {
 		return err
