@@ -20,7 +20,7 @@ import (
 //	up to 0.5 s           ten times as long
 //	up to 2.2 s           5 s, and no less if it reads the whole table
 //	n s                   n times as long: the more a server has to do, the smaller a part of its time a guest takes
-//	it hit its limit      twice as long as before, and a minute at least
+//	it hit its limit      twice as long as before, and six times the limit at least: 3 min where it reads the whole table, else 30 s
 //
 // It is ten minutes at most. Beyond 5 s it grows to the double at most and falls by a quarter at most from look to look, so that
 // stations which began all at once come to one pace.
@@ -42,9 +42,10 @@ func (p *pace) rest(took time.Duration) time.Duration {
 	return max(every-took, p.every/10)
 }
 
-// over is the time until the next look, after one that the server ended.
-func (p *pace) over() time.Duration {
-	p.last = min(max(2*p.last, endedLeast), everLongest)
+// over is the time until the next look, after one that the server ended at its limit. It is long: were many to come again
+// before the server is through with the others, all of their looks would come to nothing again.
+func (p *pace) over(limit time.Duration) time.Duration {
+	p.last = min(max(2*p.last, ended*limit), everLongest)
 	return p.last
 }
 
@@ -71,10 +72,15 @@ func (o *session) judge(ctx context.Context) error {
 	}
 	o.read.Limit.For, o.index = statement, ""
 	before := o.pace.scans
-	if o.pace.scans = scans && rows > scanRows; o.pace.scans {
-		if !before {
-			o.next = time.Now().Add(rand.N(everyMost)) // others may have been switched on, too
+	switch o.pace.scans = scans && rows > scanRows; {
+	case o.pace.scans && !before: // others may have been switched on, too
+		if spread := time.Now().Add(rand.N(everyMost)); o.next.Before(spread) {
+			o.next = spread
 		}
+	case before && !o.pace.scans:
+		o.pace.last, o.next = 0, time.Time{}
+	}
+	if o.pace.scans {
 		o.read.Limit.For = scanning
 		o.index = fmt.Sprintf(": have an administrator CREATE INDEX station_agent_polling ON %s.%s (%s)",
 			capture.Quote(o.cfg.Table.Schema), capture.Quote(o.cfg.Table.Name), capture.Quote(column))
@@ -82,7 +88,7 @@ func (o *session) judge(ctx context.Context) error {
 	switch {
 	case o.cfg.Notice == nil:
 	case o.pace.scans:
-		o.cfg.Notice.Lost(fmt.Errorf("each look at %s makes the server read all of its %d rows, so it is looked at every %s at most%s",
+		o.cfg.Notice.Lost(fmt.Errorf("each look at %s makes the server read all of its %d rows, so it is looked at once in %s at most%s",
 			o.cfg.Table, rows, everyMost, o.index))
 	default:
 		o.cfg.Notice.Back()
@@ -91,21 +97,25 @@ func (o *session) judge(ctx context.Context) error {
 }
 
 // looked sets the time of the next look, after one that began then. If the server ended it, that is said: the error has the word
-// for it, as uplink/mysql gives it.
-func (s *Source) looked(began time.Time, err error) error {
-	if err == nil && s.cfg.Here == nil {
-		s.next = time.Now().Add(jitter(s.pace.rest(time.Since(began))))
+// for it, as uplink/mysql gives it. Of a scan that is as slow the answer may have been given up here first.
+func (o *session) looked(began time.Time, err error) error {
+	took := time.Since(began)
+	if err == nil {
+		if o.cfg.Here == nil {
+			o.next = time.Now().Add(jitter(o.pace.rest(took)))
+		}
+		return nil
 	}
-	e, ok := errors.AsType[interface {
+	e, known := errors.AsType[interface {
 		error
 		OverTime() bool
 	}](err)
-	if !ok || !e.OverTime() {
+	if (!known || !e.OverTime()) && (!o.pace.scans || took < o.read.Limit.For) {
 		return err
 	}
-	pause := jitter(s.pace.over()).Round(time.Second)
-	s.next = time.Now().Add(pause)
-	return fmt.Errorf("%w; the next look is in %v%s", err, pause, s.index)
+	pause := jitter(o.pace.over(o.read.Limit.For)).Round(time.Second)
+	o.next = time.Now().Add(pause)
+	return fmt.Errorf("%w; the next look is in %v%s", err, pause, o.index)
 }
 
 // cost asks the optimizer how it would find the rows by one column.

@@ -150,7 +150,7 @@ func settle(stations int, alone, span time.Duration) (s settled) {
 			}
 			over := p.left > 0
 			if over {
-				p.rests = jitter(p.pace.over())
+				p.rests = jitter(p.pace.over(scanning))
 			} else {
 				p.rests = jitter(p.pace.rest(p.took))
 			}
@@ -195,4 +195,44 @@ func TestALookThatScansIsSaid(t *testing.T) {
 			return "still said", !down
 		})
 	})
+}
+
+// An index that is created while polling goes on ends the waiting, without a restart.
+func TestAnIndexIsNoticed(t *testing.T) {
+	db := servers.MariaDB(t)
+	var rows []string
+	for i := range 3000 {
+		rows = append(rows, fmt.Sprintf("('%032d', 'elsewhere-%d')", i, i))
+	}
+	run(t, db, "INSERT INTO `external`.buylo_products (hash, buylo_active_packing_station_uuid) VALUES "+strings.Join(rows, ", "),
+		"ANALYZE TABLE `external`.buylo_products")
+	s, err := New(Config{DB: openDB(t, db), Table: capture.Buylo("external"), Station: stationA, Shadow: newStore()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func() {
+		t.Helper()
+		o.laid = time.Time{} // a minute went by
+		if err := o.layout(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look()
+	if !s.pace.scans || o.read.Limit.For != scanning || !time.Now().Before(s.next) {
+		t.Fatalf("%+v, limit %v, next look %v", s.pace, o.read.Limit.For, s.next)
+	}
+	s.pace.last, s.next = 5*time.Minute, time.Now().Add(5*time.Minute)
+	look()
+	if time.Until(s.next) < 4*time.Minute {
+		t.Error("a look at the layout shortened the wait")
+	}
+	run(t, db, "CREATE INDEX by_station ON `external`.buylo_products (buylo_active_packing_station_uuid)", "ANALYZE TABLE `external`.buylo_products")
+	look()
+	if s.pace.scans || o.read.Limit.For != statement || time.Until(s.next) > 0 || s.pace.rest(time.Millisecond) > time.Second {
+		t.Errorf("%+v, limit %v, next look %v", s.pace, o.read.Limit.For, s.next)
+	}
 }

@@ -44,8 +44,8 @@ const (
 	everyDefault = time.Second
 	everyMost    = 5 * time.Second // of what costs the server much
 	chunkDefault = 500
-	duty         = 10          // a look may take so small a part of the time
-	endedLeast   = time.Minute // until the next look, after one that the server ended
+	duty         = 10 // a look may take so small a part of the time
+	ended        = 6  // times its limit, until the next look after one that the server ended
 	everLongest  = 10 * time.Minute
 	statement    = 5 * time.Second  // of one SELECT, at the server
 	scanning     = 30 * time.Second // of one that reads a whole table: late is better than never
@@ -119,15 +119,17 @@ func (o *session) layout(ctx context.Context) (err error) {
 	return o.judge(ctx)
 }
 
-// turn waits until the next look is due.
+// turn waits until the next look is due. Meanwhile it sees whether there is an index now.
 func (o *session) turn(ctx context.Context) error {
-	if err := rest(ctx, time.Until(o.next)); err != nil {
-		return err
+	for {
+		if err := o.layout(ctx); err != nil {
+			return err
+		}
+		left := time.Until(o.next)
+		if err := rest(ctx, min(left, relayout)); err != nil || left <= relayout {
+			return err
+		}
 	}
-	if err := o.layout(ctx); err != nil {
-		return err
-	}
-	return rest(ctx, time.Until(o.next)) // it may be another one now
 }
 
 // now is the server's time.
@@ -165,7 +167,7 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		return p, nil, nil
 	}
 	found, err := o.read.Rows(ctx, w.IDs)
-	return p, found, s.looked(began, err)
+	return p, found, o.looked(began, err)
 }
 
 // Run implements capture.Source. Positions of another way are of no use: the rows have to be compared.
@@ -187,7 +189,7 @@ func (s *Source) Run(ctx context.Context, from record.Position, _ func(*capture.
 		}
 		began := time.Now()
 		txs, err := look.look(ctx)
-		if err := s.looked(began, err); err != nil {
+		if err := o.looked(began, err); err != nil {
 			return err
 		}
 		txs[len(txs)-1].Idle = true
