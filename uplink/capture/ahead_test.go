@@ -10,9 +10,9 @@ import (
 func TestFewLargeRowsAreReadAhead(t *testing.T) {
 	row := make([]byte, 1<<20)
 	for name, tx := range map[string]mappedTx{
-		"found":   {Tx: Tx{Found: []State{{Payload: row}, {Payload: row}}}},
-		"changed": {changes: []change{{payload: row, old: row}}},
-		"missing": {Tx: Tx{Missing: make([]Absence, ahead)}},
+		"found":   (&mapper{}).tx(Tx{Found: []State{{Payload: row}, {Payload: row}}}),
+		"changed": {changes: []*change{{payload: row, old: row}}},
+		"missing": (&mapper{}).tx(Tx{Missing: make([]Absence, ahead)}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, n := newQueue(), 0

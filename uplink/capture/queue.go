@@ -20,14 +20,11 @@ func newQueue() *queue { return &queue{make(chan mappedTx, ahead), semaphore.New
 
 // weight is how much room a transaction takes. One that is larger than all of it waits until there is nothing else.
 func weight(tx *mappedTx) int64 {
-	rows, bytes := len(tx.changes)+len(tx.Found)+len(tx.Missing), 0
-	for i := range tx.changes {
-		bytes += len(tx.changes[i].payload) + len(tx.changes[i].old)
+	bytes := 0
+	for _, c := range tx.changes {
+		bytes += len(c.payload) + len(c.old)
 	}
-	for i := range tx.Found {
-		bytes += len(tx.Found[i].Payload)
-	}
-	return int64(min(max(1, rows, bytes/(PageBytes/ahead)), ahead))
+	return int64(min(max(1, len(tx.changes), bytes/(PageBytes/ahead)), ahead))
 }
 
 // put adds a transaction when there is room. The list has room for as many as the semaphore lets in.

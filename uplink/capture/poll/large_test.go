@@ -22,12 +22,12 @@ var pictures = &capture.Spec{Schema: "product_catalog", Name: "pictures", Key: [
 
 // album makes a table of a megabyte a row.
 func album(t testing.TB, db *servers.Database) {
-	run(t, db, "DROP DATABASE IF EXISTS product_catalog", "CREATE DATABASE product_catalog CHARACTER SET utf8mb4",
+	db.Exec(t, "DROP DATABASE IF EXISTS product_catalog", "CREATE DATABASE product_catalog CHARACTER SET utf8mb4",
 		"CREATE TABLE product_catalog.pictures (id INT UNSIGNED PRIMARY KEY, name VARCHAR(20), data LONGBLOB,"+
 			" updated_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, KEY (updated_at))",
 		"GRANT SELECT ON product_catalog.* TO '"+servers.AgentUser+"'@'%'")
 	for i := range largeRows {
-		run(t, db, fmt.Sprintf("INSERT INTO product_catalog.pictures (id, name, data) VALUES (%d, 'n%d', REPEAT('x', %d))", i, i, megabyte))
+		db.Exec(t, fmt.Sprintf("INSERT INTO product_catalog.pictures (id, name, data) VALUES (%d, 'n%d', REPEAT('x', %d))", i, i, megabyte))
 	}
 }
 
@@ -85,7 +85,7 @@ func TestLargeRowsAreReadAFewAtATime(t *testing.T) {
 			}
 		})
 		t.Run("look", func(t *testing.T) {
-			shadow := newStore()
+			shadow := &capturetest.Store{}
 			s, err := New(Config{DB: openDB(t, db), Table: pictures, Station: stationA, Shadow: shadow, Chunk: 1})
 			if err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"station-agent/build/servers"
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/capturetest"
 	"station-agent/uplink/mysql"
 )
 
@@ -46,8 +47,8 @@ func TestPace(t *testing.T) {
 // A look that the server ends after its time is said, and the next one waits a while, also if it is asked for at once.
 func TestALookThatHitsItsLimitIsNotRepeatedAtOnce(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		run(t, db, "DELETE FROM `external`.buylo_products", insert("a", stationA))
-		s, err := New(Config{DB: openDB(t, db), Explain: mysql.Explain, Table: capture.Buylo("external"), Station: stationA, Shadow: newStore()})
+		db.Exec(t, "DELETE FROM `external`.buylo_products", insert("a", stationA))
+		s, err := New(Config{DB: openDB(t, db), Explain: mysql.Explain, Table: capture.Buylo("external"), Station: stationA, Shadow: &capturetest.Store{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,9 +205,9 @@ func TestAnIndexIsNoticed(t *testing.T) {
 	for i := range 3000 {
 		rows = append(rows, fmt.Sprintf("('%032d', 'elsewhere-%d')", i, i))
 	}
-	run(t, db, "INSERT INTO `external`.buylo_products (hash, buylo_active_packing_station_uuid) VALUES "+strings.Join(rows, ", "),
+	db.Exec(t, "INSERT INTO `external`.buylo_products (hash, buylo_active_packing_station_uuid) VALUES "+strings.Join(rows, ", "),
 		"ANALYZE TABLE `external`.buylo_products")
-	s, err := New(Config{DB: openDB(t, db), Table: capture.Buylo("external"), Station: stationA, Shadow: newStore()})
+	s, err := New(Config{DB: openDB(t, db), Table: capture.Buylo("external"), Station: stationA, Shadow: &capturetest.Store{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +231,7 @@ func TestAnIndexIsNoticed(t *testing.T) {
 	if time.Until(s.next) < 4*time.Minute {
 		t.Error("a look at the layout shortened the wait")
 	}
-	run(t, db, "CREATE INDEX by_station ON `external`.buylo_products (buylo_active_packing_station_uuid)", "ANALYZE TABLE `external`.buylo_products")
+	db.Exec(t, "CREATE INDEX by_station ON `external`.buylo_products (buylo_active_packing_station_uuid)", "ANALYZE TABLE `external`.buylo_products")
 	look()
 	if s.pace.scans || o.read.Limit.For != statement || time.Until(s.next) > 0 || s.pace.rest(time.Millisecond) > time.Second {
 		t.Errorf("%+v, limit %v, next look %v", s.pace, o.read.Limit.For, s.next)

@@ -15,11 +15,11 @@ func TestLargeEntriesAreReadAFewAtATime(t *testing.T) {
 		const entries, size = 60, 1 << 20
 		for _, exclude := range [][]string{nil, {"data"}} {
 			spec := &capture.Spec{Schema: "product_catalog", Name: "pictures", Key: []string{"id"}, Exclude: exclude}
-			run(t, db, "DROP DATABASE IF EXISTS product_catalog", "CREATE DATABASE product_catalog CHARACTER SET utf8mb4",
+			db.Exec(t, "DROP DATABASE IF EXISTS product_catalog", "CREATE DATABASE product_catalog CHARACTER SET utf8mb4",
 				"CREATE TABLE product_catalog.pictures (id INT UNSIGNED PRIMARY KEY, data LONGBLOB)")
 			install(t, db, spec)
 			for i := range entries {
-				run(t, db, fmt.Sprintf("INSERT INTO product_catalog.pictures VALUES (%d, REPEAT('x', %d))", i, size))
+				db.Exec(t, fmt.Sprintf("INSERT INTO product_catalog.pictures VALUES (%d, REPEAT('x', %d))", i, size))
 			}
 			s, err := New(Config{DB: openDB(t, db), Table: spec, Queue: DefaultName(spec), Station: station, Stored: (&capturetest.Store{}).Position})
 			if err != nil {
