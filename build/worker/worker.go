@@ -17,8 +17,8 @@ import (
 	"strings"
 )
 
-// variable holds the task of a child process, as JSON.
-const variable = "BENCH_WORKER_TASK"
+// Variable holds the task of a child process, as JSON.
+const Variable = "BENCH_WORKER_TASK"
 
 const done = "done"
 
@@ -27,7 +27,7 @@ var ErrWork = errors.New("the child ended without an answer")
 
 // Task reads the task of this process into k; there is none in a process that is no child.
 func Task(k any) (there bool, err error) {
-	text, there := os.LookupEnv(variable)
+	text, there := os.LookupEnv(Variable)
 	if !there {
 		return false, nil
 	}
@@ -58,7 +58,7 @@ func Run(k any, tracer ...string) (Answer, error) {
 	args := append(tracer, self, "-test.run=^TestWorker$", "-test.timeout=8m")
 	args = append(args, strings.Fields(os.Getenv("BENCH_WORKER_FLAGS"))...)
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), variable+"="+string(text))
+	cmd.Env = append(os.Environ(), Variable+"="+string(text))
 	out, err := cmd.CombinedOutput()
 	a := readAnswer(out)
 	if len(a[done]) > 0 && err == nil {
