@@ -95,6 +95,8 @@ func (c *Client) refusal(op string, a answer, k apiKey) *Error {
 	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
 		e.held = true
 		e.add(fmt.Sprintf("Certyo refused the key in %s: put a valid one for tenant %q there", k.place, c.cfg.Tenant))
+	case a.status == http.StatusProxyAuthRequired:
+		e.add("the proxy wants an account: certyo.proxy_user and certyo.proxy_password_file")
 	case a.status == http.StatusRequestEntityTooLarge:
 		e.add("the request is too large for Certyo")
 	case a.status >= 300 && a.status <= 399:

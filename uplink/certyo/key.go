@@ -60,6 +60,9 @@ func (e *Error) and(other *Error) *Error {
 	return e
 }
 
+// KeyPlace is the place of the key that worked last.
+func (c *Client) KeyPlace() string { return c.keys[c.worked.Load()].place }
+
 // get reads the key. What it refuses could not be sent in a header, and net/http must not get to quote it.
 func (k apiKey) get() (string, error) {
 	if k.read == nil {

@@ -41,6 +41,9 @@ func TestRotationOfTheKey(t *testing.T) {
 		if n := s.Counts().Requests - before; n != requests {
 			t.Fatalf("%s: %d requests, want %d", step, n, requests)
 		}
+		if len(switched) > 0 && c.KeyPlace() != switched[len(switched)-1] {
+			t.Fatalf("%s: the key in use is said to be in %s", step, c.KeyPlace())
+		}
 	}
 	post("one key", 1)
 	next = nextKey

@@ -23,6 +23,9 @@ const (
 	WithVersion = "version" // tenantId, recordId, recordVersion alone (enterprise integration skill)
 )
 
+// absent is what a 404 means: Certyo doesn't know it, or doesn't yet.
+const absent = record.Pending
+
 // VerifyForms lists them in the order in which they are tried.
 func VerifyForms() []string { return []string{Full, WithPayload, WithIDs, WithVersion} }
 
@@ -65,7 +68,7 @@ func (c *Client) Verify(ctx context.Context, u record.Unproven) (record.Anchorin
 		state, answer, err := c.verify(ctx, u, f)
 		e, refused := errors.AsType[*Error](err)
 		if refused = refused && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity); !refused {
-			if err == nil && state != record.Pending { // a 404 may be about anything
+			if err == nil && state != absent { // a 404 may be about anything
 				c.known.CompareAndSwap(0, int32(i+1))
 			}
 			return state, answer, err
@@ -96,7 +99,7 @@ func (c *Client) verify(ctx context.Context, u record.Unproven, f form) (record.
 	}
 	a, err := c.do(ctx, request{op, "/api/v1/verify/record", newBody(text, nil), c.cfg.VerifyTimeout, maxVerifyAnswer})
 	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotFound {
-		return record.Pending, asJSON([]byte(e.Error())), nil
+		return absent, asJSON([]byte(e.Error())), nil
 	}
 	if err != nil {
 		return "", nil, err
@@ -116,7 +119,7 @@ func (c *Client) VerifySnapshot(ctx context.Context, id string) (record.Anchorin
 		timeout: c.cfg.VerifyTimeout, limit: maxVerifyAnswer,
 	})
 	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotFound {
-		return record.Pending, asJSON([]byte(e.Error())), nil
+		return absent, asJSON([]byte(e.Error())), nil
 	}
 	if err != nil {
 		return "", nil, err
