@@ -116,13 +116,14 @@ func TestVerifyForms(t *testing.T) {
 			c := New(Config{URL: s.URL(), Tenant: "tovarna", VerifyForm: form, UserAgent: "station-agent/test", Key: func() (string, error) { return testKey, nil }})
 			s.Switch(func(w *uplinktest.Switches) { w.Question = question })
 			sent := rows(2)
-			if _, err := c.Post(t.Context(), sent); err != nil {
+			got, err := c.Post(t.Context(), sent)
+			if err != nil {
 				t.Fatal(err)
 			}
 			s.Advance(150 * time.Second)
 			for i := range sent {
 				before := s.Counts().Requests
-				state, _, err := c.Verify(t.Context(), record.Unproven{Record: sent[i]})
+				state, _, err := c.Verify(t.Context(), record.Unproven{Record: sent[i], Receipt: *got[i].Receipt})
 				if n := s.Counts().Requests - before; err != nil || state != record.Anchored || i > 0 && n != 1 || n > 4 {
 					t.Errorf("the service takes form %d, %q is configured, look %d: %s after %d requests: %v", question, form, i, state, n, err)
 				}
@@ -165,6 +166,7 @@ func TestVerifyAboutAnotherVersion(t *testing.T) {
 		{uplinktest.Naming, uplinktest.AllFields, true, record.Unclear},
 		{uplinktest.Naming, uplinktest.IDsForm, false, record.Unclear},
 		{uplinktest.FullProof, uplinktest.IDsForm, true, record.Unclear},
+		{uplinktest.FullProof, uplinktest.IDsForm, false, record.Unclear},
 		{uplinktest.FullProof, uplinktest.VersionForm, true, record.Unclear},
 	} {
 		s, client := pair(t, nil)
@@ -178,7 +180,8 @@ func TestVerifyAboutAnotherVersion(t *testing.T) {
 		}
 		newer := rows(1)
 		newer[0].Version, newer[0].Key, newer[0].Payload = "18", "key18", []byte(`{"newer":true}`)
-		if _, err := client.Post(t.Context(), newer); err != nil {
+		latest, err := client.Post(t.Context(), newer)
+		if err != nil {
 			t.Fatal(err)
 		}
 		s.Advance(150 * time.Second)
@@ -189,7 +192,7 @@ func TestVerifyAboutAnotherVersion(t *testing.T) {
 		if state, answer, err := client.Verify(t.Context(), u); err != nil || state != c.want {
 			t.Errorf("%+v: %s %s %v", c, state, answer, err)
 		}
-		if state, _, err := client.Verify(t.Context(), record.Unproven{Record: newer[0]}); err != nil || state != record.Anchored {
+		if state, _, err := client.Verify(t.Context(), record.Unproven{Record: newer[0], Receipt: *latest[0].Receipt}); err != nil || state != record.Anchored {
 			t.Errorf("%+v: the latest: %s %v", c, state, err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"station-agent/store/record"
@@ -37,7 +36,7 @@ func formsFrom(wanted string) (list []form) {
 	forms := map[string]form{Full: {true, true, true}, WithPayload: {true, false, true}, WithIDs: {true, false, false}, WithVersion: {false, true, false}}
 	for _, name := range VerifyForms() {
 		if name == wanted {
-			list = slices.Insert(list, 0, forms[name])
+			list = append([]form{forms[name]}, list...)
 		} else {
 			list = append(list, forms[name])
 		}
@@ -105,10 +104,11 @@ func (c *Client) verify(ctx context.Context, u record.Unproven, f form) (record.
 		return "", nil, err
 	}
 	p := readProof(a.body)
-	if p.other(u) {
-		return record.Unclear, asJSON(a.body), nil
+	state := p.judge()
+	if p.other(u) || state == record.Anchored && !f.version && !f.payload && !p.ours(u) {
+		state = record.Unclear
 	}
-	return p.judge(), asJSON(a.body), nil
+	return state, asJSON(a.body), nil
 }
 
 // VerifySnapshot asks whether the snapshot that a receipt names is anchored, and with it every record that is in it. The answer
@@ -166,6 +166,12 @@ func (p proof) other(u record.Unproven) bool {
 	stored, ours := normal(p.stored), normal(loose(u.Receipt.Hash))
 	return p.id != "" && string(p.id) != u.Record.ID || p.version != "" && string(p.version) != u.Record.Version ||
 		p.computed == "" && stored != "" && ours != "" && stored != ours
+}
+
+// ours tells that the proof names u's version, or the hash that the receipt has: where neither version nor payload were asked
+// about, "verified" alone may be about any state of the row.
+func (p proof) ours(u record.Unproven) bool {
+	return p.version != "" || p.stored != "" && normal(p.stored) == normal(loose(u.Receipt.Hash))
 }
 
 // judge decides what a successful answer means, in this order:
