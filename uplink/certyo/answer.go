@@ -15,11 +15,13 @@ import (
 
 // The form of a bulk answer is not published. What is understood: an array of results below "results", "records", "items" or
 // "data", or alone, one object a record, which names its record by idempotencyKey, else by recordId and recordVersion, else
-// by recordId (the n-th result of an id is for the n-th record with it, if there are as many), else, if no more can be had,
-// by its place among as many results as records.
+// by recordId, else, if no more can be had, by its place among as many results as records.
 //
 //   - A result for a record that was not sent is passed over. A record without a result, or with more than one, stays open,
 //     also if they agree: an answer that is wrong about that may be wrong about more. A smaller request tells.
+//   - Results that name their records by recordId alone can't tell the changes of one row apart, as their order is not published
+//     either: if there are as many as changes and each is a yes, all are accepted, without a hash if it is not one and the same;
+//     else all stay open. The caller then posts no two changes of a row together.
 //   - If there are no results at all, all records are accepted, unless the answer hints at trouble (status 207, a refusal, a
 //     count that doesn't fit): then it is an error of class record.Never, so that the caller takes the batch apart.
 //
@@ -157,6 +159,7 @@ func match(sent []record.Record, results []result) []record.Delivery {
 	if strange > 0 {
 		missing += fmt.Sprintf(", but %d that are for no record or can't be told apart", strange)
 	}
+	ix.mixUp(answers)
 	for n, times := range seen {
 		if times == 0 {
 			answers[n].Open = missing
@@ -171,7 +174,7 @@ type index struct {
 	byID      map[string][]int
 	byVersion map[idVersion]int
 	results   map[string]int // of each id
-	used      map[string]int // of those, looked at
+	used      map[string]int // of those, looked at; of ids with several records
 	keyed     bool           // the results carry our keys
 	versioned bool           // the results carry our versions
 	even      bool           // there are as many results as records
@@ -201,6 +204,25 @@ func newIndex(sent []record.Record, results []result) *index {
 		ix.results[string(r.ID)]++
 	}
 	return ix
+}
+
+// mixUp takes back what isn't known of records that share an id and were matched by it alone.
+func (ix *index) mixUp(answers []record.Delivery) {
+	for id := range ix.used {
+		list := ix.byID[id]
+		all, one := true, true
+		for _, n := range list {
+			all = all && answers[n].Receipt != nil
+			one = all && one && answers[n].Receipt.Hash == answers[list[0]].Receipt.Hash
+		}
+		for _, n := range list {
+			if !all {
+				answers[n] = record.Delivery{Open: "the answer doesn't tell apart the changes of one row"}
+			} else if !one {
+				answers[n].Receipt.Hash = ""
+			}
+		}
+	}
 }
 
 // find gives the index of the record, -1 if it is none of ours or can't be told.

@@ -67,7 +67,8 @@ func TestBulkAnswers(t *testing.T) {
 		{"only unknown bad ones", `{"results":[{"idempotencyKey":"key7","status":400}]}`, "ooo"},
 		{"a doubled one", `[{"idempotencyKey":"key0","error":"x"},{"idempotencyKey":"key0"},{"idempotencyKey":"key1"}]`, "oao"},
 		{"a doubled one that agrees", `[{"idempotencyKey":"key0"},{"idempotencyKey":"key0"},{"idempotencyKey":"key1"},{"idempotencyKey":"key2"}]`, "oaa"},
-		{"ids in order", `[{"recordId":"row0","error":"x"},{"recordId":"row1"},{"recordId":"row0"}]`, "raa"},
+		{"ids of one row, all good", `[{"recordId":"row0"},{"recordId":"row1","error":"x"},{"recordId":"row0"}]`, "ara"},
+		{"ids of one row, one bad", `[{"recordId":"row0","error":"x"},{"recordId":"row1"},{"recordId":"row0"}]`, "oao"},
 		{"ids, one row's second is missing", `[{"recordId":"row1"},{"recordId":"row0"}]`, "oao"},
 		{"ids, one row's third", `[{"recordId":"row1"},{"recordId":"row0"},{"recordId":"row0"},{"recordId":"row0"}]`, "oao"},
 		{"ids and versions", `[{"recordId":"row0","recordVersion":"18","error":"x"},{"recordId":"row0","recordVersion":17},{"recordId":"row1"}]`, "aar"},
@@ -124,6 +125,17 @@ func TestAnswersToASingleRecord(t *testing.T) {
 		a := answer{c.status, http.Header{"Content-Type": {"application/json"}}, []byte(c.body)}
 		if got := letters(readSingle("post", a, rows(1))); got != c.want {
 			t.Errorf("%d %s: %s, want %s", c.status, c.body, got, c.want)
+		}
+	}
+}
+
+// TestHashesOfOneRowAreNotMixedUp: results by id alone may come in any order, so that it isn't known whose hash is whose.
+func TestHashesOfOneRowAreNotMixedUp(t *testing.T) {
+	for second, want := range map[string]string{"h": "h", "g": ""} {
+		a := answer{202, http.Header{}, []byte(`[{"recordId":"row0","recordHash":"h"},{"recordId":"row1","recordHash":"i"},{"recordId":"row0","recordHash":"` + second + `"}]`)}
+		got, err := readBulk("post", a, twice())
+		if err != nil || got[0].Receipt.Hash != want || got[2].Receipt.Hash != want || got[1].Receipt.Hash != "i" {
+			t.Errorf("%s: %+v %+v %+v %v", second, got[0].Receipt, got[1].Receipt, got[2].Receipt, err)
 		}
 	}
 }

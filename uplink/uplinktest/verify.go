@@ -13,8 +13,8 @@ import (
 func (c *Certyo) verify(w http.ResponseWriter, r *http.Request, body []byte) {
 	asked, payload, err := c.readQuestion(body)
 	if err != nil {
-		if c.sw.Question == AllFields { // else the client has to find out
-			c.violation("verify: %v", err)
+		if _, wrong := readObject(body, questionFields...); wrong != nil { // else it is a form of which this service takes another
+			c.violation("verify: %v", wrong)
 		}
 		c.problem(w, r, http.StatusBadRequest, err.Error())
 		return
@@ -61,6 +61,8 @@ func (c *Certyo) verifySnapshot(w http.ResponseWriter, r *http.Request, _ []byte
 		write(w, http.StatusOK, map[string]any{"verified": true, "verificationStatus": "pass", "reasonCategory": "verified_anchored", "anchoredOnChain": true})
 	}
 }
+
+var questionFields = []string{"tenantId", "database", "collection", "recordId", "recordVersion", "payload"} // of all forms together
 
 // readQuestion takes the form that is switched on, and no other.
 func (c *Certyo) readQuestion(body []byte) (asked Received, payload json.RawMessage, err error) {
