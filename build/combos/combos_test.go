@@ -52,6 +52,13 @@ const (
 	other          = "change-31" // of row 3
 )
 
+// rejects refuses the two.
+func rejects(w *uplinktest.Switches) {
+	w.Reject = func(r uplinktest.Received) string {
+		return map[string]string{badOne: "bad field", badTwo: "bad field"}[r.Key]
+	}
+}
+
 func dimensions() [][]choice {
 	type W = uplinktest.Switches
 	flag := func(name string, change func(*W)) []choice { return []choice{asIs("no " + name), sw(name, change)} }
@@ -75,16 +82,12 @@ func dimensions() [][]choice {
 		flag("size limit", func(w *W) { w.MaxBytes = 1500 }),
 		{
 			asIs("no rate limit"),
-			sw("rate limit", func(w *W) { w.Rate, w.Burst = 150, 3 }),
-			sw("rate limit with Retry-After", func(w *W) { w.Rate, w.Burst, w.RetryAfter = 150, 3, true }),
+			sw("rate limit", func(w *W) { w.Rate, w.Burst = 150, 12 }),
+			sw("rate limit with Retry-After", func(w *W) { w.Rate, w.Burst, w.RetryAfter = 150, 12, true }),
 		},
 		{asIs("all good"), {"two bad", func(p *plan) {
 			p.bad = true
-			p.switches = append(p.switches, func(w *W) {
-				w.Reject = func(r uplinktest.Received) string {
-					return map[string]string{badOne: "bad field", badTwo: "bad field"}[r.Key]
-				}
-			})
+			p.switches = append(p.switches, rejects)
 		}}},
 		{asIs("none differs"), {"one differs", func(p *plan) {
 			p.differs = true
@@ -190,6 +193,35 @@ func TestEveryCombination(t *testing.T) {
 	}
 }
 
+// TestCombinationsThatBit are those of more than two choices that showed a fault once.
+func TestCombinationsThatBit(t *testing.T) {
+	type W = uplinktest.Switches
+	for name, p := range map[string]plan{
+		"results by id in another order: whose hash is whose?": {
+			batch: 1000, switches: []func(*W){func(w *W) { w.Form, w.Shuffle = uplinktest.ByID, true }},
+		},
+		"the same, one of a row refused: which?": {
+			batch: 1000, bad: true, switches: []func(*W){func(w *W) { w.Form, w.Shuffle = uplinktest.ByID, true }, rejects},
+		},
+		"nobody says that one was refused, and the row is verified": {
+			batch: 1000, bulkOnly: true, bad: true, switches: []func(*W){func(w *W) { w.Form, w.Question, w.Proof = uplinktest.Nothing, uplinktest.IDsForm, uplinktest.NoHashes }, rejects},
+		},
+		"nobody says that one was refused, and another version is verified": {
+			batch: 1000, bulkOnly: true, bad: true, switches: []func(*W){func(w *W) {
+				w.Form, w.Question, w.VerifyLatest, w.Proof = uplinktest.Nothing, uplinktest.VersionForm, true, uplinktest.Naming
+			}, rejects},
+		},
+		"the form of a verification is looked for under a rate limit": {
+			batch: 1000, switches: []func(*W){func(w *W) { w.Question, w.Rate, w.Burst = uplinktest.VersionForm, 100, 3 }},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			newSite(t, p).run()
+		})
+	}
+}
+
 func (s *site) run() {
 	all := changes()
 	for _, fault := range []func(*site){s.plan.fault, s.plan.second} {
@@ -223,7 +255,7 @@ func (s *site) settles(all []record.Record) {
 	must := s.provable(good, is)
 	s.until("the outbox is empty and all that can be proven is", func() bool {
 		q := s.store.DB.Stats()
-		if q.QueueRecords > 0 || int(q.Anchored) < len(must) {
+		if q.QueueRecords > 0 || int(q.Anchored) < len(must) || len(must) == 0 && s.cloud.Counts().Verifies < len(good) {
 			return false
 		}
 		proven := s.anchored()

@@ -170,7 +170,7 @@ func (s *site) put(records []record.Record) {
 // until waits for something to become so.
 func (s *site) until(what string, so func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(25 * time.Second); !so(); {
+	for deadline := time.Now().Add(time.Minute); !so(); {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("not so in the end: %s\n%s", what, s.tell())
 		}

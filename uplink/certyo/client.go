@@ -84,6 +84,7 @@ type Client struct {
 
 	forms []form
 	known atomic.Int32 // 1 + index of the form that was answered; 0: none yet
+	begin atomic.Int32 // index of the form that is tried first until then
 }
 
 // New makes a client. It opens nothing.

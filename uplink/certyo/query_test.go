@@ -138,6 +138,27 @@ func TestVerifyForms(t *testing.T) {
 	}
 }
 
+// A search for the form that a rate limit breaks off again and again gets to its end all the same.
+func TestVerifyFormIsFoundUnderALimit(t *testing.T) {
+	s, c := pair(t, nil)
+	if _, err := c.Post(t.Context(), rows(1)); err != nil {
+		t.Fatal(err)
+	}
+	s.Advance(150 * time.Second)
+	s.Switch(func(w *uplinktest.Switches) { w.Question, w.Rate, w.Burst = uplinktest.VersionForm, 0.001, 2 })
+	u := record.Unproven{Record: rows(1)[0]}
+	for range 3 {
+		if state, _, err := c.Verify(t.Context(), u); err == nil {
+			if state != record.Anchored {
+				t.Fatal(state)
+			}
+			return
+		}
+		s.Advance(time.Hour)
+	}
+	t.Fatal("the form was not found")
+}
+
 // A record that every form is refused for is refused for good, and the next record begins anew.
 func TestVerifyRefusedInEveryForm(t *testing.T) {
 	s, c := pair(t, nil)

@@ -57,18 +57,22 @@ type question struct {
 // string if it was no JSON. A record that Certyo doesn't know (yet) is record.Pending. See Error for the classes of errors.
 //
 // A form that is refused with 400 or 422 gives way to the next one. The first that brings an answer is kept: from then on a
-// refusal is about the record.
+// refusal is about the record. If something else ends the search, a rate limit, say, it goes on from there the next time.
 func (c *Client) Verify(ctx context.Context, u record.Unproven) (record.Anchoring, json.RawMessage, error) {
 	if n := c.known.Load(); n > 0 {
 		return c.verify(ctx, u, c.forms[n-1])
 	}
 	var first error
-	for i, f := range c.forms {
-		state, answer, err := c.verify(ctx, u, f)
+	from := int(c.begin.Swap(0))
+	for n := range c.forms {
+		i := (from + n) % len(c.forms)
+		state, answer, err := c.verify(ctx, u, c.forms[i])
 		e, refused := errors.AsType[*Error](err)
 		if refused = refused && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity); !refused {
 			if err == nil && state != absent { // a 404 may be about anything
 				c.known.CompareAndSwap(0, int32(i+1))
+			} else if first != nil {
+				c.begin.Store(int32(i))
 			}
 			return state, answer, err
 		}
