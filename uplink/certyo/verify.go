@@ -22,8 +22,10 @@ const (
 	WithVersion = "version" // tenantId, recordId, recordVersion alone (enterprise integration skill)
 )
 
-// absent is what a 404 means: Certyo doesn't know it, or doesn't yet.
-const absent = record.Pending
+const (
+	absent    = record.Pending // what a 404 means: Certyo doesn't know it, or doesn't yet
+	elsewhere = record.Unclear // the answer is about another version of the row, or another record
+)
 
 // VerifyForms lists them in the order in which they are tried.
 func VerifyForms() []string { return []string{Full, WithPayload, WithIDs, WithVersion} }
@@ -109,7 +111,10 @@ func (c *Client) verify(ctx context.Context, u record.Unproven, f form) (record.
 	}
 	p := readProof(a.body)
 	state := p.judge()
-	if p.other(u) || state == record.Anchored && !f.version && !f.payload && !p.ours(u) {
+	switch {
+	case p.other(u):
+		state = elsewhere
+	case state == record.Anchored && !f.version && !f.payload && !p.ours(u):
 		state = record.Unclear
 	}
 	return state, asJSON(a.body), nil
