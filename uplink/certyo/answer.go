@@ -168,7 +168,7 @@ func match(sent []record.Record, results []result) []record.Delivery {
 	return answers
 }
 
-// index finds the record that a result is for.
+// index finds the record that a result is for. What is below byKey is only filled if keys are not enough.
 type index struct {
 	byKey     map[string]int
 	byID      map[string][]int
@@ -183,27 +183,38 @@ type index struct {
 type idVersion struct{ id, version string }
 
 func newIndex(sent []record.Record, results []result) *index {
-	ix := &index{
-		byKey: make(map[string]int, len(sent)), byID: make(map[string][]int, len(sent)), byVersion: make(map[idVersion]int, len(sent)),
-		results: map[string]int{}, used: map[string]int{}, even: len(sent) == len(results),
+	ix := &index{byKey: make(map[string]int, len(sent)), even: len(sent) == len(results)}
+	for i := range sent {
+		if _, twice := ix.byKey[sent[i].Key]; !twice {
+			ix.byKey[sent[i].Key] = i
+		}
 	}
+	all := true
+	for i := range results {
+		_, ours := ix.byKey[string(results[i].Key)]
+		ix.keyed = ix.keyed || ours && results[i].Key != ""
+		all = all && results[i].Key != ""
+	}
+	if !ix.keyed || !all {
+		ix.addIDs(sent, results)
+	}
+	return ix
+}
+
+func (ix *index) addIDs(sent []record.Record, results []result) {
+	ix.byID, ix.byVersion = make(map[string][]int, len(sent)), make(map[idVersion]int, len(sent))
+	ix.results, ix.used = make(map[string]int, len(results)), map[string]int{}
 	for i := range sent {
 		r := &sent[i]
-		if _, twice := ix.byKey[r.Key]; !twice {
-			ix.byKey[r.Key] = i
-		}
 		ix.byID[r.ID] = append(ix.byID[r.ID], i)
 		ix.byVersion[idVersion{r.ID, r.Version}] = i
 	}
 	for i := range results {
 		r := &results[i]
-		_, ours := ix.byKey[string(r.Key)]
-		ix.keyed = ix.keyed || ours && r.Key != ""
-		_, ours = ix.byVersion[idVersion{string(r.ID), string(r.Version)}]
+		_, ours := ix.byVersion[idVersion{string(r.ID), string(r.Version)}]
 		ix.versioned = ix.versioned || ours && r.Version != ""
 		ix.results[string(r.ID)]++
 	}
-	return ix
 }
 
 // mixUp takes back what isn't known of records that share an id and were matched by it alone.
