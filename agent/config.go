@@ -167,7 +167,7 @@ func defaults() config {
 			Identical: "refuse", TimeOut: "10m", Reopen: "10m", CoolDown: "300ms", RowsAge: "10s", GoneAfter: "2s",
 		},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
-		Capture: captureConfig{Source: byAuto, Snapshot: "initial", Every: "1s", Mode: "auto"},
+		Capture: captureConfig{Source: byAuto, Snapshot: snapInitial, Every: "1s", Mode: "auto"},
 		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", VerifyRate: 10,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Fleet:  fleetConfig{Interval: "30s"},

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"station-agent/uplink/capture"
 )
 
 // TestSampleLoads holds that the sample is right as it stands, and right too with every commented-out default.
@@ -65,6 +67,22 @@ func TestSampleDocumentsEveryField(t *testing.T) {
 	}
 }
 
+// TestSnapshotIsOfEachTable holds what capture is told of Buylo's table and of one of the customer's own.
+func TestSnapshotIsOfEachTable(t *testing.T) {
+	for mode, want := range map[string]struct{ quiet, restate bool }{snapInitial: {}, snapNeeded: {restate: true}, snapNone: {quiet: true}} {
+		c := defaults()
+		c.Tables = []tableConfig{{Snapshot: mode}}
+		own := c.tables()[1]
+		c.Capture.Snapshot, c.Tables[0].Snapshot = mode, snapInitial
+		buylo := c.tables()[0]
+		for _, spec := range []*capture.Spec{own.Spec, buylo.Spec} {
+			if spec.Quiet != want.quiet || spec.Restate != want.restate {
+				t.Errorf("%s: %+v", mode, spec)
+			}
+		}
+	}
+}
+
 // TestWrongConfiguration holds that each fault is one line with file, line, column and field, and never repeats a secret.
 func TestWrongConfiguration(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
@@ -94,6 +112,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"key with newline":          {"[log]", "[log]\n\"a\\nb\" = 1", `log.a b: unknown field`},
 		"secret in address":         {`"db.example.com:3306"`, `"me:SECRET@db.example.com:3306"`, `f.toml:%:1: mysql.address: is not HOST:PORT`},
 		"port":                      {`"db.example.com:3306"`, `"db.example.com:99999"`, `f.toml:%:1: mysql.address: is not HOST:PORT`},
+		"snapshot":                  {`#snapshot = "initial"`, `snapshot = "when_needed"`, `f.toml:%:1: capture.snapshot: `},
 		"password alone":            {`#password_file = ""`, `password_file = "/x"`, `f.toml:%:2: capture.user: is missing`},
 		"credential":                {`"/etc/station-agent/certyo-key"`, `"credential:../x"`, `f.toml:%:1: certyo.key_file: must be credential:NAME`},
 		"blank":                     {`tenant = "tenant"`, `tenant = "  "`, `f.toml:%:1: certyo.tenant: is missing`},

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +16,9 @@ import (
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
 	"station-agent/uplink/capture/binlog"
+	"station-agent/uplink/capture/capturetest"
+	"station-agent/uplink/capture/poll"
+	"station-agent/uplink/fleet"
 	"station-agent/uplink/mysql"
 )
 
@@ -75,24 +81,19 @@ func TestATableThatIsMissing(t *testing.T) {
 // A way that a table can't be found by is refused, and doesn't end the agent.
 func TestAWayThatCantBe(t *testing.T) {
 	db := servers.MySQL(t)
-	for _, s := range []string{"DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY)",
-		"GRANT SELECT ON shop.* TO '" + servers.AgentUser + "'@'%'"} {
-		if _, err := db.Root().ExecContext(t.Context(), s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	db.Exec(t, "DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY)",
+		"GRANT SELECT ON shop.* TO '"+servers.AgentUser+"'@'%'")
 	c := foundCapturing(t, db, &tracked{Spec: &capture.Spec{Schema: "shop", Name: "orders", Key: []string{"id"}}, way: byAuto})
 	if err := c.store.Decide("shop.orders", store.Way{Name: byBinlog, Why: "it was the first that works"}); err != nil {
 		t.Fatal(err)
 	}
 	ended := foundRun(t, c)
 	<-c.armed
-	err := c.choose("shop.orders", byPoll)
-	select {
-	case end := <-ended:
-		t.Errorf("choose said %v, and all of capture ended: %v; what is kept: %+v", err, end, c.store.Way("shop.orders"))
-	case <-time.After(5 * time.Second):
+	if err := c.choose("shop.orders", byPoll); err == nil {
+		t.Errorf("it was chosen; what is kept: %+v", c.store.Way("shop.orders"))
 	}
+	foundAnew(t, c, func() { c.chosen <- struct{}{} })
+	foundGoesOn(t, ended)
 }
 
 // What status shows isn't written while it is read.
@@ -102,18 +103,23 @@ func TestWaysAreReadWhileTheyAreDecided(t *testing.T) {
 	c.tables[0].way = byPoll
 	foundRun(t, c)
 	<-c.armed
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for range 2000 {
-			c.ways()
-			time.Sleep(time.Millisecond)
+	done := make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				c.ways()
+			}
 		}
 	})
 	for range 10 {
-		c.chosen <- struct{}{}
-		time.Sleep(100 * time.Millisecond)
+		foundAnew(t, c, func() { c.chosen <- struct{}{} })
 	}
-	wg.Wait()
+	close(done)
+	reading.Wait()
 }
 
 // A way that was kept and that the configuration has no words for any more doesn't end the agent.
@@ -123,21 +129,20 @@ func TestAKeptWayWithoutItsQueue(t *testing.T) {
 	if err := c.store.Decide("shop.orders", store.Way{Name: byQueue, Why: "it was the first that works"}); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case end := <-foundRun(t, c):
-		t.Errorf("all of capture ended: %v", end)
-	case <-time.After(5 * time.Second):
-	}
+	ended := foundRun(t, c)
+	foundUntil(t, c, "said", func() bool { return c.board.failures("capture of shop.orders") > 0 })
+	<-c.armed
+	foundGoesOn(t, ended)
 }
 
-// foundOrders is capture of Buylo's table and shop.orders, by an account that may read the log.
-func foundOrders(t *testing.T, db *servers.Database, buylo, orders bool) *capturing {
+// foundOrders is capture of Buylo's table and shop.orders, whose snapshots are these, by an account that may read the log.
+func foundOrders(t *testing.T, db *servers.Database, buylo, orders string) *capturing {
 	t.Helper()
-	foundExec(t, db, "DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop",
+	db.Exec(t, "DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop",
 		"CREATE TABLE shop.orders (id INT PRIMARY KEY, at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)", "INSERT INTO shop.orders (id) VALUES (1)",
 		"GRANT SELECT ON shop.* TO '"+servers.CaptureUser+"'@'%'", "GRANT SELECT ON `external`.* TO '"+servers.CaptureUser+"'@'%'")
-	c := foundCapturing(t, db, &tracked{Spec: &capture.Spec{Schema: "shop", Name: "orders", Key: []string{"id"}, Updated: "at", Quiet: orders}, way: byAuto})
-	c.tables[0].Spec.Quiet = buylo
+	c := foundCapturing(t, db, &tracked{Spec: begins(&capture.Spec{Schema: "shop", Name: "orders", Key: []string{"id"}, Updated: "at"}, orders), way: byAuto})
+	begins(c.tables[0].Spec, buylo)
 	password := func() (string, error) { return servers.CapturePassword, nil }
 	pool, err := mysql.Open(mysql.Config{Address: db.Addr, User: servers.CaptureUser, Password: password, MaxConns: 2})
 	if err != nil {
@@ -146,15 +151,6 @@ func foundOrders(t *testing.T, db *servers.Database, buylo, orders bool) *captur
 	t.Cleanup(func() { pool.Close() })
 	c.db, c.binlog.DB, c.binlog.User, c.binlog.Password = pool, pool, servers.CaptureUser, password
 	return c
-}
-
-func foundExec(t *testing.T, db *servers.Database, statements ...string) {
-	t.Helper()
-	for _, s := range statements {
-		if _, err := db.Root().ExecContext(t.Context(), s); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // foundWaiting are the keys of the records of one row of shop.orders, and how many gaps were recorded.
@@ -177,32 +173,67 @@ func foundWaiting(t *testing.T, c *capturing, id string) (keys []string, gaps in
 
 func foundUntil(t *testing.T, c *capturing, what string, f func() bool) {
 	t.Helper()
-	for limit := time.Now().Add(20 * time.Second); !f(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(limit) {
-			t.Fatalf("not %s: %+v; %+v", what, c.ways(), c.board.problems())
-		}
+	capturetest.Until(t, func() (string, bool) {
+		ok := f()
+		return fmt.Sprintf("not %s: %+v; %+v", what, c.ways(), c.board.problems()), ok
+	})
+}
+
+// foundAnew does something and waits until what captures was put together anew.
+func foundAnew(t *testing.T, c *capturing, do func()) {
+	t.Helper()
+	first := func() *running {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.runs[0]
 	}
+	was := first()
+	do()
+	foundUntil(t, c, "put together anew", func() bool { return first() != was })
+}
+
+// foundGoesOn holds that capture goes on.
+func foundGoesOn(t *testing.T, ended chan error) {
+	t.Helper()
+	select {
+	case end := <-ended:
+		t.Errorf("all of capture ended: %v", end)
+	default:
+	}
+}
+
+// foundSwept waits until a stream of the store stands behind a sweep of shop.orders, by a way as its positions say it.
+func foundSwept(t *testing.T, c *capturing, stream, way string) {
+	t.Helper()
+	s, err := c.store.Stream(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foundUntil(t, c, "swept", func() bool {
+		p, err := s.Position()
+		sweeps, bad := capture.ParseSweeps(p.Sweep)
+		return err == nil && bad == nil && p.Way == way && !p.Zero() && strings.Contains(p.Tables, "orders") && sweeps["orders"].Run == ""
+	})
 }
 
 // A table that leaves the log's stream for one of its own has its rows compared: what came while nobody read is recorded, also
 // of one whose beginning was not to be reported, and a record says that the way was changed.
 func TestAChangeOfWayLosesNothing(t *testing.T) {
 	db := servers.MySQL(t)
-	c := foundOrders(t, db, false, true)
+	c := foundOrders(t, db, snapInitial, snapNone)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
 	<-c.armed
-	time.Sleep(5 * time.Second) // swept
+	foundSwept(t, c, "", "")
 	stop()
 	<-ended
-	foundExec(t, db, "INSERT INTO shop.orders (id) VALUES (2)")
-	time.Sleep(8 * time.Second) // longer than a poll's overlap
+	db.Exec(t, "INSERT INTO shop.orders (id, at) VALUES (2, NOW() - INTERVAL 1 HOUR)") // so that no poll finds it by its time
 	if err := c.store.Decide("shop.orders", store.Way{Name: byPoll, Why: "a person chose it"}); err != nil {
 		t.Fatal(err)
 	}
 	foundRun(t, c)
-	time.Sleep(8 * time.Second)
+	foundSwept(t, c, "table orders", poll.Way)
 	if keys, gaps := foundWaiting(t, c, "2"); len(keys) != 1 || gaps != 1 {
 		t.Errorf("records of the row that came meanwhile: %q; of the change of way: %d; %+v; %+v", keys, gaps, c.ways(), c.board.problems())
 	}
@@ -211,41 +242,105 @@ func TestAChangeOfWayLosesNothing(t *testing.T) {
 // A change that was found by polling isn't given once more by the log, when its table comes back there.
 func TestBackToTheLog(t *testing.T) {
 	db := servers.MySQL(t)
-	c := foundOrders(t, db, false, false)
+	c := foundOrders(t, db, snapInitial, snapInitial)
 	foundRun(t, c)
 	<-c.armed
-	foundUntil(t, c, "swept", func() bool { keys, _ := foundWaiting(t, c, "1"); return len(keys) == 1 })
-	time.Sleep(6 * time.Second)
+	foundSwept(t, c, "", "")
 	user := "'" + servers.CaptureUser + "'@'%'"
-	foundExec(t, db, "REVOKE REPLICATION SLAVE ON *.* FROM "+user)
-	defer foundExec(t, db, "GRANT REPLICATION SLAVE ON *.* TO "+user)
+	db.Exec(t, "REVOKE REPLICATION SLAVE ON *.* FROM "+user)
+	defer db.Exec(t, "GRANT REPLICATION SLAVE ON *.* TO "+user)
 	if err := c.choose("shop.orders", byPoll); err != nil {
 		t.Fatal(err)
 	}
-	foundUntil(t, c, "polled", func() bool { return c.ways()[1].Way == byPoll })
-	time.Sleep(3 * time.Second)
-	foundExec(t, db, "INSERT INTO shop.orders (id) VALUES (2)")
+	foundSwept(t, c, "table orders", poll.Way)
+	db.Exec(t, "INSERT INTO shop.orders (id) VALUES (2)")
 	foundUntil(t, c, "found", func() bool { keys, _ := foundWaiting(t, c, "2"); return len(keys) == 1 })
-	foundExec(t, db, "GRANT REPLICATION SLAVE ON *.* TO "+user)
+	db.Exec(t, "GRANT REPLICATION SLAVE ON *.* TO "+user)
 	if err := c.choose("shop.orders", byBinlog); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(10 * time.Second)
+	foundSwept(t, c, "", "")
+	db.Exec(t, "INSERT INTO shop.orders (id) VALUES (3)")
+	foundUntil(t, c, "read behind it", func() bool { keys, _ := foundWaiting(t, c, "3"); return len(keys) == 1 })
 	if keys, gaps := foundWaiting(t, c, "2"); len(keys) != 1 {
 		t.Errorf("one insert has the records %q (gaps: %d); %+v", keys, gaps, c.board.problems())
 	}
 }
 
-// Each table's beginning is reported or not as the configuration says of it.
-func TestEachTablesOwnBeginning(t *testing.T) {
+// Each table's rows are reported at the beginning and after a gap as the configuration says of that table.
+func TestSnapshotModes(t *testing.T) {
 	db := servers.MySQL(t)
-	for _, quiet := range []bool{false, true} {
-		c := foundOrders(t, db, !quiet, quiet)
-		foundRun(t, c)
-		<-c.armed
-		time.Sleep(5 * time.Second)
-		if keys, _ := foundWaiting(t, c, "1"); (len(keys) == 0) != quiet {
-			t.Errorf("snapshot of shop.orders none: %t, of Buylo's none: %t; records %q", quiet, !quiet, keys)
-		}
+	for _, c := range []struct {
+		mode, other string
+		first, gap  int // records of a row that stays as it is
+	}{
+		{snapNone, snapInitial, 0, 0}, {snapInitial, snapNone, 1, 1}, {snapNeeded, snapNone, 1, 2},
+	} {
+		t.Run(c.mode, func(t *testing.T) {
+			capturer := foundOrders(t, db, c.other, c.mode)
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- capturer.Run(ctx) }()
+			foundSwept(t, capturer, "", "")
+			stop()
+			<-ended
+			if keys, _ := foundWaiting(t, capturer, "1"); len(keys) != c.first {
+				t.Errorf("at the beginning: %q", keys)
+			}
+			stream, err := capturer.store.Stream("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			gone := record.Position{Flavor: "mysql", Server: "another", File: "gone.000001", Pos: 4, Tables: "buylo_products,orders"}
+			if err := stream.Put(record.Group{Position: gone}); err != nil {
+				t.Fatal(err)
+			}
+			db.Exec(t, "INSERT INTO shop.orders (id) VALUES (2)")
+			foundRun(t, capturer)
+			foundUntil(t, capturer, "compared", func() bool { _, gaps := foundWaiting(t, capturer, ""); return gaps == 1 })
+			foundSwept(t, capturer, "", "")
+			if keys, _ := foundWaiting(t, capturer, "1"); len(keys) != c.gap {
+				t.Errorf("after a gap: %q", keys)
+			}
+			if keys, _ := foundWaiting(t, capturer, "2"); len(keys) != 1 { // whatever the mode
+				t.Errorf("of the row that came meanwhile: %q", keys)
+			}
+		})
 	}
+}
+
+// A way that was kept and became impossible stays, and is said: only a person changes it. It heals when it works again.
+func TestAKeptWayThatBecameImpossible(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		c := foundOrders(t, db, snapInitial, snapInitial)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx) }()
+		foundSwept(t, c, "", "")
+		stop()
+		<-ended
+		user := "'" + servers.CaptureUser + "'@'%'"
+		db.Exec(t, "REVOKE REPLICATION SLAVE ON *.* FROM "+user, "INSERT INTO shop.orders (id) VALUES (2)")
+		c.tables[0].by, c.tables[1].by = "", "" // another start
+		was := [2]store.Way{c.store.Way("external.buylo_products"), c.store.Way("shop.orders")}
+		ended = foundRun(t, c)
+		foundUntil(t, c, "said", func() bool {
+			return slices.ContainsFunc(c.board.problems(), func(p fleet.Problem) bool {
+				return p.Name == "capture of external.buylo_products" && strings.Contains(p.Text, "REPLICATION SLAVE")
+			})
+		})
+		foundGoesOn(t, ended)
+		if now := [2]store.Way{c.store.Way("external.buylo_products"), c.store.Way("shop.orders")}; now != was || now[1].Name != byBinlog {
+			t.Errorf("the ways %+v became %+v", was, now)
+		}
+		if w := c.ways(); len(w) != 2 || w[0].Way != byBinlog || w[1].Way != byBinlog {
+			t.Errorf("%+v", w)
+		}
+		db.Exec(t, "GRANT REPLICATION SLAVE ON *.* TO "+user)
+		foundUntil(t, c, "found", func() bool {
+			keys, _ := foundWaiting(t, c, "2")
+			return len(keys) == 1 && strings.HasPrefix(keys[0], "b:")
+		})
+		foundUntil(t, c, "well again", func() bool { return len(c.board.problems()) == 0 })
+	})
 }

@@ -65,7 +65,7 @@ func openQueue(ctx context.Context, file string, args []string) (q *queued, err 
 		}
 	}
 	p := &parts{cfg: c}
-	db, err := p.open(c.Capture.User, c.Capture.PasswordFile, 1)
+	db, err := p.open(c.Capture.User, c.Capture.PasswordFile, 1, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,19 @@ type tableConfig struct {
 	Watch      []string `toml:"watch"`
 }
 
+// What becomes of the rows that stand in a table when there is no place to go on from.
+const (
+	snapInitial = "initial"     // each is recorded at the beginning
+	snapNeeded  = "when-needed" // and each once more after a gap
+	snapNone    = "none"
+)
+
+// begins says so to capture. The rows are compared after a gap in any case.
+func begins(spec *capture.Spec, snapshot string) *capture.Spec {
+	spec.Quiet, spec.Restate = snapshot == snapNone, snapshot == snapNeeded
+	return spec
+}
+
 const minEvery, maxEvery = 200 * time.Millisecond, time.Minute
 
 func (t *tableConfig) fill() {
@@ -35,22 +48,21 @@ func (t *tableConfig) fill() {
 		t.Source = byAuto
 	}
 	if t.Snapshot == "" {
-		t.Snapshot = "initial"
+		t.Snapshot = snapInitial
 	}
 }
 
 func (t *tableConfig) spec() *capture.Spec {
-	return &capture.Spec{
+	return begins(&capture.Spec{
 		Schema: t.Schema, Name: t.Name, Key: t.Key, Station: t.Station, Updated: t.Updated, Database: t.Database, As: t.Collection,
-		Quiet: t.Snapshot == "none", Include: t.Include, Exclude: t.Exclude, Hashed: t.Hashed, Watch: t.Watch,
-	}
+		Include: t.Include, Exclude: t.Exclude, Hashed: t.Hashed, Watch: t.Watch,
+	}, t.Snapshot)
 }
 
 // tables are all that is captured: Buylo's first.
 func (c *config) tables() []*tracked {
-	own := capture.Buylo(c.MySQL.Schema)
+	own := begins(capture.Buylo(c.MySQL.Schema), c.Capture.Snapshot)
 	own.Database = c.Certyo.Database
-	own.Quiet = c.Capture.Snapshot == "none"
 	list := []*tracked{{Spec: own, way: c.Capture.Source}}
 	for i := range c.Tables {
 		t := &c.Tables[i]
@@ -61,7 +73,7 @@ func (c *config) tables() []*tracked {
 
 func (c *config) checkCapture(r report) {
 	r.oneOf("capture.source", c.Capture.Source, byAuto, byBinlog, byPoll, byNone)
-	r.oneOf("capture.snapshot", c.Capture.Snapshot, "initial", "none")
+	r.oneOf("capture.snapshot", c.Capture.Snapshot, snapInitial, snapNeeded, snapNone)
 	r.between("capture.every", c.Capture.Every, minEvery, maxEvery)
 	r.oneOf("capture.mode", c.Capture.Mode, "auto", "gtid", "position")
 	r.account("capture.", c.Capture.User, c.Capture.PasswordFile)
@@ -99,7 +111,7 @@ func (t *tableConfig) check(r report, at string) {
 	if t.Queue != "" && t.Station != "" {
 		r(at+"queue", errors.New("has one reader, which would mark what other stations need: leave station out, or find changes another way"))
 	}
-	r.oneOf(at+"snapshot", t.Snapshot, "initial", "none")
+	r.oneOf(at+"snapshot", t.Snapshot, snapInitial, snapNeeded, snapNone)
 	if t.Updated == "" && t.Station == "" && t.Source == byPoll {
 		r(at+"updated", errors.New("is missing: polling needs the column with the time of the last change"))
 	}

@@ -15,6 +15,7 @@ import (
 	"station-agent/uplink/assign"
 	"station-agent/uplink/capture"
 	"station-agent/uplink/capture/binlog"
+	"station-agent/uplink/capture/poll"
 	"station-agent/uplink/certyo"
 	"station-agent/uplink/deliver"
 	"station-agent/uplink/fleet"
@@ -115,7 +116,7 @@ func (p *parts) addReaders() error {
 // addDatabase adds what reads and writes the rows, and what captures their changes.
 func (p *parts) addDatabase() error {
 	table := p.cfg.MySQL.Schema + ".buylo_products"
-	db, err := p.open(p.cfg.MySQL.User, p.cfg.MySQL.PasswordFile, 2)
+	db, err := p.open(p.cfg.MySQL.User, p.cfg.MySQL.PasswordFile, 2, 0)
 	if err != nil {
 		return err
 	}
@@ -151,13 +152,13 @@ func (p *parts) addDatabase() error {
 	return nil
 }
 
-// open makes a pool of connections to MySQL.
-func (p *parts) open(user string, password secret, conns int) (*sql.DB, error) {
+// open makes a pool of connections to MySQL that wait so long for an answer, 0 for as long as usual.
+func (p *parts) open(user string, password secret, conns int, answer time.Duration) (*sql.DB, error) {
 	m, err := p.cfg.mysqlAs(user, password)
 	if err != nil {
 		return nil, err
 	}
-	m.Next, m.MaxConns = p.cfg.MySQL.next(user, password), conns
+	m.Next, m.MaxConns, m.ReadTimeout = p.cfg.MySQL.next(user, password), conns, answer
 	db, err := mysql.Open(m)
 	if err != nil {
 		return nil, err
@@ -192,7 +193,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 			conns++
 		}
 	}
-	db, err := p.open(c.User, c.PasswordFile, conns)
+	db, err := p.open(c.User, c.PasswordFile, conns, poll.Longest+5*time.Second)
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,6 @@ func (c *commit) isAt(p place) bool {
 // unpacking.
 type codec struct {
 	pack   *zstd.Encoder
-	rows   *zstd.Encoder // for the many small values of the rows file: coding bytes by their frequency gains little there and takes half of the time
 	unpack *zstd.Decoder
 	plain  []byte // room for what is packed
 }
@@ -118,12 +117,8 @@ func newCodec(dictionary uint32, sample string) (*codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make compressor: %w", err)
 	}
-	rows, err := zstd.NewWriter(nil, append(common, zstd.WithWindowSize(1<<14), zstd.WithNoEntropyCompression(true))...)
-	if err != nil {
-		return nil, fmt.Errorf("make compressor: %w", err)
-	}
 	d, err := newReader(dictionary, sample)
-	return &codec{pack: pack, rows: rows, unpack: d}, err
+	return &codec{pack: pack, unpack: d}, err
 }
 
 func newReader(dictionary uint32, sample string) (*zstd.Decoder, error) {

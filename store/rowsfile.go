@@ -92,7 +92,7 @@ func (f *rowsFile) putShadow(rows []record.ShadowRow, applied uint64) error {
 			p.text([]byte(r.Version))
 			p.text([]byte(clockText(r.Left)))
 			p.payload(r.Payload, r.ID)
-			if err := b.Put(key, seal(p.b, f.codec.rows)); err != nil {
+			if err := b.Put(key, seal(p.b, f.codec.pack)); err != nil {
 				return err
 			}
 		}

@@ -39,7 +39,7 @@ const (
 
 	mostLagRows  = 4 * lagRows
 	mostLagBytes = 4 * lagBytes
-	mostLagCasts = 32_768
+	mostLagCasts = 65_536
 )
 
 // far tells whether the rows file lags too far behind.

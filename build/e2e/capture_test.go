@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,8 +30,7 @@ func TestTheWayIsChosenAndKept(t *testing.T) {
 		s.until("the delete and when it was seen are anchored", func() bool { return s.has("delete", items[0]) && s.gap("observed missing") })
 		s.stop()
 
-		_, err := db.Root().ExecContext(s.ctx, "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '"+servers.AgentUser+"'@'%'")
-		s.must(err)
+		db.Exec(t, "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '"+servers.AgentUser+"'@'%'")
 		mark := s.Agent.Mark()
 		s.started()
 		if w := s.way("external.buylo_products"); w["way"] != "polling" {
@@ -54,30 +54,23 @@ func TestTablesOfTheCustomersOwn(t *testing.T) {
 	for _, way := range []string{"polling", "binlog", "queue"} {
 		t.Run(way, func(t *testing.T) {
 			db := servers.MariaDB(t)
-			for _, statement := range []string{
-				"CREATE DATABASE product_catalog CHARACTER SET utf8mb4",
+			db.Exec(t, "CREATE DATABASE product_catalog CHARACTER SET utf8mb4",
 				"CREATE TABLE product_catalog.products (id INT PRIMARY KEY, name VARCHAR(50), secret VARCHAR(50), updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, KEY (updated_at))",
 				"INSERT INTO product_catalog.products (id, name, secret) VALUES (1, 'one', 'hush'), (2, 'two', 'hush')",
-				"GRANT SELECT ON product_catalog.* TO '" + servers.CaptureUser + "'@'%'",
-			} {
-				if _, err := db.Root().ExecContext(t.Context(), statement); err != nil {
-					t.Fatal(err)
-				}
-			}
+				"GRANT SELECT ON product_catalog.* TO '"+servers.CaptureUser+"'@'%'")
 			s := newSite(t, db)
 			s.Config.Tables = "[[table]]\nschema = \"product_catalog\"\nname = \"products\"\nkey = [\"id\"]\nupdated = \"updated_at\"\n" +
 				"source = \"" + way + "\"\ncollection = \"catalog_" + way + "\"\nhashed = [\"secret\"]\n"
 			if way == "queue" {
 				s.Config.Tables += "queue = \"product_catalog.station_agent_queue_products\"\n"
-				s.queue(db)
+				s.queue()
 			}
 			s.started()
 			if w := s.way("product_catalog.products"); w["way"] != way {
 				t.Errorf("way: %v", w)
 			}
 			s.until("the rows are anchored", func() bool { return s.has("upsert", "1") && s.has("upsert", "2") })
-			_, err := db.Root().ExecContext(s.ctx, "UPDATE product_catalog.products SET name = CONCAT(name, '!') WHERE id = 2")
-			s.must(err)
+			db.Exec(t, "UPDATE product_catalog.products SET name = CONCAT(name, '!') WHERE id = 2")
 			s.until("the change is anchored", func() bool { return s.has("update", "2") })
 			items := s.stock(1, 1)
 			s.pack("PKG-2026-0001", items...)
@@ -99,19 +92,24 @@ func TestTablesOfTheCustomersOwn(t *testing.T) {
 }
 
 // queue makes the queue as an administrator would, of what the agent prints.
-func (s *site) queue(db *servers.Database) {
+func (s *site) queue() {
 	s.t.Helper()
 	s.must(s.WriteConfig())
 	if said := s.command(1, "queue", "check"); !strings.Contains(said, "there is no queue table") {
 		s.t.Errorf("check without a queue: %s", said)
 	}
+	s.layOut()
+	s.command(0, "queue", "check")
+}
+
+// layOut runs what station-agent queue ddl prints.
+func (s *site) layOut() {
+	s.t.Helper()
 	for statement := range strings.SplitSeq(s.command(0, "queue", "ddl"), ";\n") {
 		if statement != "" {
-			_, err := db.Root().ExecContext(s.ctx, statement)
-			s.must(err)
+			s.DB.Exec(s.t, statement)
 		}
 	}
-	s.command(0, "queue", "check")
 }
 
 // way is how the status says that a table is captured.
@@ -169,17 +167,9 @@ func (s *site) gap(reason string) bool {
 // polling: each change in the queue is one record, and the polled table's records end as its rows are.
 func TestKilledWhileItReads(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		run := func(statement string, args ...any) {
-			t.Helper()
-			if _, err := db.Root().ExecContext(t.Context(), statement, args...); err != nil {
-				t.Fatalf("%s: %v", statement, err)
-			}
-		}
-		run("CREATE DATABASE product_catalog CHARACTER SET utf8mb4")
 		const columns = " (id INT PRIMARY KEY, value INT, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, KEY (updated_at))"
-		run("CREATE TABLE product_catalog.queued" + columns)
-		run("CREATE TABLE product_catalog.polled" + columns)
-		run("GRANT SELECT ON product_catalog.* TO '" + servers.CaptureUser + "'@'%'")
+		db.Exec(t, "CREATE DATABASE product_catalog CHARACTER SET utf8mb4", "CREATE TABLE product_catalog.queued"+columns,
+			"CREATE TABLE product_catalog.polled"+columns, "GRANT SELECT ON product_catalog.* TO '"+servers.CaptureUser+"'@'%'")
 		s := newSite(t, db)
 		for _, way := range []string{"queue", "polling"} {
 			name := map[string]string{"queue": "queued", "polling": "polled"}[way]
@@ -188,13 +178,13 @@ func TestKilledWhileItReads(t *testing.T) {
 				s.Config.Tables += "queue = \"product_catalog.station_agent_queue_queued\"\n"
 			}
 		}
-		s.queue(db)
+		s.queue()
 		s.start()
 		s.must(s.Ready(s.ctx, "capture of product_catalog.queued", "capture of product_catalog.polled"))
 		changes := 0
 		change := func(id, value int) {
 			for _, table := range []string{"queued", "polled"} {
-				run("INSERT INTO product_catalog."+table+" (id, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = ?", id, value, value)
+				db.Exec(t, fmt.Sprintf("INSERT INTO product_catalog.%s (id, value) VALUES (%d, %d) ON DUPLICATE KEY UPDATE value = VALUES(value)", table, id, value))
 			}
 			changes++
 		}
@@ -207,11 +197,11 @@ func TestKilledWhileItReads(t *testing.T) {
 			time.Sleep(25 * time.Millisecond) // the agent needs time to be killed in
 		}
 		s.until("the last states were polled", func() bool { return s.values("polled")["3"] == 234 })
-		run("DELETE FROM product_catalog.polled WHERE id = 3")
+		db.Exec(t, "DELETE FROM product_catalog.polled WHERE id = 3")
 		s.until("everything is recorded", func() bool {
 			return s.values("queued")["count"] >= changes && s.has("delete", "3") && s.values("polled")["6"] == 237
 		})
-		time.Sleep(3 * time.Second) // for a record too many
+		time.Sleep(3 * time.Second) // nothing tells that no record follows: for one too many
 		queued, polled := s.values("queued"), s.values("polled")
 		if queued["count"] != changes || queued["doubled"] > 0 {
 			t.Errorf("%d changes, %d records of the queue, %d doubled", changes, queued["count"], queued["doubled"])

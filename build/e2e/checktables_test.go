@@ -38,24 +38,7 @@ func newCatalog(t *testing.T, db *servers.Database) *catalog {
 
 func (s *catalog) root(statements ...string) {
 	s.t.Helper()
-	conn, err := s.DB.Root().Conn(s.ctx)
-	s.must(err)
-	defer conn.Close()
-	for _, statement := range statements {
-		if _, err := conn.ExecContext(s.ctx, statement); err != nil {
-			s.t.Errorf("%s: %v", statement, err)
-		}
-	}
-}
-
-// layOut runs what station-agent queue ddl prints.
-func (s *catalog) layOut() {
-	s.t.Helper()
-	for _, statement := range strings.Split(s.command(0, "queue", "ddl"), ";\n") {
-		if statement != "" {
-			s.root(statement)
-		}
-	}
+	s.DB.Exec(s.t, statements...)
 }
 
 // found is what is said with the code, the worst first. By no way is exit code 1.

@@ -3,16 +3,11 @@
 package mixed
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	driver "github.com/go-sql-driver/mysql"
 
 	"station-agent/build/servers"
 	"station-agent/store/record"
@@ -20,6 +15,7 @@ import (
 	"station-agent/uplink/capture/binlog"
 	"station-agent/uplink/capture/capturetest"
 	"station-agent/uplink/capture/poll"
+	"station-agent/uplink/capture/sourcetest"
 )
 
 const (
@@ -35,32 +31,17 @@ type station struct {
 	uuid  string
 	way   string
 	store capturetest.Store
-	cond  capturetest.Condition
 	stop  func()
 }
 
-func openDB(t testing.TB, db *servers.Database) *sql.DB {
-	t.Helper()
-	c := driver.NewConfig()
-	c.User, c.Passwd, c.Net, c.Addr = servers.CaptureUser, servers.CapturePassword, "tcp", db.Addr
-	c.Params = map[string]string{"time_zone": "'+00:00'"}
-	c.Logger = &driver.NopLogger{}
-	connector, err := driver.NewConnector(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := sql.OpenDB(connector)
-	t.Cleanup(func() { pool.Close() })
-	return pool
-}
-
 func (s *station) source(t testing.TB, db *servers.Database) (capture.Source, error) {
+	pool := db.Open(t, servers.CaptureUser, servers.CapturePassword)
 	if s.way == "polling" {
-		return poll.New(poll.Config{DB: openDB(t, db), Table: products, Station: s.uuid, Shadow: &s.store, Every: 30 * time.Millisecond})
+		return poll.New(poll.Config{DB: pool, Table: products, Station: s.uuid, Shadow: &s.store, Every: 30 * time.Millisecond})
 	}
 	return binlog.New(binlog.Config{
 		Address: db.Addr, User: servers.CaptureUser, Password: func() (string, error) { return servers.CapturePassword, nil },
-		DB: openDB(t, db), Tables: []*capture.Spec{products}, Mode: binlog.Mode(s.way), Station: s.uuid, Version: "test",
+		DB: pool, Tables: []*capture.Spec{products}, Mode: binlog.Mode(s.way), Station: s.uuid, Version: "test",
 	})
 }
 
@@ -70,26 +51,7 @@ func (s *station) start(t testing.TB, db *servers.Database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runner, err := capture.New(capture.Config{Tables: []*capture.Spec{products}, Scope: capture.Scope{Station: s.uuid}}, source, &s.store, &s.cond)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- runner.Run(ctx) }()
-	s.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(s.stop)
-	select {
-	case <-runner.Armed():
-	case <-time.After(20 * time.Second):
-		lost, _ := s.cond.Said()
-		t.Fatalf("%s is not armed: %q", s.way, lost)
-	}
+	_, s.stop = sourcetest.Start(t, source, &s.store, s.uuid, products)
 }
 
 // Rows wander between three stations that find changes in three ways, while the stations are restarted. In the end the last
@@ -141,16 +103,13 @@ func TestThreeStationsByDifferentWays(t *testing.T) {
 			}
 			time.Sleep(time.Duration(r.IntN(10)) * time.Millisecond) // so that the poller sees some of the states between
 		}
-		settled := func() string { return disagreement(t, db, all, owned) }
-		end := time.Now().Add(30 * time.Second)
-		for settled() != "" && time.Now().Before(end) {
-			time.Sleep(100 * time.Millisecond)
+		settled := func() (string, bool) {
+			why := disagreement(t, db, all, owned)
+			return why, why == ""
 		}
-		if why := settled(); why != "" {
-			t.Fatal(why)
-		}
-		time.Sleep(2 * time.Second) // for a record too many
-		if why := settled(); why != "" {
+		capturetest.Until(t, settled)
+		time.Sleep(2 * time.Second) // nothing tells that no record follows: for one too many
+		if why, ok := settled(); !ok {
 			t.Fatal(why)
 		}
 		run("DELETE FROM `external`.buylo_products")

@@ -24,7 +24,7 @@ type WatcherConfig struct {
 	Table     string            // "external.buylo_products"
 	Station   string            // buylo_active_packing_station_uuid
 	Condition Condition
-	Every     time.Duration // from the start of a read to the start of the next; default 1 s
+	Every     time.Duration // from the start of a read to the start of the next, if it takes less than half of that; default 1 s
 	Timeout   time.Duration // of one read; default 10 s
 
 	// MapTable names the tags of the items by its columns epc and hash (see WorkspaceDDL): "" for none, or
@@ -117,10 +117,11 @@ func (w *Watcher) Run(ctx context.Context) error {
 			w.rest(ctx, w.backoff.next())
 			continue
 		}
+		took := time.Since(began)
 		w.backoff.reset()
 		w.cfg.Condition.Back()
 		w.cfg.Seen(r)
-		w.rest(ctx, time.Until(began.Add(w.cfg.Every)))
+		w.rest(ctx, max(time.Until(began.Add(w.cfg.Every)), took)) // a slow server is left alone as long as it took
 	}
 	return nil
 }

@@ -352,3 +352,19 @@ func TestWatcherNeedsATableAndAStation(t *testing.T) {
 		t.Error("took a table that is no name")
 	}
 }
+
+// TestSlowServer: a server that answers slowly is left alone at least as long as it took.
+func TestSlowServer(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		observe(t, db, "a", pkg(station))
+		exec(t, db, "CREATE OR REPLACE SQL SECURITY INVOKER VIEW `external`.slow AS SELECT * FROM `external`.buylo_products WHERE SLEEP(0.2) = 0")
+		defer exec(t, db, "DROP VIEW `external`.slow")
+		exec(t, db, "GRANT SELECT ON `external`.slow TO '"+servers.AgentUser+"'@'%'")
+		p, _, _ := watcher(t, db, func(c *WatcherConfig) { c.Table, c.Every = "external.slow", time.Millisecond })
+		before := p.count()
+		time.Sleep(2 * time.Second)
+		if n := p.count() - before; n < 2 || n > 6 {
+			t.Errorf("%d reads of 0.2 s in 2 s", n)
+		}
+	})
+}

@@ -13,7 +13,8 @@
 //   - One change, one key, one owner. The key comes only from what the source says, so it is the same after every crash,
 //     re-read and other grouping, and at every station; the owner follows from the row's images and the Shadow alone.
 //   - What was missed is said: after a gap the rows are compared with the Shadow, differences and deletes become records,
-//     and one record in the collection station_agent_gaps names the gap.
+//     and one record in the collection station_agent_gaps names the gap. That is so whatever a Spec says of its beginning: it
+//     can only ask for more (Restate).
 //     The same follows when the store says that it lost records; then everything that stands here is reported once more.
 //   - While the store refuses a group, the group is held and the source waits: nothing is read twice for a full card, there
 //     is one alarm, and what is about to leave the source's log meanwhile is said (Purge).

@@ -28,8 +28,23 @@ func (e *entry) book(spec *Spec) *ledger {
 	return l
 }
 
-// rows lists the Shadow rows that changed, once each.
-func (e *entry) rows() (rows []record.ShadowRow) {
+// room is memory for what a group becomes, used again for the next one.
+type room struct {
+	records []record.Record
+	rows    []record.ShadowRow
+}
+
+// clear lets go of what the room held, and of the room itself if it is large.
+func (r *room) clear() {
+	if cap(r.records) > 2*groupRecords {
+		*r = room{}
+	}
+	clear(r.records)
+	clear(r.rows)
+}
+
+// rows appends the Shadow rows that changed, once each.
+func (e *entry) rows(rows []record.ShadowRow) []record.ShadowRow {
 	for _, l := range e.books {
 		slices.Sort(l.touched)
 		l.touched = slices.Compact(l.touched)

@@ -15,7 +15,8 @@ import (
 )
 
 // Store takes in what is captured. Each method is durable when it returns. An error is to be tried again unless
-// record.Stop marks it.
+// record.Stop marks it. What a group lies in is used again for the next one: a Store copies what it keeps, but for payloads and
+// texts.
 type Store interface {
 	Position() (record.Position, error) // where the last Put or PutSnapshot ended; zero before the first
 	Put(record.Group) error             // all of it or nothing
@@ -58,6 +59,7 @@ type Runner struct {
 	refused time.Time // when the store last didn't take what it was given
 	flaps   flaps
 	recent  recent
+	room    room
 
 	armed chan struct{}
 	arm   func()
@@ -299,7 +301,7 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 		}
 	}
 	to.Tables = names(r.cfg.Tables)
-	g := record.Group{Position: to, Records: e.records, Shadow: e.rows()}
+	g := record.Group{Position: to, Records: e.records, Shadow: e.rows(nil)}
 	if err := r.hold(ctx, "store snapshot", func() error { return r.store.PutSnapshot(g) }); err != nil {
 		return err
 	}
@@ -311,10 +313,10 @@ func (r *Runner) reconcile(ctx context.Context, from record.Position, gap error)
 // without stations may have any number of rows: the source sweeps it.
 func (r *Runner) wanted(e *entry, gap error) (want []Want, err error) {
 	for _, spec := range r.cfg.Tables {
-		w := Want{Table: spec, Quiet: spec.Quiet && gap == nil, All: errors.Is(gap, errSalvaged)}
+		w := Want{Table: spec, Quiet: spec.Quiet && gap == nil, All: errors.Is(gap, errSalvaged) || spec.Restate && gap != nil}
 		if spec.Station != "" {
 			l := e.book(spec)
-			l.shadow, l.doubt, l.quiet = make(map[string]record.ShadowRow), errors.Is(gap, errSalvaged), spec.Quiet && gap == nil
+			l.shadow, l.doubt, l.quiet = make(map[string]record.ShadowRow), w.All, w.Quiet
 			err = r.store.ShadowAll(spec.Collection(), func(row record.ShadowRow) error {
 				l.shadow[row.ID] = row
 				w.IDs = append(w.IDs, row.ID)

@@ -97,9 +97,10 @@ func (s *Snapshot) HereNow(ctx context.Context, table *Table) (now time.Time, fo
 	return now, found, s.explain(err)
 }
 
-// Span reads the rows that were changed last between two times, in the order of that time and of their key, from the one
-// behind a row on if there is one.
-func (s *Snapshot) Span(ctx context.Context, table *Table, from, to time.Time, after *State, n int) ([]State, error) {
+// Span reads a page of the rows that were changed last between two times, in the order of that time and of their key, from the one
+// behind a row on if there is one. It asks for so many; more says that others may be behind them, and next how many of the most
+// to ask for then.
+func (s *Snapshot) Span(ctx context.Context, table *Table, from, to time.Time, after *State, most, ask int) (found []State, more bool, next int, err error) {
 	column := Quote(s.Table.Updated)
 	where, args := "WHERE "+column+" >= ? AND "+column+" <= ?", []any{stamp(from), stamp(to)}
 	if after != nil {
@@ -107,7 +108,7 @@ func (s *Snapshot) Span(ctx context.Context, table *Table, from, to time.Time, a
 		where += " AND (" + column + " > ? OR " + condition + ")"
 		args = append([]any{stamp(after.Updated), stamp(to), stamp(after.Updated)}, keys...)
 	}
-	return s.read(ctx, table, where+" ORDER BY "+column+", "+table.orderBy()+fmt.Sprintf(" LIMIT %d", n), args...)
+	return s.page(ctx, table, most, ask, where+" ORDER BY "+column+", "+table.orderBy(), args...)
 }
 
 // stamp is a time as the session writes it, which is in UTC.
@@ -167,18 +168,22 @@ func (s *Snapshot) explain(err error) error {
 }
 
 // read reads the rows that the rest of a SELECT names.
-func (s *Snapshot) read(ctx context.Context, table *Table, rest string, args ...any) ([]State, error) {
-	query := s.Limit.Select() + table.Expressions("") + " FROM " + Quote(s.Table.Schema) + "." + Quote(s.Table.Name) + " " + rest
-	if s.Locking {
-		query += " LOCK IN SHARE MODE"
-	}
-	var found []State
-	err := s.query(ctx, len(table.Columns), query, args, func(cells []sql.RawBytes) error {
+func (s *Snapshot) read(ctx context.Context, table *Table, rest string, args ...any) (found []State, err error) {
+	err = s.rows(ctx, table, table.Needs, rest, args, func(cells []sql.RawBytes) error {
 		state, err := table.State(cells)
 		found = append(found, state)
 		return err
 	})
-	return found, s.explain(err)
+	return found, err
+}
+
+// rows reads what is needed of the rows that the rest of a SELECT names.
+func (s *Snapshot) rows(ctx context.Context, table *Table, needs func(int) bool, rest string, args []any, use func([]sql.RawBytes) error) error {
+	query := s.Limit.Select() + table.expressions("", needs) + " FROM " + Quote(s.Table.Schema) + "." + Quote(s.Table.Name) + " " + rest
+	if s.Locking {
+		query += " LOCK IN SHARE MODE"
+	}
+	return s.explain(s.query(ctx, len(table.Columns), query, args, use))
 }
 
 // Clock is the server's time as a SELECT asks for it, to be read by ParseClock.
@@ -189,18 +194,26 @@ func ParseClock[S string | []byte](text S) (time.Time, error) {
 	return time.Parse(time.DateTime, string(text))
 }
 
-// Expressions are the columns as a SELECT asks for them. Of is what stands before their names, such as "p.", or "".
-func (t *Table) Expressions(of string) string {
+// Expressions are the columns as a SELECT asks for them, NULL in the place of one that nobody needs. Of is what stands before their
+// names, such as "p.", or "".
+func (t *Table) Expressions(of string) string { return t.expressions(of, t.Needs) }
+
+func (t *Table) expressions(of string, needs func(int) bool) string {
 	var b strings.Builder
 	for i := range t.Columns {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(t.Columns[i].expression(of))
+		if needs(i) {
+			b.WriteString(t.Columns[i].expression(of))
+		} else {
+			b.WriteString("NULL")
+		}
 	}
 	return b.String()
 }
 
+// query gives each row to use, until that returns an error; errFull is none.
 func (s *Snapshot) query(ctx context.Context, columns int, query string, args []any, use func([]sql.RawBytes) error) error {
 	rows, err := s.DB.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -216,7 +229,9 @@ func (s *Snapshot) query(ctx context.Context, columns int, query string, args []
 		if err := rows.Scan(into...); err != nil {
 			return err
 		}
-		if err := use(cells); err != nil {
+		if err := use(cells); err == errFull {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,8 @@ type Spec struct {
 	Database     string   // the database's name in records; "": the schema
 	As           string   // the collection's name in records; "": the table's in small letters
 
-	Quiet bool // what stands there when capture begins is noted and not reported
+	Quiet   bool // what stands there when capture begins is noted and not reported
+	Restate bool // after a gap each row is reported once more, also one that is as the Shadow has it
 
 	Include []string // the columns that make the payload; none: all
 	Exclude []string // but not these

@@ -228,7 +228,7 @@ func (r *Runner) look(e *entry) {
 
 // enter stores the records of a group's changes, the Shadow after them and the position behind them.
 func (r *Runner) enter(g *group) error {
-	e := &entry{scope: &r.cfg.Scope, records: make([]record.Record, 0, len(g.changes))}
+	e := &entry{scope: &r.cfg.Scope, records: r.room.records[:0]}
 	for _, c := range g.changes {
 		l := e.book(c.table)
 		if l.shadow == nil {
@@ -243,7 +243,9 @@ func (r *Runner) enter(g *group) error {
 	if !g.position.Zero() {
 		g.position.Tables = names(r.cfg.Tables)
 	}
-	rows := e.rows()
+	rows := e.rows(r.room.rows[:0])
+	r.room = room{e.records, rows}
+	defer r.room.clear()
 	if err := r.store.Put(record.Group{Position: g.position, Records: e.records, Shadow: rows}); err != nil {
 		return err
 	}

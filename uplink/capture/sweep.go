@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -23,6 +24,7 @@ type Progress struct {
 	Quiet   bool      `json:"quiet,omitempty"`   // rows that nobody knew are noted and not reported
 	All     bool      `json:"all,omitempty"`     // each row is reported, also if it is as the Shadow has it
 	After   string    `json:"after,omitempty"`   // the last id that was read
+	Rows    int       `json:"rows,omitempty"`    // how many to ask for, if fewer than a chunk has: they are large
 	Missing bool      `json:"missing,omitempty"` // it is at the rows of the Shadow
 	Began   time.Time `json:"began,omitzero"`
 }
@@ -36,14 +38,21 @@ func (s *Sweep) Next(ctx context.Context, table *Table, p Progress) (found []Sta
 		return nil, missing, next, done, err
 	}
 	where, args := s.behind(table, p.After)
-	found, err = s.Read.read(ctx, table, where+" ORDER BY "+table.orderBy()+fmt.Sprintf(" LIMIT %d", s.Chunk), args...)
+	ask := s.Chunk
+	if p.Rows > 0 {
+		ask = min(p.Rows, ask)
+	}
+	found, more, rows, err := s.Read.page(ctx, table, s.Chunk, ask, where+" ORDER BY "+table.orderBy(), args...)
 	if err != nil {
 		return nil, nil, p, false, err
 	}
-	if len(found) < s.Chunk {
-		next.Missing, next.After = true, ""
-	} else {
+	if next.Rows = rows; rows == s.Chunk {
+		next.Rows = 0
+	}
+	if more {
 		next.After = found[len(found)-1].ID
+	} else {
+		next.Missing, next.After = true, ""
 	}
 	return found, nil, next, false, nil
 }
@@ -63,15 +72,21 @@ func (s *Sweep) missing(ctx context.Context, table *Table, after string) (missin
 	return missing, ids[len(ids)-1], len(ids) < atOnce, nil
 }
 
-// Absent gives those of the ids that are not in the table.
+// Absent gives those of the ids that are not in the table. It asks for keys only.
 func (s *Snapshot) Absent(ctx context.Context, table *Table, ids []string) ([]string, error) {
-	found, err := s.Those(ctx, table, ids)
-	if err != nil {
-		return nil, err
-	}
-	there := make(map[string]bool, len(found))
-	for _, state := range found {
-		there[state.ID] = true
+	there := make(map[string]bool, len(ids))
+	for chunk := range slices.Chunk(ids, atOnce) {
+		where, args := table.among(chunk)
+		err := s.rows(ctx, table, table.names, "WHERE "+where, args, func(cells []sql.RawBytes) error {
+			row, err := table.Row(cells)
+			if err == nil {
+				there[table.ID(row)] = true
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return there[id] }), nil
 }

@@ -167,6 +167,14 @@ func (t *Table) Zoneless() bool { return t.updated >= 0 && t.Columns[t.updated].
 // partial tells whether a row can change without a record.
 func (t *Table) partial() bool { return len(t.Watch) > 0 || len(t.Include)+len(t.Exclude) > 0 }
 
+// Needs tells whether anything is made of the column: of another one nothing has to be read.
+func (t *Table) Needs(i int) bool {
+	return t.names(i) || i == t.station || i == t.updated || t.shows(t.Columns[i].Name)
+}
+
+// names tells whether the column is in the key.
+func (t *Table) names(i int) bool { return slices.Contains(t.key, i) }
+
 // ID is the row's primary key as text. The parts of a longer key are joined by "/"; in them "/" is written %2F, and "%" is
 // %25. Bytes are hexadecimal.
 func (t *Table) ID(row []any) string {

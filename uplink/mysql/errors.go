@@ -43,6 +43,12 @@ func (e explained) Contended() bool {
 	return ok && slices.Contains([]uint16{1020, 1205, 1213, 3572}, m.Number)
 }
 
+// OverTime tells whether the server ended the statement after the time that was set for it (1969 is MariaDB's, 3024 MySQL's).
+func (e explained) OverTime() bool {
+	m, ok := errors.AsType[*driver.MySQLError](e.err)
+	return ok && (m.Number == 1969 || m.Number == 3024)
+}
+
 // Unknown tells whether the server gave a number that nothing is known about here. It may pass, or never will.
 func (e explained) Unknown() bool {
 	m, ok := errors.AsType[*driver.MySQLError](e.err)
@@ -62,6 +68,7 @@ func (u unreadable) Unwrap() error { return u.error }
 //
 //	NotDone() bool     the statement did nothing and never will
 //	Contended() bool   another transaction was in the way: try again soon
+//	OverTime() bool    the server ended the statement after the time that was set for it
 //	Unknown() bool     nothing is known about the server's number: call somebody if it stays
 func Explain(err error) error {
 	if _, done := errors.AsType[explained](err); err == nil || done {
@@ -128,6 +135,7 @@ func advices() map[uint16]string {
 		busy    = "the server has no room for this connection now: tried again"
 		row     = "another transaction holds the row: tried again soon"
 		back    = "the server closed the connection or stops: connected again"
+		long    = "the server has much to do, or must read much for it: it ended the statement after its time, which is tried again"
 		reading = "the server takes no changes now: tried again; if it stays, the address may be that of a replica"
 	)
 	return map[uint16]string{
@@ -142,7 +150,7 @@ func advices() map[uint16]string {
 		1290: reading, 1792: reading, 1836: reading, 3100: reading,
 		1040: busy, 1203: busy, 1226: busy, 1041: busy, 1135: busy, 1461: busy,
 		1053: back, 1317: back, 1927: back, 2006: back, 2013: back, 4031: back, 1077: back, 1079: back,
-		1969: "the server ended the statement after its time: tried again", 3024: "the server ended the statement after its time: tried again",
+		1969: long, 3024: long,
 		3159: "the server wants TLS: set tls to verify or verify-ca",
 	}
 }

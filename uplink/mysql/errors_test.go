@@ -120,6 +120,7 @@ type words interface {
 	error
 	NotDone() bool
 	Contended() bool
+	OverTime() bool
 	Unknown() bool
 }
 
@@ -156,6 +157,14 @@ func TestNotDone(t *testing.T) {
 	} {
 		if got := ask(t, c.err).NotDone(); got != c.want {
 			t.Errorf("%v: not done %t, want %t", c.err, got, c.want)
+		}
+	}
+}
+
+func TestOverTime(t *testing.T) {
+	for number, want := range map[uint16]bool{1969: true, 3024: true, 1317: false, 1205: false} {
+		if got := ask(t, refused(number)).OverTime(); got != want {
+			t.Errorf("%d: over time %t", number, got)
 		}
 	}
 }

@@ -126,7 +126,7 @@ func dsn(cfg Config) (*driver.Config, error) {
 	d := driver.NewConfig()
 	d.Net, d.Addr, d.DBName, d.TLS = "tcp", cfg.Address, cfg.Schema, cfg.TLS
 	d.Timeout, d.ReadTimeout, d.WriteTimeout = cfg.ConnectTimeout, cfg.ReadTimeout, cfg.WriteTimeout
-	d.DialFunc = dialer(cfg.ReadTimeout)
+	d.DialFunc = dialer(cfg.WriteTimeout)
 	d.ClientFoundRows = true
 	d.ConnectionAttributes = attributes(cfg)
 	d.Params = map[string]string{

@@ -3,7 +3,6 @@ package binlog
 import (
 	"context"
 	"database/sql"
-	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	driver "github.com/go-sql-driver/mysql"
 
 	"station-agent/build/servers"
 	"station-agent/store/record"
@@ -26,19 +23,9 @@ const (
 
 var products = capture.Buylo("external")
 
-// open is the database as the capture account sees it.
+// openDB is the database as the capture account sees it.
 func openDB(t testing.TB, db *servers.Database) *sql.DB {
-	t.Helper()
-	c := driver.NewConfig()
-	c.User, c.Passwd, c.Net, c.Addr = servers.CaptureUser, servers.CapturePassword, "tcp", db.Addr
-	c.Logger = &driver.NopLogger{}
-	connector, err := driver.NewConnector(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := sql.OpenDB(connector)
-	t.Cleanup(func() { pool.Close() })
-	return pool
+	return db.Open(t, servers.CaptureUser, servers.CapturePassword)
 }
 
 func source(t testing.TB, db *servers.Database, mode Mode, tables ...*capture.Spec) *Source {
@@ -54,21 +41,6 @@ func source(t testing.TB, db *servers.Database, mode Mode, tables ...*capture.Sp
 		t.Fatal(err)
 	}
 	return s
-}
-
-// run executes statements as the administrator on one connection.
-func run(t testing.TB, db *servers.Database, statements ...string) {
-	t.Helper()
-	conn, err := db.Root().Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Raw(func(any) error { return sqldriver.ErrBadConn }) // with what the statements set for the session
-	for _, s := range statements {
-		if _, err := conn.ExecContext(t.Context(), s); err != nil {
-			t.Errorf("%s: %v", s, err)
-		}
-	}
 }
 
 func start(t testing.TB, s *Source) record.Position {
@@ -125,7 +97,7 @@ func mustFollow(t testing.TB, s *Source, from record.Position, last string, conn
 // mark inserts a row to read up to.
 func mark(t testing.TB, db *servers.Database, hash string) {
 	t.Helper()
-	run(t, db, insert(hash, ""))
+	db.Exec(t, insert(hash, ""))
 }
 
 func insert(hash, station string) string {

@@ -17,7 +17,7 @@ const setPackage = "UPDATE `external`.buylo_products SET external_package_id = '
 
 // workload is what the tests of one stream read, and its rows as they must come.
 func workload(t *testing.T, db *servers.Database) []string {
-	run(t, db,
+	db.Exec(t,
 		insert("a", stationA),
 		"BEGIN",
 		insert("b", ""), "INSERT INTO `external`.buylo_sync_outbox (hash) VALUES ('x'), ('y')", insert("c", stationB),
@@ -98,11 +98,11 @@ func TestEveryWayAndEveryPositionGivesTheSameKeys(t *testing.T) {
 func TestTablesThatAreNotTransactional(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		spec := &capture.Spec{Schema: "external", Name: "isam", Key: []string{"hash"}, Station: "station"}
-		run(t, db, "CREATE TABLE `external`.isam (hash CHAR(32) PRIMARY KEY, station CHAR(36)) ENGINE = MyISAM",
+		db.Exec(t, "CREATE TABLE `external`.isam (hash CHAR(32) PRIMARY KEY, station CHAR(36)) ENGINE = MyISAM",
 			"GRANT SELECT ON `external`.isam TO '"+servers.CaptureUser+"'@'%'")
 		s := source(t, db, Auto, spec)
 		from := start(t, s)
-		run(t, db, "INSERT INTO `external`.isam VALUES ('a', NULL), ('b', NULL)", "UPDATE `external`.isam SET station = 'x'",
+		db.Exec(t, "INSERT INTO `external`.isam VALUES ('a', NULL), ('b', NULL)", "UPDATE `external`.isam SET station = 'x'",
 			"INSERT INTO `external`.isam VALUES ('end', NULL)")
 		txs := mustFollow(t, s, from, "end")
 		same(t, lines(txs), []string{"insert - a", "insert - b", "update a a", "update b b", "insert - end"})

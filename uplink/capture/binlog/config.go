@@ -120,8 +120,6 @@ func (s *Source) syncer(user, password string, sv *server, dial client.Dialer, s
 		ServerID: s.replicaID(), Flavor: sv.flavor,
 		Host: s.host, Port: s.port, User: user, Password: password, TLSConfig: s.tls(),
 		Localhost:               name[:min(len(name), longestHost)],
-		TimestampStringLocation: time.UTC,
-		RenderJSONAsMySQLText:   true, // the other form changes numbers
 		HeartbeatPeriod:         heartbeat,
 		DisableRetrySync:        true,
 		DiscardGTIDSet:          true, // we keep our own
@@ -131,8 +129,18 @@ func (s *Source) syncer(user, password string, sv *server, dial client.Dialer, s
 		Dialer:                  dial,
 		Option:                  sv.same,
 		SynchronousEventHandler: st,
-		RowsEventDecodeFunc:     st.decode,
+		RawModeEnabled:          true, // the stream parses
 	})
+}
+
+// newParser makes the parser of what a stream doesn't read itself. The checksums were looked at before.
+func newParser(flavor string, decode func(*replication.RowsEvent, []byte) error) *replication.BinlogParser {
+	p := replication.NewBinlogParser()
+	p.SetFlavor(flavor)
+	p.SetTimestampStringLocation(time.UTC)
+	p.SetRenderJSONAsMySQLText(true) // the other form changes numbers
+	p.SetRowsEventDecodeFunc(decode)
+	return p
 }
 
 func (s *Source) tls() *tls.Config {

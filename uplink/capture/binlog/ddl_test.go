@@ -14,7 +14,7 @@ func TestOddStatementsDoNotStopCapture(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		store := &capturetest.Store{}
 		cond, stop := startRunner(t, source(t, db, Auto), store)
-		run(t, db, "USE `external`", insert("first", stationA))
+		db.Exec(t, "USE `external`", insert("first", stationA))
 		until(t, store, "first", cond)
 		before, _ := cond.Said()
 		statements := []string{
@@ -29,7 +29,7 @@ func TestOddStatementsDoNotStopCapture(t *testing.T) {
 			"CREATE INDEX i ON buylo_products (buylo_ean)", "DROP INDEX i ON buylo_products", "ANALYZE TABLE buylo_products", "OPTIMIZE TABLE buylo_products",
 			"/* odd */ ALTER /*!50000 TABLE */ `external` . `buylo_products` -- comment\n ADD COLUMN `rename, \"to` INT", insert("odd", stationA),
 		}
-		run(t, db, statements...)
+		db.Exec(t, statements...)
 		until(t, store, "odd", cond) // a layout that is changed twice before it could be read is a gap
 		statements = []string{
 			"USE `external`", "ALTER TABLE buylo_products RENAME COLUMN `rename, \"to` TO `x``y`, RENAME COLUMN buylo_name TO buylo_name2", "ALTER TABLE buylo_products RENAME COLUMN buylo_name2 TO buylo_name",
@@ -40,7 +40,7 @@ func TestOddStatementsDoNotStopCapture(t *testing.T) {
 		if db.Flavor == "mariadb" {
 			statements = append(statements, "SET STATEMENT max_statement_time = 10 FOR ALTER TABLE buylo_products ENGINE = InnoDB", "/*M!100100 ALTER TABLE buylo_products FORCE */")
 		}
-		run(t, db, append(statements, insert("end", stationA))...)
+		db.Exec(t, append(statements, insert("end", stationA))...)
 		until(t, store, "end", cond)
 		stop()
 		if said, _ := cond.Said(); len(said) > len(before) {

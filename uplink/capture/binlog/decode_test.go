@@ -15,20 +15,20 @@ import (
 // What stands in tables of others can't end the stream, whatever their types are, as long as our rows are known.
 func TestForeignRowsOfUnknownTypes(t *testing.T) {
 	db := servers.MariaDB(t)
-	run(t, db, "CREATE TABLE `external`.notes (id INT AUTO_INCREMENT PRIMARY KEY, body VARCHAR(9000) COMPRESSED, price DECIMAL(20,2), data BLOB COMPRESSED, name VARCHAR(300))")
+	db.Exec(t, "CREATE TABLE `external`.notes (id INT AUTO_INCREMENT PRIMARY KEY, body VARCHAR(9000) COMPRESSED, price DECIMAL(20,2), data BLOB COMPRESSED, name VARCHAR(300))")
 	const note = "INSERT INTO `external`.notes (body, price, data, name) VALUES (REPEAT('x', 4000), 1.5, REPEAT('y', 4000), 'z'), (NULL, 2.5, NULL, 'zz')"
 	for _, compress := range []string{"OFF", "ON"} {
 		t.Run("compress "+compress, func(t *testing.T) {
-			run(t, db, "DELETE FROM `external`.buylo_products", "SET GLOBAL log_bin_compress = "+compress)
+			db.Exec(t, "DELETE FROM `external`.buylo_products", "SET GLOBAL log_bin_compress = "+compress)
 			s := source(t, db, Auto)
 			from := start(t, s)
-			run(t, db, note, insert("a", stationA), "BEGIN", insert("b", stationA), note, "UPDATE `external`.notes SET price = 3", "DELETE FROM `external`.notes", "COMMIT")
-			run(t, db, "BEGIN", note, "COMMIT", insert("end", ""))
+			db.Exec(t, note, insert("a", stationA), "BEGIN", insert("b", stationA), note, "UPDATE `external`.notes SET price = 3", "DELETE FROM `external`.notes", "COMMIT")
+			db.Exec(t, "BEGIN", note, "COMMIT", insert("end", ""))
 			same(t, lines(mustFollow(t, s, from, "end")), []string{"insert - a", "insert - b", "insert - end"})
 
-			run(t, db, "DELETE FROM `external`.buylo_products")
+			db.Exec(t, "DELETE FROM `external`.buylo_products")
 			from = start(t, s)
-			run(t, db, "BEGIN", note, insert("c", stationA), "COMMIT", insert("end", ""))
+			db.Exec(t, "BEGIN", note, insert("c", stationA), "COMMIT", insert("end", ""))
 			gap(t, s, from, "external.notes")
 			var got []string
 			keep := func(c *capture.RowChange) bool {
@@ -55,20 +55,21 @@ func TestForeignRowsOfUnknownTypes(t *testing.T) {
 
 // Rows that don't fit their table are an error, not a panic.
 func TestBrokenRowsAreAnError(t *testing.T) {
-	e := &replication.RowsEvent{ColumnCount: 1, ColumnBitmap1: []byte{1}, Table: &replication.TableMapEvent{
+	e := &rowsEvent{there: [][]byte{{1}}, table: &replication.TableMapEvent{
 		ColumnCount: 1, ColumnType: []byte{mysql.MYSQL_TYPE_LONG}, ColumnMeta: []uint16{0},
 	}}
 	for _, body := range [][]byte{{0}, {0, 1, 2, 3}, {0, 1, 2, 3, 4, 0}} {
-		err := new(stream).each(&replication.EventHeader{}, e, body, 1, func([][]any, [][]int) error { return nil })
+		e.rows = body
+		err := new(stream).each(&replication.EventHeader{}, e, func([][]any, [][]int) error { return nil })
 		if !errors.Is(err, capture.ErrGap) {
 			t.Errorf("%v was read: %v", body, err)
 		}
-		if _, err := count(&replication.EventHeader{}, e, body, 1); err == nil {
+		if _, err := e.count(&replication.EventHeader{}); err == nil {
 			t.Errorf("%v was counted", body)
 		}
 	}
-	e.ColumnBitmap1 = []byte{0}
-	if _, err := count(&replication.EventHeader{}, e, []byte{0}, 1); err == nil {
+	e.there, e.rows = [][]byte{{0}}, []byte{0}
+	if _, err := e.count(&replication.EventHeader{}); err == nil {
 		t.Error("rows of nothing were counted")
 	}
 }

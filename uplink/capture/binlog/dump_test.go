@@ -2,6 +2,7 @@ package binlog
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"station-agent/build/servers"
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/capturetest"
 )
 
 // reading runs a source until stop is called, and returns when it reads and its connection is noted.
@@ -28,9 +30,11 @@ func reading(t *testing.T, s *Source, from record.Position) (stop func()) {
 	case err := <-done:
 		t.Fatal(err)
 	}
-	for now := old; now.Thread == old.Thread; time.Sleep(10 * time.Millisecond) {
+	capturetest.Until(t, func() (string, bool) {
+		now := old
 		_, _ = recall(s.cfg.Memory, dumpNote, &now)
-	}
+		return fmt.Sprintf("no connection is noted but %+v", old), now.Thread != old.Thread
+	})
 	return func() { cancel(); <-done }
 }
 
@@ -50,16 +54,11 @@ func (s *Source) through(t *testing.T, address string) {
 func settles(t *testing.T, db *servers.Database, want ...string) {
 	t.Helper()
 	slices.Sort(want)
-	var now []string
-	for range 300 {
-		now = dumps(t, db)
+	capturetest.Until(t, func() (string, bool) {
+		now := dumps(t, db)
 		slices.Sort(now)
-		if slices.Equal(now, want) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("dumps %v, want %v", now, want)
+		return fmt.Sprintf("dumps %v, want %v", now, want), slices.Equal(now, want)
+	})
 }
 
 func noted(t *testing.T, m Memory) dump {
@@ -122,7 +121,7 @@ func TestAfterARestartNothingIsEnded(t *testing.T) {
 		from := start(t, source(t, db, Auto))
 		ours, theirs := &volatile{}, &volatile{}
 		reading(t, again(t, db, ours), from)()
-		time.Sleep(sameStart + 2*time.Second) // what two runs of a server are apart at least; each start is known to the second
+		time.Sleep(sameStart + 2*time.Second) // nothing tells it but the clock: what two runs of a server are apart at least; each start is known to the second
 		if err := db.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}

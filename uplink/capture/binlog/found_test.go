@@ -2,11 +2,10 @@ package binlog
 
 import (
 	"testing"
-	"time"
 
 	"station-agent/build/servers"
-	"station-agent/store/record"
 	"station-agent/uplink/capture/capturetest"
+	"station-agent/uplink/capture/sourcetest"
 )
 
 // A sweep comes to its end though the log began a new file and nobody writes.
@@ -20,14 +19,8 @@ func TestASweepOnAnIdleServerEnds(t *testing.T) {
 				s.cfg.Known = store.ShadowIDs
 				_, stop := startOn(t, s, store, catalog)
 				defer stop()
-				run(t, db, "FLUSH BINARY LOGS")
-				var p record.Position
-				for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); time.Sleep(50 * time.Millisecond) {
-					if p, _ = store.Position(); !p.Zero() && p.Sweep == "" {
-						return
-					}
-				}
-				t.Errorf("after 20 s it still sweeps: %+v, %d records", p, len(store.Records()))
+				db.Exec(t, "FLUSH BINARY LOGS")
+				sourcetest.Swept(t, store)
 			})
 		}
 	})

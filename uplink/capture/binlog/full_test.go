@@ -16,7 +16,7 @@ import (
 // store takes what was read; then everything comes, once, and the trouble was one.
 func TestAFullStoreDoesNotReadAgain(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		run(t, db, "SET GLOBAL net_write_timeout = 1", "CREATE TABLE `external`.bulk (n INT AUTO_INCREMENT PRIMARY KEY, b LONGBLOB)")
+		db.Exec(t, "SET GLOBAL net_write_timeout = 1", "CREATE TABLE `external`.bulk (n INT AUTO_INCREMENT PRIMARY KEY, b LONGBLOB)")
 		var refuse atomic.Bool
 		store := &capturetest.Store{Fail: func(record.Group) error {
 			if refuse.Load() {
@@ -25,28 +25,28 @@ func TestAFullStoreDoesNotReadAgain(t *testing.T) {
 			return nil
 		}}
 		cond, stop := startRunner(t, source(t, db, Auto), store)
-		run(t, db, insert("first", stationA))
+		db.Exec(t, insert("first", stationA))
 		until(t, store, "first", cond)
 		refuse.Store(true)
-		run(t, db, insert("held", stationA))
-		for alarms := 0; alarms == 0; alarms, _ = cond.Alarms() {
-			time.Sleep(10 * time.Millisecond)
-		}
+		db.Exec(t, insert("held", stationA))
+		capturetest.Until(t, func() (string, bool) {
+			alarms, _ := cond.Alarms()
+			return "no alarm", alarms > 0
+		})
 		for range 500 { // so many are read ahead, however small
-			run(t, db, "INSERT INTO `external`.bulk (b) VALUES ('x')")
+			db.Exec(t, "INSERT INTO `external`.bulk (b) VALUES ('x')")
 		}
 		for range 200 { // more than the buffers on the way hold
-			run(t, db, "INSERT INTO `external`.bulk (b) VALUES (REPEAT('x', 300000))")
+			db.Exec(t, "INSERT INTO `external`.bulk (b) VALUES (REPEAT('x', 300000))")
 		}
-		run(t, db, insert("end", stationA))
-		for n, limit := 0, time.Now().Add(time.Minute); n < 20; time.Sleep(100 * time.Millisecond) {
-			if n++; len(dumps(t, db)) > 0 {
-				n = 0
+		db.Exec(t, insert("end", stationA))
+		last := time.Now() // that somebody read the log: nobody connects again for two seconds
+		capturetest.Until(t, func() (string, bool) {
+			if len(dumps(t, db)) > 0 {
+				last = time.Now()
 			}
-			if time.Now().After(limit) {
-				t.Fatal("the server doesn't end the connection")
-			}
-		}
+			return "the server doesn't end the connection", time.Since(last) > 2*time.Second
+		})
 		refuse.Store(false)
 		until(t, store, "end", cond)
 		same(t, got(store.Records()), []string{"insert first -", "insert held -", "insert end -"})

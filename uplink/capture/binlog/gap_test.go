@@ -2,9 +2,9 @@ package binlog
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"station-agent/build/servers"
 	"station-agent/store/record"
@@ -24,21 +24,14 @@ func gap(t *testing.T, s *Source, from record.Position, why string, connected ..
 // purge makes the server forget every file but the one it writes.
 func purge(t *testing.T, db *servers.Database) {
 	t.Helper()
-	run(t, db, "FLUSH BINARY LOGS")
+	db.Exec(t, "FLUSH BINARY LOGS")
 	s := source(t, db, ByPosition)
 	now := start(t, s)
-	for range 100 { // a dump that just ended may still hold a file
-		run(t, db, "PURGE BINARY LOGS TO '"+now.File+"'")
+	capturetest.Until(t, func() (string, bool) { // a dump that just ended may still hold a file
+		db.Exec(t, "PURGE BINARY LOGS TO '"+now.File+"'")
 		files, err := s.list(t.Context(), s.cfg.DB, "SHOW BINARY LOGS")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(files) == 1 {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("the server keeps its files")
+		return fmt.Sprintf("the server keeps its files: %v, %v", files, err), err == nil && len(files) == 1
+	})
 }
 
 func TestAPurgedLogIsAGap(t *testing.T) {
@@ -51,7 +44,7 @@ func TestAPurgedLogIsAGap(t *testing.T) {
 		gap(t, byPosition, fromFile, "purged")
 		gap(t, byGTID, from, "purged")
 		now := start(t, byGTID)
-		run(t, db, "DELETE FROM `external`.buylo_products")
+		db.Exec(t, "DELETE FROM `external`.buylo_products")
 		mark(t, db, "end")
 		same(t, lines(mustFollow(t, byGTID, now, "end")), []string{"delete end -", "delete lost -", "insert - end"})
 	})
@@ -62,13 +55,13 @@ func TestAnotherHistoryIsAGap(t *testing.T) {
 		byGTID, byPosition := source(t, db, ByGTID), source(t, db, ByPosition)
 		for range 20 {
 			mark(t, db, "end")
-			run(t, db, "DELETE FROM `external`.buylo_products")
+			db.Exec(t, "DELETE FROM `external`.buylo_products")
 		}
 		from, fromFile := start(t, byGTID), start(t, byPosition)
 		if db.Flavor == "mysql" {
-			run(t, db, "RESET BINARY LOGS AND GTIDS")
+			db.Exec(t, "RESET BINARY LOGS AND GTIDS")
 		} else {
-			run(t, db, "RESET MASTER")
+			db.Exec(t, "RESET MASTER")
 		}
 		mark(t, db, "end")
 		gap(t, byGTID, from, "another history")
@@ -101,9 +94,9 @@ func TestWhatTheLogDoesNotTellIsAGap(t *testing.T) {
 			{"two phases", "two-phase", []string{"XA START 'one'", "INSERT INTO `external`.buylo_products (hash) VALUES ('xa')", "XA END 'one'", "XA PREPARE 'one'", "XA COMMIT 'one'"}},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				run(t, db, "DELETE FROM `external`.buylo_products", insert("a", stationA))
+				db.Exec(t, "DELETE FROM `external`.buylo_products", insert("a", stationA))
 				from := start(t, s)
-				run(t, db, c.statements...)
+				db.Exec(t, c.statements...)
 				mark(t, db, "end")
 				gap(t, s, from, c.why)
 			})
@@ -116,7 +109,7 @@ func TestForeignTwoPhaseTransactionsPass(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		s := source(t, db, Auto)
 		from := start(t, s)
-		run(t, db,
+		db.Exec(t,
 			"XA START 'it''s','b'", "INSERT INTO `external`.buylo_sync_outbox (hash) VALUES ('xa')", "XA END 'it''s','b'", "XA PREPARE 'it''s','b'",
 			"XA COMMIT 'it''s','b'", insert("between", ""),
 			"XA START 'two'", "INSERT INTO `external`.buylo_sync_outbox (hash) VALUES ('xb')", "XA END 'two'", "XA COMMIT 'two' ONE PHASE",
@@ -132,14 +125,14 @@ func TestALayoutThatDoesNotFitIsAGap(t *testing.T) {
 		s := source(t, db, Auto)
 		from := start(t, s)
 		mark(t, db, "end")
-		run(t, db, "ALTER TABLE `external`.buylo_products ADD COLUMN note VARCHAR(20) FIRST")
+		db.Exec(t, "ALTER TABLE `external`.buylo_products ADD COLUMN note VARCHAR(20) FIRST")
 		gap(t, source(t, db, Auto), from, "the table has 9 columns and the log 8")
 		same(t, lines(mustFollow(t, s, from, "end")), []string{"insert - end"})
 
 		from = start(t, s)
-		run(t, db, "DELETE FROM `external`.buylo_products")
+		db.Exec(t, "DELETE FROM `external`.buylo_products")
 		txs := mustFollow(t, s, from, "end", func() { // changed while we read: known
-			run(t, db, insert("old", ""), "ALTER TABLE `external`.buylo_products DROP COLUMN note, ADD COLUMN weight DECIMAL(8,3) DEFAULT 1.5 AFTER hash",
+			db.Exec(t, insert("old", ""), "ALTER TABLE `external`.buylo_products DROP COLUMN note, ADD COLUMN weight DECIMAL(8,3) DEFAULT 1.5 AFTER hash",
 				insert("end", stationA))
 		})
 		last := txs[len(txs)-1].Rows[0]
@@ -157,7 +150,7 @@ func TestWhatTheServerDoesNotSendIsAGapOfItsOwnName(t *testing.T) {
 		store := &capturetest.Store{}
 		s := source(t, db, ByPosition)
 		cond, stop := startRunner(t, s, store)
-		run(t, db, insert("first", stationA))
+		db.Exec(t, insert("first", stationA))
 		until(t, store, "first", cond)
 		stop()
 		from := start(t, s)
@@ -182,7 +175,7 @@ func TestWhatTheServerDoesNotSendIsAGapOfItsOwnName(t *testing.T) {
 		}
 		cond, stop = startRunner(t, s, store)
 		until(t, store, "run-2", cond)
-		run(t, db, insert("end", stationA))
+		db.Exec(t, insert("end", stationA))
 		until(t, store, "end", cond)
 		stop()
 		for _, r := range store.Records() {

@@ -75,7 +75,7 @@ func (l *looks) has(table *capture.Spec, id string) bool {
 
 // complete takes in a row whose images are partial: it is looked at when the transaction is over.
 func (s *stream) complete(table *capture.Table, op record.Op, images [][]any, skipped [][]int, why error) error {
-	s.row = capture.RowChange{Table: table, Ordinal: s.tx.ordinal, Op: op}
+	s.now = capture.RowChange{Table: table, Ordinal: s.tx.ordinal, Op: op}
 	s.tx.ordinal++
 	for _, k := range keyOf(table) {
 		if slices.Contains(skipped[0], k) {
@@ -84,26 +84,26 @@ func (s *stream) complete(table *capture.Table, op record.Op, images [][]any, sk
 	}
 	switch op {
 	case record.Insert:
-		s.row.After = images[0]
+		s.now.After = images[0]
 	case record.Delete:
-		s.row.Before = images[0]
+		s.now.Before = images[0]
 	default: // what is left out behind is as it was before, or it was left out there too
-		s.row.Before, s.row.After = images[0], slices.Clone(images[1])
+		s.now.Before, s.now.After = images[0], slices.Clone(images[1])
 		for _, c := range skipped[1] {
-			s.row.After[c] = s.row.Before[c]
+			s.now.After[c] = s.now.Before[c]
 		}
 	}
-	if s.keep != nil && !s.keep(&s.row) {
+	if s.keep != nil && !s.keep(&s.now) {
 		return nil
 	}
 	s.warn(why)
 	was, is := "", ""
-	if s.row.Before != nil {
-		was = table.ID(s.row.Before)
+	if s.now.Before != nil {
+		was = table.ID(s.now.Before)
 		s.tx.looks.set(table.Spec, was, true)
 	}
-	if s.row.After != nil {
-		is = table.ID(s.row.After)
+	if s.now.After != nil {
+		is = table.ID(s.now.After)
 		s.tx.looks.set(table.Spec, is, false)
 	}
 	return nil

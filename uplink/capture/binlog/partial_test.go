@@ -22,16 +22,16 @@ import (
 // alone, and complete rows stay the changes they are. The one who can mend it is told once.
 func TestPartialImagesAreCompleted(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		run(t, db, insert("foreign", stationB), insert("arrives", stationB))
+		db.Exec(t, insert("foreign", stationB), insert("arrives", stationB))
 		store := &capturetest.Store{}
 		s := source(t, db, Auto)
 		var warned []string
 		s.cfg.Warn = func(err error) { warned = append(warned, err.Error()) }
 		cond, stop := startRunner(t, s, store)
-		run(t, db, insert("a", stationA), insert("b", stationA), insert("c", stationA))
+		db.Exec(t, insert("a", stationA), insert("b", stationA), insert("c", stationA))
 		until(t, store, "c", cond)
 		table := "`external`.buylo_products"
-		run(t, db, "SET SESSION binlog_row_image = 'MINIMAL'",
+		db.Exec(t, "SET SESSION binlog_row_image = 'MINIMAL'",
 			fmt.Sprintf(setPackage, "PKG-1", "a"),
 			"UPDATE "+table+" SET buylo_name = 'x' WHERE hash = 'foreign'",
 			"UPDATE "+table+" SET buylo_active_packing_station_uuid = '"+stationA+"' WHERE hash = 'arrives'",
@@ -40,7 +40,7 @@ func TestPartialImagesAreCompleted(t *testing.T) {
 			"INSERT INTO "+table+" (hash, buylo_active_packing_station_uuid) VALUES ('d', '"+stationA+"')",
 			fmt.Sprintf(setPackage, "PKG-4", "d"), "DELETE FROM "+table+" WHERE hash = 'd'")
 		until(t, store, "b2", cond)
-		run(t, db, fmt.Sprintf(setPackage, "PKG-2", "a"), insert("end", stationA))
+		db.Exec(t, fmt.Sprintf(setPackage, "PKG-2", "a"), insert("end", stationA))
 		until(t, store, "end", cond)
 		stop()
 		list := got(store.Records())
@@ -68,7 +68,7 @@ func TestPartialJSONIsCompleted(t *testing.T) {
 	s.cfg.Warn = func(err error) { warned = err.Error() }
 	typeTable(t, db)
 	from := start(t, s)
-	run(t, db, "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'", "UPDATE `external`.kinds SET d1 = JSON_SET(d1, '$.a', 22, '$.c', 44), c01 = 7",
+	db.Exec(t, "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'", "UPDATE `external`.kinds SET d1 = JSON_SET(d1, '$.a', 22, '$.c', 44), c01 = 7",
 		"UPDATE `external`.kinds SET c02 = 8")
 	var found []string
 	err := s.Run(t.Context(), from, nil, func(tx capture.Tx) error {
@@ -99,7 +99,7 @@ func TestPartialJSONIsCompleted(t *testing.T) {
 // A row is looked at only when the transaction that changed it can be seen.
 func TestALookWaitsForTheCommit(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		run(t, db, insert("a", stationA))
+		db.Exec(t, insert("a", stationA))
 		s := source(t, db, Auto)
 		conn, err := db.Root().Conn(t.Context())
 		if err != nil {
@@ -158,7 +158,7 @@ func TestLooksOfOneTransaction(t *testing.T) {
 	row := func(k string) []any { return []any{k, nil} }
 	s.beginMaria(&replication.EventHeader{Timestamp: 1}, &replication.MariadbGTIDEvent{GTID: mysql.MariadbGTID{SequenceNumber: 5}})
 	part(record.Delete, [][]int{{1}}, row("again"))
-	if err := s.take(table, record.Insert, [][]any{{"again", "full"}}); err != nil {
+	if err := s.row(table, record.Insert, [][]any{{"again", "full"}}); err != nil {
 		t.Error(err)
 	}
 	part(record.Update, [][]int{{1}, {0}}, row("there"), []any{nil, "v"})

@@ -53,7 +53,7 @@ func pair(hash, first, second string) string {
 func bothMetadata(t *testing.T, test func(*testing.T, *servers.Database)) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		if db.Flavor == "mariadb" {
-			run(t, db, "SET GLOBAL binlog_row_metadata = 'NO_LOG'")
+			db.Exec(t, "SET GLOBAL binlog_row_metadata = 'NO_LOG'")
 		}
 		test(t, db)
 	})
@@ -76,7 +76,7 @@ func TestARenameWhileAway(t *testing.T) {
 		mark(t, db, "seen")
 		txs := mustFollow(t, again(t, db, m), from, "seen")
 		at := txs[len(txs)-1].Position
-		run(t, db, pair("before", "buylo_product_id", "external_package_id"), rename+"buylo_product_id TO pid",
+		db.Exec(t, pair("before", "buylo_product_id", "external_package_id"), rename+"buylo_product_id TO pid",
 			pair("behind", "pid", "external_package_id"), pair("end", "pid", "external_package_id"))
 		for range 2 {
 			rows := shown(t, mustFollow(t, again(t, db, m), at, "end"))
@@ -84,7 +84,7 @@ func TestARenameWhileAway(t *testing.T) {
 				t.Errorf("%v", rows)
 			}
 		}
-		run(t, db, rename+"pid TO buylo_product_id", "DELETE FROM `external`.buylo_products")
+		db.Exec(t, rename+"pid TO buylo_product_id", "DELETE FROM `external`.buylo_products")
 	})
 }
 
@@ -92,20 +92,20 @@ func TestARenameWhileAway(t *testing.T) {
 func TestASwapWhileAwayIsAGap(t *testing.T) {
 	bothMetadata(t, func(t *testing.T, db *servers.Database) {
 		swap := func() {
-			run(t, db, rename+"buylo_product_id TO tmp", pair("between", "tmp", "external_package_id"),
+			db.Exec(t, rename+"buylo_product_id TO tmp", pair("between", "tmp", "external_package_id"),
 				rename+"external_package_id TO buylo_product_id", rename+"tmp TO external_package_id")
 		}
 		m := &volatile{}
 		store := &capturetest.Store{}
 		cond, stop := startRunner(t, again(t, db, m), store)
-		run(t, db, pair("seen", "buylo_product_id", "external_package_id"))
+		db.Exec(t, pair("seen", "buylo_product_id", "external_package_id"))
 		until(t, store, "seen", cond)
 		stop()
-		run(t, db, pair("before", "buylo_product_id", "external_package_id"))
+		db.Exec(t, pair("before", "buylo_product_id", "external_package_id"))
 		swap()
 		cond, stop = startRunner(t, again(t, db, m), store)
 		until(t, store, "run-2", cond)
-		run(t, db, pair("end", "external_package_id", "buylo_product_id"))
+		db.Exec(t, pair("end", "external_package_id", "buylo_product_id"))
 		until(t, store, "end", cond)
 		stop()
 		last := make(map[string]string)
@@ -135,18 +135,18 @@ func TestASwapWhileAwayIsAGap(t *testing.T) {
 func TestWithoutAMemoryADoubtIsAGap(t *testing.T) {
 	bothMetadata(t, func(t *testing.T, db *servers.Database) {
 		from := start(t, source(t, db, Auto))
-		run(t, db, pair("before", "buylo_product_id", "external_package_id"), rename+"external_package_id TO tmp",
+		db.Exec(t, pair("before", "buylo_product_id", "external_package_id"), rename+"external_package_id TO tmp",
 			rename+"buylo_product_id TO external_package_id", rename+"tmp TO buylo_product_id")
 		mark(t, db, "end")
 		gap(t, source(t, db, Auto), from, "unknown for some rows")
 
 		m := &volatile{}
 		from = start(t, again(t, db, m))
-		run(t, db, rename+"buylo_product_id TO pid", pair("fresh", "pid", "external_package_id"))
+		db.Exec(t, rename+"buylo_product_id TO pid", pair("fresh", "pid", "external_package_id"))
 		if rows := shown(t, mustFollow(t, again(t, db, m), from, "fresh")); rows["fresh"] != "external_package_id=second pid=first" {
 			t.Errorf("%v", rows)
 		}
-		run(t, db, rename+"pid TO buylo_product_id")
+		db.Exec(t, rename+"pid TO buylo_product_id")
 	})
 }
 
@@ -158,7 +158,7 @@ func TestASnapshotThatIsNotStoredMendsNothing(t *testing.T) {
 	mark(t, db, "seen")
 	txs := mustFollow(t, again(t, db, m), from, "seen")
 	at := txs[len(txs)-1].Position
-	run(t, db, pair("before", "buylo_product_id", "external_package_id"), rename+"buylo_product_id TO tmp",
+	db.Exec(t, pair("before", "buylo_product_id", "external_package_id"), rename+"buylo_product_id TO tmp",
 		pair("between", "tmp", "external_package_id"), rename+"tmp TO pid")
 	for range 3 {
 		gap(t, again(t, db, m), at, "is unknown for some rows")
@@ -184,9 +184,9 @@ func TestASnapshotBeginsAnew(t *testing.T) {
 		from := start(t, again(t, db, m))
 		mark(t, db, "seen")
 		mustFollow(t, again(t, db, m), from, "seen")
-		run(t, db, rename+"buylo_product_id TO pid")
+		db.Exec(t, rename+"buylo_product_id TO pid")
 		from = start(t, again(t, db, m))
-		run(t, db, pair("end", "pid", "external_package_id"))
+		db.Exec(t, pair("end", "pid", "external_package_id"))
 		for range 2 {
 			if rows := shown(t, mustFollow(t, again(t, db, m), from, "end")); rows["end"] != "external_package_id=second pid=first" {
 				t.Errorf("%v", rows)
@@ -203,7 +203,7 @@ func TestARowRightBeforeAChange(t *testing.T) {
 		var txs []capture.Tx
 		err := s.Run(t.Context(), from, nil, func(tx capture.Tx) error {
 			if txs == nil { // connected
-				run(t, db, pair("before", "buylo_product_id", "external_package_id"), rename+"buylo_product_id TO pid", pair("end", "pid", "external_package_id"))
+				db.Exec(t, pair("before", "buylo_product_id", "external_package_id"), rename+"buylo_product_id TO pid", pair("end", "pid", "external_package_id"))
 			}
 			if txs = append(txs, tx); len(tx.Rows) > 0 && tx.Rows[0].Table.ID(tx.Rows[0].After) == "end" {
 				return errEnough
@@ -224,8 +224,8 @@ func TestAChangeThatIsNotLogged(t *testing.T) {
 		from := start(t, again(t, db, m))
 		mark(t, db, "seen")
 		txs := mustFollow(t, again(t, db, m), from, "seen")
-		run(t, db, "SET sql_log_bin = 0", "ALTER TABLE `external`.buylo_products RENAME COLUMN buylo_product_id TO pid, ADD COLUMN n INT FIRST")
-		run(t, db, pair("end", "pid", "external_package_id"))
+		db.Exec(t, "SET sql_log_bin = 0", "ALTER TABLE `external`.buylo_products RENAME COLUMN buylo_product_id TO pid, ADD COLUMN n INT FIRST")
+		db.Exec(t, pair("end", "pid", "external_package_id"))
 		if rows := shown(t, mustFollow(t, again(t, db, m), txs[len(txs)-1].Position, "end")); rows["end"] != "external_package_id=second pid=first" {
 			t.Errorf("%v", rows)
 		}
@@ -295,7 +295,7 @@ func TestHeldRowsComeAtTheEndOfTheLog(t *testing.T) {
 	bothMetadata(t, func(t *testing.T, db *servers.Database) {
 		from := start(t, source(t, db, Auto))
 		mark(t, db, "end")
-		run(t, db, "FLUSH BINARY LOGS", "FLUSH BINARY LOGS")
+		db.Exec(t, "FLUSH BINARY LOGS", "FLUSH BINARY LOGS")
 		began := time.Now()
 		same(t, lines(mustFollow(t, source(t, db, Auto), from, "end")), []string{"insert - end"})
 		if took := time.Since(began); took > 2*heartbeat {

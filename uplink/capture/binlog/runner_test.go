@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
 	"station-agent/uplink/capture/capturetest"
+	"station-agent/uplink/capture/sourcetest"
 )
 
 // The triggers keep a second opinion of what was committed: they know nothing of the binary log.
@@ -30,7 +32,7 @@ func audit(t *testing.T, db *servers.Database) {
 		return "CREATE TRIGGER `external`.audit_" + op + " AFTER " + op + " ON `external`.buylo_products FOR EACH ROW" +
 			" INSERT INTO `external`.audit (op, was, id, left_, now_, had, has) VALUES (" + values + ")"
 	}
-	run(t, db,
+	db.Exec(t,
 		"CREATE TABLE `external`.audit (n INT AUTO_INCREMENT PRIMARY KEY, op VARCHAR(9), was VARCHAR(32), id VARCHAR(32), left_ VARCHAR(36), now_ VARCHAR(36), had VARCHAR(64), has VARCHAR(64))",
 		write("insert", "", "NEW"), write("update", "OLD", "NEW"), write("delete", "OLD", ""))
 }
@@ -109,48 +111,17 @@ func startRunner(t *testing.T, s *Source, store *capturetest.Store) (cond *captu
 
 func startOn(t *testing.T, s *Source, store *capturetest.Store, tables ...*capture.Spec) (cond *capturetest.Condition, stop func()) {
 	t.Helper()
-	cond = &capturetest.Condition{}
-	runner, err := capture.New(capture.Config{Tables: tables, Scope: capture.Scope{Station: stationA}}, s, store, cond)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- runner.Run(ctx) }()
-	select {
-	case <-runner.Armed():
-	case <-time.After(20 * time.Second):
-		lost, _ := cond.Said()
-		t.Fatalf("not armed: %q", lost)
-	}
-	return cond, func() {
-		cancel()
-		began := time.Now()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("it took %v to stop", took)
-		}
-	}
+	return sourcetest.Start(t, s, store, stationA, tables...)
 }
 
 // until waits until the store has a record of the row.
 func until(t *testing.T, store *capturetest.Store, id string, cond *capturetest.Condition) {
 	t.Helper()
-	limit := time.After(60 * time.Second)
-	for {
-		changed := store.Changed()
-		if slices.ContainsFunc(store.Records(), func(r record.Record) bool { return r.ID == id }) {
-			return
-		}
-		select {
-		case <-changed:
-		case <-limit:
-			lost, _ := cond.Said()
-			t.Fatalf("no record of %s; said %q", id, lost)
-		}
-	}
+	capturetest.Until(t, func() (string, bool) {
+		lost, _ := cond.Said()
+		return fmt.Sprintf("no record of %s; said %q", id, lost),
+			slices.ContainsFunc(store.Records(), func(r record.Record) bool { return r.ID == id })
+	})
 }
 
 // work commits one random transaction.
@@ -197,7 +168,7 @@ func TestEveryCommittedChangeBecomesOneRecord(t *testing.T) {
 		db.Root().SetMaxOpenConns(4)
 		for seed, mode := range []Mode{ByGTID, ByPosition} {
 			t.Run(string(mode), func(t *testing.T) {
-				run(t, db, "DROP TABLE IF EXISTS `external`.audit", "DROP TRIGGER IF EXISTS `external`.audit_insert",
+				db.Exec(t, "DROP TABLE IF EXISTS `external`.audit", "DROP TRIGGER IF EXISTS `external`.audit_insert",
 					"DROP TRIGGER IF EXISTS `external`.audit_update", "DROP TRIGGER IF EXISTS `external`.audit_delete",
 					"DELETE FROM `external`.buylo_products")
 				audit(t, db)
@@ -215,13 +186,13 @@ func TestEveryCommittedChangeBecomesOneRecord(t *testing.T) {
 					case 60:
 						endDumps(t, db)
 					case 75:
-						run(t, db, "FLUSH BINARY LOGS")
+						db.Exec(t, "FLUSH BINARY LOGS")
 					case 120: // another run of the agent
 						stop()
 						cond, stop = startRunner(t, source(t, db, mode), store)
 					}
 				}
-				run(t, db, insert("end", stationA))
+				db.Exec(t, insert("end", stationA))
 				until(t, store, "end", cond)
 				stop()
 				same(t, got(store.Records()), owned(t, db))
@@ -244,17 +215,13 @@ func TestEveryCommittedChangeBecomesOneRecord(t *testing.T) {
 // endDumps ends the connections of replicas, once there is one.
 func endDumps(t *testing.T, db *servers.Database) {
 	t.Helper()
-	for range 500 {
+	capturetest.Until(t, func() (string, bool) {
 		ids := dumps(t, db)
 		for _, id := range ids {
-			run(t, db, "KILL "+id)
+			db.Exec(t, "KILL "+id)
 		}
-		if len(ids) > 0 {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("nobody reads the log")
+		return "nobody reads the log", len(ids) > 0
+	})
 }
 
 // dumps lists the connections of replicas.
@@ -275,19 +242,19 @@ func dumps(t *testing.T, db *servers.Database) (ids []string) {
 func TestAPurgedLogIsReconciled(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		store := &capturetest.Store{}
-		run(t, db, insert("found", stationA))
+		db.Exec(t, insert("found", stationA))
 		cond, stop := startRunner(t, source(t, db, Auto), store)
-		run(t, db, insert("gone", stationA), insert("packed", stationA), insert("same", stationA))
+		db.Exec(t, insert("gone", stationA), insert("packed", stationA), insert("same", stationA))
 		until(t, store, "same", cond)
 		stop()
-		run(t, db, "DELETE FROM `external`.buylo_products WHERE hash = 'gone'",
+		db.Exec(t, "DELETE FROM `external`.buylo_products WHERE hash = 'gone'",
 			fmt.Sprintf(setPackage, "PKG-1", "packed"), fmt.Sprintf(setPackage, "PKG-2", "same"),
 			"UPDATE `external`.buylo_products SET external_package_id = NULL, updated_at = created_at WHERE hash = 'same'",
 			insert("arrived", stationA))
 		purge(t, db)
 		cond, stop = startRunner(t, source(t, db, Auto), store)
 		until(t, store, "arrived", cond)
-		run(t, db, insert("end", stationA))
+		db.Exec(t, insert("end", stationA))
 		until(t, store, "end", cond)
 		stop()
 		records := store.Records()
@@ -307,7 +274,7 @@ func TestSnapshotAndLogAgreeOnProducts(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		s := source(t, db, Auto)
 		from := start(t, s)
-		run(t, db, insert("a", stationA), fmt.Sprintf(setPackage, `PKG "1"`, "a"))
+		db.Exec(t, insert("a", stationA), fmt.Sprintf(setPackage, `PKG "1"`, "a"))
 		mark(t, db, "end")
 		txs := mustFollow(t, s, from, "end")
 		row := txs[1].Rows[0]
@@ -325,6 +292,7 @@ func TestSnapshotAndLogAgreeOnProducts(t *testing.T) {
 // silent is a way to a server that can fall silent without closing.
 type silent struct {
 	address string
+	came    chan struct{} // closed when somebody connects
 	hush    chan struct{} // closed: nothing goes through any more
 }
 
@@ -335,13 +303,15 @@ func newSilent(t *testing.T, to string) *silent {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	s := &silent{address: l.Addr().String(), hush: make(chan struct{})}
+	s := &silent{address: l.Addr().String(), came: make(chan struct{}), hush: make(chan struct{})}
+	came := sync.OnceFunc(func() { close(s.came) })
 	go func() {
 		for {
 			in, err := l.Accept()
 			if err != nil {
 				return
 			}
+			came()
 			out, err := net.Dial("tcp", to)
 			if err != nil {
 				in.Close()
@@ -411,7 +381,7 @@ func TestASilentServer(t *testing.T) {
 				done <- s.Run(ctx, from, nil, func(capture.Tx) error { reading <- struct{}{}; return nil })
 			}()
 			if c.before {
-				time.Sleep(300 * time.Millisecond)
+				<-way.came
 			} else {
 				<-reading
 				close(way.hush)

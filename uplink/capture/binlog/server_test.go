@@ -71,7 +71,7 @@ func TestMySQLWithoutGTID(t *testing.T) {
 	if id := txs[0].ID; !strings.HasPrefix(id, from.Server+"/"+from.File+":") {
 		t.Errorf("identity %s", id)
 	}
-	run(t, db, "FLUSH BINARY LOGS")
+	db.Exec(t, "FLUSH BINARY LOGS")
 	for i := range txs[:len(txs)-1] {
 		same(t, names(mustFollow(t, s, txs[i].Position, "end")), names(txs[i+1:]))
 	}
@@ -80,9 +80,9 @@ func TestMySQLWithoutGTID(t *testing.T) {
 func TestCompressedTransactionsAreTheSame(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		if db.Flavor == "mysql" {
-			run(t, db, "SET GLOBAL binlog_transaction_compression = ON")
+			db.Exec(t, "SET GLOBAL binlog_transaction_compression = ON")
 		} else {
-			run(t, db, "SET GLOBAL log_bin_compress = ON", "SET GLOBAL log_bin_compress_min_len = 10")
+			db.Exec(t, "SET GLOBAL log_bin_compress = ON", "SET GLOBAL log_bin_compress_min_len = 10")
 		}
 		byGTID, byPosition := source(t, db, ByGTID), source(t, db, ByPosition)
 		from, fromFile := start(t, byGTID), start(t, byPosition)
@@ -109,7 +109,7 @@ func TestTaggedGTID(t *testing.T) {
 	db := servers.MySQL(t)
 	s := source(t, db, ByGTID)
 	from := start(t, s)
-	run(t, db, "SET SESSION gtid_next = 'AUTOMATIC:buylo'", insert("a", stationA), insert("b", ""))
+	db.Exec(t, "SET SESSION gtid_next = 'AUTOMATIC:buylo'", insert("a", stationA), insert("b", ""))
 	mark(t, db, "end")
 	txs := mustFollow(t, s, from, "end")
 	same(t, lines(txs), []string{"insert - a", "insert - b", "insert - end"})
@@ -124,11 +124,11 @@ func TestRefusals(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		s := source(t, db, Auto)
 		from := start(t, s)
-		run(t, db, "REVOKE REPLICATION SLAVE ON *.* FROM '"+servers.CaptureUser+"'@'%'")
+		db.Exec(t, "REVOKE REPLICATION SLAVE ON *.* FROM '"+servers.CaptureUser+"'@'%'")
 		if _, err := follow(t, s, from, "end"); err == nil || !strings.Contains(err.Error(), "GRANT REPLICATION SLAVE") {
 			t.Errorf("without the right: %v", err)
 		}
-		run(t, db, "GRANT REPLICATION SLAVE ON *.* TO '"+servers.CaptureUser+"'@'%'")
+		db.Exec(t, "GRANT REPLICATION SLAVE ON *.* TO '"+servers.CaptureUser+"'@'%'")
 		s.logins[0].Password = func() (string, error) { return "wrong-secret", nil }
 		if _, err := follow(t, s, from, "end"); err == nil || !strings.Contains(err.Error(), "password") || strings.Contains(err.Error(), "wrong-secret") {
 			t.Errorf("wrong password: %v", err)

@@ -2,18 +2,18 @@ package binlog
 
 import (
 	"testing"
-	"time"
 
 	"station-agent/build/servers"
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/capturetest"
 )
 
 // semiSync makes the next commit wait for a replica that isn't there, between the log and the engine.
 func semiSync(t *testing.T, db *servers.Database) {
 	t.Helper()
 	if db.Flavor == "mariadb" {
-		run(t, db, "SET GLOBAL rpl_semi_sync_master_wait_point = 'AFTER_SYNC'", "SET GLOBAL rpl_semi_sync_master_timeout = 3000",
+		db.Exec(t, "SET GLOBAL rpl_semi_sync_master_wait_point = 'AFTER_SYNC'", "SET GLOBAL rpl_semi_sync_master_timeout = 3000",
 			"SET GLOBAL rpl_semi_sync_master_enabled = OFF", "SET GLOBAL rpl_semi_sync_master_enabled = ON")
 		return
 	}
@@ -22,9 +22,9 @@ func semiSync(t *testing.T, db *servers.Database) {
 		t.Fatal(err)
 	}
 	if len(plugins) == 0 {
-		run(t, db, "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'")
+		db.Exec(t, "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'")
 	}
-	run(t, db, "SET GLOBAL rpl_semi_sync_source_timeout = 3000",
+	db.Exec(t, "SET GLOBAL rpl_semi_sync_source_timeout = 3000",
 		"SET GLOBAL rpl_semi_sync_source_enabled = OFF", "SET GLOBAL rpl_semi_sync_source_enabled = ON")
 }
 
@@ -35,18 +35,16 @@ func logged(t *testing.T, db *servers.Database, was string) string {
 	if db.Flavor == "mysql" {
 		question = "SHOW BINARY LOG STATUS"
 	}
-	for range 400 {
+	is := was
+	capturetest.Until(t, func() (string, bool) {
 		end, err := (&Source{}).list(t.Context(), db.Root(), question)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if end[0][1] != was {
-			return end[0][1]
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Fatal("nothing was written to the log")
-	return ""
+		is = end[0][1]
+		return "nothing was written to the log", is != was
+	})
+	return is
 }
 
 // A transaction that is in the log and not yet in the engine is in the snapshot or behind its position.
@@ -54,14 +52,14 @@ func TestASnapshotMissesNoCommit(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
 		for _, mode := range []Mode{ByGTID, ByPosition} {
 			t.Run(string(mode), func(t *testing.T) {
-				run(t, db, "DELETE FROM `external`.buylo_products", insert("gone", stationA), insert("moved", stationB))
+				db.Exec(t, "DELETE FROM `external`.buylo_products", insert("gone", stationA), insert("moved", stationB))
 				s := source(t, db, mode)
 				semiSync(t, db)
 				was := logged(t, db, "")
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					run(t, db, "BEGIN", insert("new", stationA), "DELETE FROM `external`.buylo_products WHERE hash = 'gone'",
+					db.Exec(t, "BEGIN", insert("new", stationA), "DELETE FROM `external`.buylo_products WHERE hash = 'gone'",
 						"UPDATE `external`.buylo_products SET buylo_active_packing_station_uuid = '"+stationA+"' WHERE hash = 'moved'", "COMMIT")
 				}()
 				logged(t, db, was)
@@ -100,7 +98,7 @@ func TestASnapshotMissesNoCommit(t *testing.T) {
 // A snapshot leaves nothing behind: no transaction, no lock, no setting; and it needs one connection only.
 func TestASnapshotLeavesNothingBehind(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		run(t, db, insert("a", stationA))
+		db.Exec(t, insert("a", stationA))
 		for _, mode := range []Mode{ByGTID, ByPosition} {
 			s := source(t, db, mode)
 			s.cfg.DB.SetMaxOpenConns(1)
@@ -109,7 +107,7 @@ func TestASnapshotLeavesNothingBehind(t *testing.T) {
 					t.Fatalf("%v: %v", found, err)
 				}
 			}
-			run(t, db, "SET SESSION innodb_lock_wait_timeout = 1", "DELETE FROM `external`.buylo_products", insert("a", stationA))
+			db.Exec(t, "SET SESSION innodb_lock_wait_timeout = 1", "DELETE FROM `external`.buylo_products", insert("a", stationA))
 			var seconds int
 			if err := s.cfg.DB.QueryRow("SELECT @@innodb_lock_wait_timeout").Scan(&seconds); err != nil || seconds != 50 {
 				t.Errorf("%d s: %v", seconds, err)

@@ -22,20 +22,24 @@ type stream struct {
 	see    func(context.Context, *capture.Spec, []string) ([]capture.State, error)
 	warn   func(error)
 
-	from    record.Position // where the stream was asked to begin
-	at      record.Position // behind the last whole transaction
-	here    place           // behind the last event; the log ends with some that are no transactions
-	read    gtids           // nil if read by file
-	tx      open
-	spare   []capture.RowChange // memory for the rows of the next one
-	held    held
-	row     capture.RowChange // the one that keep looks at
-	waiting []undecoded       // row events whose heads were read
-	images  [2]image          // of the row that is read
-	twoXA   map[string]bool   // two-phase transactions that were prepared and have no row of ours
-	failed  error             // why the stream ends, if it is our doing
-	sweep   *sweeper          // nil: no table has to be read as a whole
-	watch   watch
+	from      record.Position // where the stream was asked to begin
+	at        record.Position // behind the last whole transaction
+	here      place           // behind the last event; the log ends with some that are no transactions
+	read      gtids           // nil if read by file
+	tx        open
+	spare     []capture.RowChange // memory for the rows of the next one
+	held      held
+	now       capture.RowChange // the one that keep looks at
+	parser    *replication.BinlogParser
+	maps      map[uint64]*tableMap // by the log's number of the table
+	waiting   []undecoded          // row events that the parser has read
+	mariaGTID replication.MariadbGTIDEvent
+	there     [2][]byte
+	images    [2]image        // of the row that is read
+	twoXA     map[string]bool // two-phase transactions that were prepared and have no row of ours
+	failed    error           // why the stream ends, if it is our doing
+	sweep     *sweeper        // nil: no table has to be read as a whole
+	watch     watch
 }
 
 // Run implements capture.Source.
@@ -57,7 +61,11 @@ func (s *Source) Run(ctx context.Context, from record.Position, keep func(*captu
 		s.refused.Add(1) // the other one may be there
 		return s.about(err)
 	}
-	st := &stream{ctx: ctx, keep: keep, sink: s.heard(sink), from: from, at: from, twoXA: make(map[string]bool), see: s.see, warn: s.warn}
+	st := &stream{
+		ctx: ctx, keep: keep, sink: s.heard(sink), from: from, at: from, twoXA: make(map[string]bool), see: s.see, warn: s.warn,
+		maps: make(map[uint64]*tableMap),
+	}
+	st.parser = newParser(sv.flavor, st.decode)
 	if st.layout, err = s.layouts(ctx, sv, from); err != nil {
 		return s.about(err)
 	}
@@ -155,10 +163,10 @@ func (s *stream) HandleEvent(e *replication.BinlogEvent) error {
 	}
 	s.watch.inside.Store(true)
 	defer s.watch.inside.Store(false)
-	s.watch.note(e.Event)
-	err := s.handle(e.Header, e.Event)
+	s.watch.note(e.Header)
+	event, err := s.take(e)
 	if err == nil {
-		err = s.passed(e.Header, e.Event)
+		err = s.passed(e.Header, event)
 	}
 	if err != nil {
 		s.failed = err
@@ -170,7 +178,11 @@ func (s *stream) HandleEvent(e *replication.BinlogEvent) error {
 func (s *stream) handle(h *replication.EventHeader, event replication.Event) error {
 	switch e := event.(type) {
 	case *replication.RowsEvent:
-		return s.rows(h, e)
+		rows, err := s.parsedRows(h, e)
+		if err != nil {
+			return err
+		}
+		return s.rows(h, rows)
 	case *replication.XIDEvent:
 		return s.commit(h)
 	case *replication.GTIDEvent:
@@ -190,7 +202,7 @@ func (s *stream) handle(h *replication.EventHeader, event replication.Event) err
 	case *replication.RotateEvent:
 		return s.rotate(h, e)
 	case *replication.FormatDescriptionEvent:
-		s.layout.renumber()
+		s.renumber()
 		return s.sink(capture.Tx{}) // connected
 	case *replication.HeartbeatEvent:
 		return s.sink(capture.Tx{Idle: s.tx.id == ""})
@@ -200,9 +212,15 @@ func (s *stream) handle(h *replication.EventHeader, event replication.Event) err
 	return nil
 }
 
+// renumber forgets the log's numbers of tables: another file may be another run of the server.
+func (s *stream) renumber() {
+	clear(s.maps)
+	s.layout.renumber()
+}
+
 // rotate goes on to the next file. The server invents such an event at the start of a stream to tell its file.
 func (s *stream) rotate(h *replication.EventHeader, e *replication.RotateEvent) error {
-	s.layout.renumber()
+	s.renumber()
 	s.at.File, s.at.Pos = string(e.NextLogName), e.Position
 	if invented := h.Flags&replication.LOG_EVENT_ARTIFICIAL_F != 0 || h.LogPos == 0; invented || s.tx.id != "" {
 		return nil

@@ -2,6 +2,7 @@ package binlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,10 +25,9 @@ import (
 // Rows that the stream touched since shortly before the read are left out of the chunk: the stream has told of them. Shortly
 // before, as a server gives a transaction to its replicas before its own SELECTs show it.
 const (
-	sweepChunk  = 1000
-	sweepRest   = 200 * time.Millisecond // between chunks, for the server
-	sweepLook   = 50 * time.Millisecond  // whether the stream has come so far
-	touchedSpan = 30 * time.Second       // more than a replica's acknowledgement takes (rpl_semi_sync_master_timeout is 10 s)
+	sweepChunk = 1000
+	sweepRest  = 200 * time.Millisecond // between chunks, for the server
+	sweepLook  = 50 * time.Millisecond  // whether the stream has come so far
 )
 
 // sweeper reads whole tables beside a stream.
@@ -36,9 +36,11 @@ type sweeper struct {
 	st     *stream
 	flavor string
 	todo   capture.Sweeps
+	swept  map[*capture.Spec]bool
 
 	mu      sync.Mutex // held while the stream handles an event, and while a chunk is given out
-	touched map[*capture.Spec]map[string]time.Time
+	touched touched
+	began   time.Time // of the chunk under way, zero if there is none
 }
 
 func (s *Source) sweeper(st *stream, flavor, text string) (*sweeper, error) {
@@ -46,28 +48,26 @@ func (s *Source) sweeper(st *stream, flavor, text string) (*sweeper, error) {
 	if err != nil || len(todo) == 0 {
 		return nil, err
 	}
-	w := &sweeper{source: s, st: st, flavor: flavor, todo: todo, touched: make(map[*capture.Spec]map[string]time.Time)}
+	w := &sweeper{source: s, st: st, flavor: flavor, todo: todo, swept: make(map[*capture.Spec]bool)}
 	for _, spec := range s.cfg.Tables {
-		if _, swept := todo[spec.Collection()]; swept {
-			w.touched[spec] = make(map[string]time.Time)
-		}
+		_, w.swept[spec] = todo[spec.Collection()]
 	}
 	return w, nil
 }
 
 // touch notes that the stream has a row in hand. Called with mu held, by the stream.
 func (w *sweeper) touch(table *capture.Table, images ...[]any) {
-	if w == nil {
-		return
-	}
-	ids := w.touched[table.Spec]
-	if ids == nil {
+	if w == nil || !w.swept[table.Spec] {
 		return
 	}
 	now := time.Now()
+	needed := now
+	if !w.began.IsZero() {
+		needed = w.began
+	}
 	for _, image := range images {
 		if image != nil {
-			ids[table.ID(image)] = now
+			w.touched.note(table.Spec, table.ID(image), now, needed.Add(-touchedSpan))
 		}
 	}
 }
@@ -75,7 +75,7 @@ func (w *sweeper) touch(table *capture.Table, images ...[]any) {
 // run sweeps every table that is due, one after another.
 func (w *sweeper) run(ctx context.Context) error {
 	for _, spec := range w.source.cfg.Tables {
-		for w.touched[spec] != nil {
+		for w.swept[spec] {
 			done, err := w.chunk(ctx, spec)
 			if err != nil {
 				return fmt.Errorf("sweep %s: %w", spec, err)
@@ -91,14 +91,43 @@ func (w *sweeper) run(ctx context.Context) error {
 	return nil
 }
 
-// chunk reads one chunk and gives it out when its time has come.
+// begin begins a chunk, once all rows are known that the stream touched shortly before.
+func (w *sweeper) begin(ctx context.Context) (time.Time, error) {
+	for {
+		now := time.Now()
+		w.mu.Lock()
+		if w.touched.knows(now.Add(-touchedSpan)) {
+			w.began = now
+		}
+		begun := !w.began.IsZero()
+		w.mu.Unlock()
+		if begun {
+			return now, nil
+		}
+		if !pause(ctx, sweepRest) {
+			return now, ctx.Err()
+		}
+	}
+}
+
+func (w *sweeper) ended() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.began = time.Time{}
+}
+
+// chunk reads one chunk and gives it out when its time has come. One that can't be given out any more is left to be read again.
 func (w *sweeper) chunk(ctx context.Context, spec *capture.Spec) (done bool, err error) {
 	read := capture.Snapshot{DB: w.source.cfg.DB, Table: spec, Station: w.source.cfg.Station, Explain: w.source.cfg.Explain}
 	table, err := read.Layout(ctx)
 	if err != nil {
 		return false, err
 	}
-	began := time.Now()
+	began, err := w.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer w.ended()
 	sweep := capture.Sweep{Read: read, Known: w.source.cfg.Known, Chunk: sweepChunk}
 	progress := w.todo[spec.Collection()]
 	found, missing, next, done, err := sweep.Next(ctx, table, progress)
@@ -111,6 +140,9 @@ func (w *sweeper) chunk(ctx context.Context, spec *capture.Spec) (done bool, err
 	}
 	for {
 		given, err := w.give(spec, end, began, progress, found, missing, next, done)
+		if err == errForgotten {
+			return false, nil
+		}
 		if err != nil || given {
 			return done, err
 		}
@@ -120,18 +152,23 @@ func (w *sweeper) chunk(ctx context.Context, spec *capture.Spec) (done bool, err
 	}
 }
 
+var errForgotten = errors.New("more rows were touched than can be remembered")
+
 // give gives a chunk out if the stream has come to the end, but for what the stream touched since the chunk was begun.
 func (w *sweeper) give(spec *capture.Spec, end record.Position, began time.Time, progress capture.Progress,
 	found []capture.State, missing []string, next capture.Progress, done bool) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	since := began.Add(-touchedSpan)
+	if !w.touched.knows(since) {
+		return false, errForgotten
+	}
 	if w.st.tx.id != "" || !w.st.past(end) {
 		return false, nil
 	}
-	touched := w.touched[spec]
-	maps.DeleteFunc(touched, func(_ string, at time.Time) bool { return began.Sub(at) > touchedSpan })
-	found = slices.DeleteFunc(found, func(s capture.State) bool { return !touched[s.ID].IsZero() })
-	missing = slices.DeleteFunc(missing, func(id string) bool { return !touched[id].IsZero() })
+	w.touched.prune(since)
+	found = slices.DeleteFunc(found, func(s capture.State) bool { return w.touched.has(spec, s.ID) })
+	missing = slices.DeleteFunc(missing, func(id string) bool { return w.touched.has(spec, id) })
 	w.todo = maps.Clone(w.todo)
 	if w.todo[spec.Collection()] = next; done {
 		delete(w.todo, spec.Collection())

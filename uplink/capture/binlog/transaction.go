@@ -2,6 +2,7 @@ package binlog
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -87,23 +88,19 @@ func (s *stream) beginMaria(h *replication.EventHeader, e *replication.MariadbGT
 }
 
 // rows takes the rows of one event in. Rows of other tables are only counted.
-func (s *stream) rows(h *replication.EventHeader, e *replication.RowsEvent) error {
-	body, err := s.body(h, e)
+func (s *stream) rows(h *replication.EventHeader, e *rowsEvent) error {
+	table, err := s.layout.table(s.ctx, e.table, s.tx.place)
 	if err != nil {
 		return err
 	}
-	table, err := s.layout.table(s.ctx, e.Table, s.tx.place)
-	if err != nil {
-		return err
-	}
-	op, images := operation(h, e)
-	if images == 0 {
-		return capture.Gap("a row event of %s.%s has a type that is unknown", e.Table.Schema, e.Table.Table)
+	op := operation(h.EventType)
+	if op == "" || len(e.there) != images(h.EventType) {
+		return unreadable(e.table, errors.New("its type is unknown"))
 	}
 	if table == nil {
-		n, err := count(h, e, body, images)
+		n, err := e.count(h)
 		if err != nil && s.tx.blind == "" {
-			s.tx.blind = string(e.Table.Schema) + "." + string(e.Table.Table)
+			s.tx.blind = string(e.table.Schema) + "." + string(e.table.Table)
 		}
 		s.tx.ordinal += n
 		return nil
@@ -111,54 +108,52 @@ func (s *stream) rows(h *replication.EventHeader, e *replication.RowsEvent) erro
 	if s.tx.id == "" {
 		return capture.Gap("rows of %s stand outside of a transaction", table.Spec)
 	}
-	return s.each(h, e, body, images, func(rows [][]any, skipped [][]int) error {
+	return s.each(h, e, func(rows [][]any, skipped [][]int) error {
 		if s.tx.ours() >= mostRows {
 			return capture.Gap("one transaction changes more than %d rows of this station", mostRows)
 		}
 		if why := partial(h, table, skipped); why != nil {
 			return s.complete(table, op, rows, skipped, why)
 		}
-		return s.take(table, op, rows)
+		return s.row(table, op, rows)
 	})
 }
 
-// operation tells what a row event does, and how many images each row has in it; 0 if it is unknown.
-func operation(h *replication.EventHeader, e *replication.RowsEvent) (record.Op, int) {
-	switch e.Type() {
-	case replication.EnumRowsEventTypeInsert:
-		return record.Insert, 1
-	case replication.EnumRowsEventTypeUpdate:
-		return record.Update, 2
-	case replication.EnumRowsEventTypeDelete:
-		return record.Delete, 1
+// operation tells what a row event does; "" if it is unknown.
+func operation(typ replication.EventType) record.Op {
+	switch typ {
+	case replication.WRITE_ROWS_EVENTv1, replication.WRITE_ROWS_EVENTv2, replication.MARIADB_WRITE_ROWS_COMPRESSED_EVENT_V1:
+		return record.Insert
+	case replication.DELETE_ROWS_EVENTv1, replication.DELETE_ROWS_EVENTv2, replication.MARIADB_DELETE_ROWS_COMPRESSED_EVENT_V1:
+		return record.Delete
 	}
-	if h.EventType == replication.PARTIAL_UPDATE_ROWS_EVENT {
-		return record.Update, 2
+	if images(typ) == 2 {
+		return record.Update
 	}
-	return "", 0
+	return ""
 }
 
-// take keeps one row if it is wanted.
-func (s *stream) take(table *capture.Table, op record.Op, images [][]any) error {
-	s.row = capture.RowChange{Table: table, Ordinal: s.tx.ordinal, Op: op}
+// row keeps one row if it is wanted.
+func (s *stream) row(table *capture.Table, op record.Op, images [][]any) error {
+	s.now = capture.RowChange{Table: table, Ordinal: s.tx.ordinal, Op: op}
 	s.tx.ordinal++
 	switch op {
 	case record.Insert:
-		s.row.After = images[0]
+		s.now.After = images[0]
 	case record.Delete:
-		s.row.Before = images[0]
+		s.now.Before = images[0]
 	default:
-		s.row.Before, s.row.After = images[0], images[1]
+		s.now.Before, s.now.After = images[0], images[1]
 	}
-	s.sweep.touch(table, s.row.Before, s.row.After)
-	if s.keep != nil && !s.keep(&s.row) {
+	s.sweep.touch(table, s.now.Before, s.now.After)
+	if s.keep != nil && !s.keep(&s.now) {
 		return nil
 	}
 	if s.tx.blind != "" {
 		return capture.Gap("a transaction changes a row of this station after rows of %s, which have a type that can't be read", s.tx.blind)
 	}
-	s.tx.looks.whole(&s.row)
-	s.tx.rows = append(s.tx.rows, s.row)
+	s.tx.looks.whole(&s.now)
+	s.tx.rows = append(s.tx.rows, s.now)
 	if s.keep != nil { // it has taken what it needs, and the next row comes in the same memory
 		last := &s.tx.rows[len(s.tx.rows)-1]
 		last.Before, last.After = nil, nil

@@ -1,7 +1,6 @@
 package binlog
 
 import (
-	"strings"
 	"testing"
 
 	"station-agent/build/servers"
@@ -16,7 +15,7 @@ const lax = "SET sql_mode = 'ALLOW_INVALID_DATES'"
 // typeTable makes the table and gives the JSON of its row.
 func typeTable(t *testing.T, db *servers.Database) string {
 	columns, values, want := capturetest.Kinds(db.Flavor, stationA)
-	run(t, db, lax, "SET time_zone = '+00:00'",
+	db.Exec(t, lax, "SET time_zone = '+00:00'",
 		"CREATE TABLE `external`.kinds ("+columns+") CHARACTER SET utf8mb4",
 		"GRANT SELECT ON `external`.kinds TO '"+servers.CaptureUser+"'@'%'",
 		"INSERT INTO `external`.kinds VALUES ("+values+")")
@@ -35,10 +34,10 @@ func TestTheSameRowGivesTheSameBytes(t *testing.T) {
 				continue
 			}
 			if metadata != "MINIMAL" {
-				run(t, db, lax, "SET GLOBAL binlog_row_metadata = '"+metadata+"'", "CREATE TABLE `external`.again LIKE `external`.kinds",
+				db.Exec(t, lax, "SET GLOBAL binlog_row_metadata = '"+metadata+"'", "CREATE TABLE `external`.again LIKE `external`.kinds",
 					"INSERT INTO `external`.again SELECT * FROM `external`.kinds", "DELETE FROM `external`.kinds")
 				from = start(t, s)
-				run(t, db, lax, "INSERT INTO `external`.kinds SELECT * FROM `external`.again", "DROP TABLE `external`.again")
+				db.Exec(t, lax, "INSERT INTO `external`.kinds SELECT * FROM `external`.again", "DROP TABLE `external`.again")
 			}
 			txs := mustFollow(t, s, from, "end")
 			row := txs[len(txs)-1].Rows[0]
@@ -46,11 +45,18 @@ func TestTheSameRowGivesTheSameBytes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compare(t, "the log with metadata "+metadata, string(got), want)
+			capturetest.Same(t, "the log with metadata "+metadata, string(got), want)
 		}
 		for _, zone := range []string{"+00:00", "SYSTEM", "-05:00"} {
-			run(t, db, "SET GLOBAL time_zone = '"+zone+"'")
-			snapshot := capture.Snapshot{DB: openDB(t, db), Table: typeSpec, Station: stationA}
+			session, err := openDB(t, db).Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			if _, err := session.ExecContext(t.Context(), "SET time_zone = '"+zone+"'"); err != nil {
+				t.Fatal(err)
+			}
+			snapshot := capture.Snapshot{DB: session, Table: typeSpec, Station: stationA}
 			found, err := snapshot.Rows(t.Context(), []string{"end", "nobody"})
 			if err != nil || len(found) != 1 {
 				t.Fatalf("found %d rows: %v", len(found), err)
@@ -58,23 +64,7 @@ func TestTheSameRowGivesTheSameBytes(t *testing.T) {
 			if found[0].ID != "end" || found[0].Place != stationA {
 				t.Errorf("found %s at %s", found[0].ID, found[0].Place)
 			}
-			compare(t, "SELECT in time zone "+zone, string(found[0].Payload), want)
+			capturetest.Same(t, "SELECT in time zone "+zone, string(found[0].Payload), want)
 		}
 	})
-}
-
-func compare(t *testing.T, what, got, want string) {
-	t.Helper()
-	if got == want {
-		return
-	}
-	g, w := strings.Split(got, `,"`), strings.Split(want, `,"`)
-	for i := range min(len(g), len(w)) {
-		if g[i] != w[i] {
-			t.Errorf("%s: got %s, want %s", what, g[i], w[i])
-		}
-	}
-	if len(g) != len(w) {
-		t.Errorf("%s: got\n%s\nwant\n%s", what, got, want)
-	}
 }

@@ -21,8 +21,8 @@ type watch struct {
 const watchEvery = time.Minute
 
 // note counts an event.
-func (w *watch) note(event replication.Event) {
-	if _, beat := event.(*replication.HeartbeatEvent); !beat {
+func (w *watch) note(h *replication.EventHeader) {
+	if h.EventType != replication.HEARTBEAT_EVENT && h.EventType != replication.HEARTBEAT_LOG_EVENT_V2 {
 		w.events.Add(1)
 	}
 }

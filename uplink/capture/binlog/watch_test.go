@@ -25,9 +25,9 @@ func TestWatch(t *testing.T) {
 			go func() {
 				for n := 1; ctx.Err() == nil; n++ {
 					time.Sleep(time.Second)
-					w.note(&replication.HeartbeatEvent{})
+					w.note(&replication.EventHeader{EventType: replication.HEARTBEAT_EVENT})
 					if how == busy || how == late && n%90 == 0 {
-						w.note(&replication.XIDEvent{})
+						w.note(&replication.EventHeader{EventType: replication.XID_EVENT})
 					}
 					w.inside.Store(how == waits)
 				}

@@ -1,6 +1,9 @@
 package capturetest
 
-import "strings"
+import (
+	"strings"
+	"testing"
+)
 
 type kind struct{ column, sql, json string }
 
@@ -84,4 +87,18 @@ func Kinds(flavor, station string) (columns, values, want string) {
 		doc = `"{\"a\":{\"x\":null,\"y\":true},\"aa\":\"ž\\u0001<\",\"b\":[1,1.5,1000,0,123456789012345678]}"`
 	}
 	return columns, values, "{" + want + `"d1":` + doc + `,"hash":"end","station":"` + station + `","station_agent_zero_dates":["c30","c37","c55"]}`
+}
+
+// Same compares two rows in canonical JSON and names the columns that differ.
+func Same(t testing.TB, what, got, want string) {
+	t.Helper()
+	g, w := strings.Split(got, `,"`), strings.Split(want, `,"`)
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			t.Errorf("%s: got %s, want %s", what, g[i], w[i])
+		}
+	}
+	if len(g) != len(w) {
+		t.Errorf("%s: got\n%s\nwant\n%s", what, got, want)
+	}
 }

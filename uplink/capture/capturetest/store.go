@@ -64,6 +64,7 @@ func (s *Store) put(g record.Group) error {
 			s.shadow[row.Collection+"/"+row.ID] = row
 		}
 	}
+	g.Records, g.Shadow = slices.Clone(g.Records), slices.Clone(g.Shadow) // their memory is the caller's
 	s.groups = append(s.groups, g)
 	if s.changed != nil {
 		close(s.changed)

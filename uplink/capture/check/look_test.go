@@ -3,14 +3,11 @@ package check
 import (
 	"context"
 	"database/sql"
-	sqldriver "database/sql/driver"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	driver "github.com/go-sql-driver/mysql"
 
 	"station-agent/build/servers"
 )
@@ -18,33 +15,9 @@ import (
 // open is the database as an account sees it, on one connection after another, so that roles and settings are new each time.
 func open(t *testing.T, db *servers.Database, user, password string) *sql.DB {
 	t.Helper()
-	c := driver.NewConfig()
-	c.User, c.Passwd, c.Net, c.Addr = user, password, "tcp", db.Addr
-	c.Params = map[string]string{"time_zone": "'+00:00'"}
-	c.Logger = &driver.NopLogger{}
-	connector, err := driver.NewConnector(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := sql.OpenDB(connector)
+	pool := db.Open(t, user, password)
 	pool.SetMaxIdleConns(0)
-	t.Cleanup(func() { pool.Close() })
 	return pool
-}
-
-// root runs statements as the administrator on one connection.
-func root(t *testing.T, db *servers.Database, statements ...string) {
-	t.Helper()
-	conn, err := db.Root().Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Raw(func(any) error { return sqldriver.ErrBadConn })
-	for _, s := range statements {
-		if _, err := conn.ExecContext(t.Context(), s); err != nil {
-			t.Errorf("%s: %v", s, err)
-		}
-	}
 }
 
 // desk looks and judges as one account, again and again.
@@ -85,12 +58,12 @@ func (d desk) state(list []Finding, code string) (State, Finding) {
 // mended breaks the server, wants the finding, runs what the finding says as the administrator, and wants it to be gone.
 func (d desk) mended(code string, bad State, breaks ...string) {
 	d.t.Helper()
-	root(d.t, d.db, breaks...)
+	d.db.Exec(d.t, breaks...)
 	is, f := d.state(d.look(everyWay), code)
 	if is != bad || f.Fact == "" || f.Why == "" || len(f.Fix) == 0 || f.Who != Administrator {
 		d.t.Errorf("%s: %+v, want %s", code, f, bad)
 	}
-	root(d.t, d.db, f.Fix...)
+	d.db.Exec(d.t, f.Fix...)
 	if is, f := d.state(d.look(everyWay), code); is != OK {
 		d.t.Errorf("%s was not mended by %q: %+v", code, f.Fix, f)
 	}
@@ -199,7 +172,7 @@ func (d desk) off() {
 // TestRoles holds that what a role gives counts, if it is active at login.
 func TestRoles(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		root(t, db, "CREATE USER 'we`i''rd'@'127.0.%' IDENTIFIED BY 'x'", "CREATE ROLE packer",
+		db.Exec(t, "CREATE USER 'we`i''rd'@'127.0.%' IDENTIFIED BY 'x'", "CREATE ROLE packer",
 			"GRANT SELECT, UPDATE (external_package_id) ON `external`.buylo_products TO packer", "GRANT packer TO 'we`i''rd'@'127.0.%'")
 		d := desk{t, db, open(t, db, "we`i'rd", "x")}
 		packing := Wanted{Ways: []Way{Packing}, Serves: []Way{Packing}}
@@ -211,7 +184,7 @@ func TestRoles(t *testing.T) {
 		if db.Flavor == "mysql" {
 			to = "TO"
 		}
-		root(t, db, "SET DEFAULT ROLE packer "+to+" 'we`i''rd'@'127.0.%'")
+		db.Exec(t, "SET DEFAULT ROLE packer "+to+" 'we`i''rd'@'127.0.%'")
 		for _, f := range d.look(packing) {
 			if f.State == Fault {
 				t.Errorf("with a role: %+v", f)

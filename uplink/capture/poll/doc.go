@@ -15,7 +15,10 @@
 //   - A row that isn't found is looked for once more before it counts as deleted. Its record says between which two times of
 //     the server it went.
 //   - The server pays for each look. Each statement ends at the server after a time limit; one that scans the table or takes
-//     long makes the looks rarer, at most one in five seconds, and the index that is missing is named.
+//     long makes the looks rarer, one in five seconds, and the index that is missing is named. Where even that is too much, as
+//     many stations scan one table, a look takes the smaller a part of the time the longer it takes (pace), and one that the
+//     server ended is said and not repeated for some time.
+//   - What is read of a table at once is bounded by its bytes, and columns that no record has are not asked for.
 //
 // It never writes, locks no row, and compares times of the server with each other only.
 package poll

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -30,8 +29,8 @@ type Here func(ctx context.Context, table *capture.Table) (now time.Time, found 
 
 // Config of a Source. Explain, Notice and Here may be nil.
 type Config struct {
-	DB      *sql.DB // its sessions are in UTC
-	Explain func(error) error
+	DB      *sql.DB           // its sessions are in UTC
+	Explain func(error) error // gives errors of DB their text and, if known, OverTime() bool
 	Table   *capture.Spec
 	Station string // our UUID
 	Shadow  Shadow
@@ -45,15 +44,25 @@ const (
 	everyDefault = time.Second
 	everyMost    = 5 * time.Second // of what costs the server much
 	chunkDefault = 500
-	duty         = 10               // a look may take so small a part of the time
+	duty         = 10 // a look may take so small a part of the time
+	ended        = 6  // times its limit, until the next look after one that the server ended
+	everLongest  = 10 * time.Minute
 	statement    = 5 * time.Second  // of one SELECT, at the server
 	scanning     = 30 * time.Second // of one that reads a whole table: late is better than never
-	relayout     = time.Minute      // how often the layout is read
+	relayout     = time.Minute      // how often the layout is read, and whether there is an index
 	moveEvery    = 30 * time.Second // of a position that nothing was found before
 )
 
+// Longest is how long a statement may be without an answer: the connections of DB must not give it up before.
+const Longest = scanning
+
 // Source polls one table.
-type Source struct{ cfg Config }
+type Source struct {
+	cfg   Config
+	pace  pace      // of Run and Snapshot, which are never called at the same time
+	next  time.Time // no look before
+	index string    // what to ask for, if each look reads the whole table
+}
 
 // New checks cfg. It doesn't connect.
 func New(cfg Config) (*Source, error) {
@@ -69,7 +78,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Chunk <= 0 {
 		cfg.Chunk = chunkDefault
 	}
-	return &Source{cfg}, nil
+	return &Source{cfg: cfg, pace: pace{every: cfg.Every}}, nil
 }
 
 // session is what is known of the server and the table for one Run.
@@ -77,7 +86,7 @@ type session struct {
 	*Source
 	read  capture.Snapshot
 	table *capture.Table
-	laid  time.Time // when the layout was read
+	laid  time.Time // when the layout was read, and what a look costs
 }
 
 func (s *Source) open(ctx context.Context) (*session, error) {
@@ -85,11 +94,10 @@ func (s *Source) open(ctx context.Context) (*session, error) {
 	if err := s.cfg.DB.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version); err != nil {
 		return nil, s.explain(err)
 	}
-	o := &session{Source: s, read: capture.Snapshot{
+	return &session{Source: s, read: capture.Snapshot{
 		DB: s.cfg.DB, Table: s.cfg.Table, Station: s.cfg.Station, Explain: s.cfg.Explain,
 		Limit: capture.Limit{For: statement, Maria: strings.Contains(version, "MariaDB")},
-	}}
-	return o, o.layout(ctx)
+	}}, nil
 }
 
 func (s *Source) explain(err error) error {
@@ -99,14 +107,29 @@ func (s *Source) explain(err error) error {
 	return err
 }
 
-// layout reads the layout if it is old.
+// layout reads the layout, and what a look costs the server, if what is known of them is old.
 func (o *session) layout(ctx context.Context) (err error) {
 	if o.table != nil && time.Since(o.laid) < relayout {
 		return nil
 	}
 	o.laid = time.Now()
-	o.table, err = o.read.Layout(ctx)
-	return err
+	if o.table, err = o.read.Layout(ctx); err != nil {
+		return err
+	}
+	return o.judge(ctx)
+}
+
+// turn waits until the next look is due. Meanwhile it sees whether there is an index now.
+func (o *session) turn(ctx context.Context) error {
+	for {
+		if err := o.layout(ctx); err != nil {
+			return err
+		}
+		left := time.Until(o.next)
+		if err := rest(ctx, min(left, relayout)); err != nil || left <= relayout {
+			return err
+		}
+	}
 }
 
 // now is the server's time.
@@ -125,6 +148,10 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		return record.Position{}, nil, err
 	}
 	p := record.Position{Way: Way}
+	if err := o.turn(ctx); err != nil {
+		return p, nil, err
+	}
+	began := time.Now()
 	if p.At, err = o.now(ctx); err != nil {
 		return p, nil, err
 	}
@@ -140,7 +167,7 @@ func (s *Source) Snapshot(ctx context.Context, want []capture.Want, run string) 
 		return p, nil, nil
 	}
 	found, err := o.read.Rows(ctx, w.IDs)
-	return p, found, err
+	return p, found, o.looked(began, err)
 }
 
 // Run implements capture.Source. Positions of another way are of no use: the rows have to be compared.
@@ -152,21 +179,17 @@ func (s *Source) Run(ctx context.Context, from record.Position, _ func(*capture.
 	if err != nil {
 		return err
 	}
-	p := pace{every: s.cfg.Every}
-	if err := s.judge(ctx, o, &p); err != nil {
-		return err
-	}
 	look, err := o.looker(from)
 	if err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
-		began := time.Now()
-		if err := o.layout(ctx); err != nil {
+	for {
+		if err := o.turn(ctx); err != nil {
 			return err
 		}
+		began := time.Now()
 		txs, err := look.look(ctx)
-		if err != nil {
+		if err := o.looked(began, err); err != nil {
 			return err
 		}
 		txs[len(txs)-1].Idle = true
@@ -175,14 +198,7 @@ func (s *Source) Run(ctx context.Context, from record.Position, _ func(*capture.
 				return err
 			}
 		}
-		if s.cfg.Here != nil {
-			continue
-		}
-		if err := rest(ctx, p.rest(time.Since(began))); err != nil {
-			return err
-		}
 	}
-	return ctx.Err()
 }
 
 // looker looks once and gives what it found.
@@ -215,7 +231,7 @@ func sum(s *capture.State) [16]byte {
 }
 
 func rest(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d*9/10 + rand.N(d/5))
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -231,6 +247,10 @@ func (s *Source) Probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = o.read.Absent(ctx, o.table, []string{""})
+	table, err := o.read.Layout(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = o.read.Absent(ctx, table, []string{""})
 	return err
 }

@@ -16,7 +16,8 @@ type whole struct {
 	mover
 	at      time.Time // changes before it were looked for
 	overlap time.Duration
-	last    *capture.State   // a look that found too much goes on behind it
+	last    *capture.State   // a look that found too much goes on behind it, of which it has key and time
+	rows    int              // to ask for in a page
 	seen    map[string]state // rows within the overlap
 	sweep   capture.Sweep
 	where   capture.Progress
@@ -43,8 +44,8 @@ func newWhole(o *session, from record.Position) (*whole, error) {
 		return nil, err
 	}
 	w := &whole{
-		session: o, at: from.At, overlap: overlapLeast, seen: make(map[string]state), missing: make(map[string]time.Time),
-		sweep: capture.Sweep{Read: o.read, Known: o.cfg.Shadow.ShadowIDs, Chunk: o.cfg.Chunk},
+		session: o, at: from.At, overlap: overlapLeast, rows: pageRows, seen: make(map[string]state), missing: make(map[string]time.Time),
+		sweep: capture.Sweep{Known: o.cfg.Shadow.ShadowIDs, Chunk: o.cfg.Chunk},
 		where: sweeps[o.cfg.Table.Collection()],
 	}
 	if w.where.Began.IsZero() {
@@ -104,11 +105,13 @@ var errNoZone = errors.New("the server doesn't know its own time zone, in which 
 // changed reads the rows that carry a time since the last look, less the overlap. Those that are as they were found are
 // left out.
 func (w *whole) changed(ctx context.Context, now time.Time, tx *capture.Tx) error {
+	held := 0
 	for range pagesMost {
-		page, err := w.read.Span(ctx, w.table, w.at.Add(-w.overlap), now, w.last, pageRows)
+		page, more, rows, err := w.read.Span(ctx, w.table, w.at.Add(-w.overlap), now, w.last, pageRows, w.rows)
 		if err != nil {
 			return err
 		}
+		w.rows = rows
 		for i := range page {
 			s := &page[i]
 			if w.seen[s.ID].sum != sum(s) {
@@ -116,14 +119,19 @@ func (w *whole) changed(ctx context.Context, now time.Time, tx *capture.Tx) erro
 					w.seen[s.ID] = state{sum(s), s.Updated}
 				}
 				tx.Found = append(tx.Found, *s)
+				held += len(s.Payload)
 			}
 		}
-		if len(page) < pageRows {
+		if !more {
 			w.at, w.last = now, nil
 			w.forget()
 			return nil
 		}
-		w.last = &page[len(page)-1] // the next look goes on there
+		end := &page[len(page)-1]
+		w.last = &capture.State{ID: end.ID, Updated: end.Updated} // the next look goes on there
+		if held >= capture.PageBytes {
+			return nil
+		}
 	}
 	return nil
 }
@@ -139,6 +147,7 @@ func (w *whole) forget() {
 
 // chunk reads the next part of the whole table, and keeps what the Shadow doesn't know.
 func (w *whole) chunk(ctx context.Context, now time.Time, tx *capture.Tx) error {
+	w.sweep.Read = w.read
 	found, missing, next, done, err := w.sweep.Next(ctx, w.table, w.where)
 	if err != nil {
 		return err
@@ -151,7 +160,7 @@ func (w *whole) chunk(ctx context.Context, now time.Time, tx *capture.Tx) error 
 	}
 	if w.where = next; done {
 		w.before = w.where.Began
-		w.where = capture.Progress{Began: tx.At}
+		w.where = capture.Progress{Began: tx.At, Rows: next.Rows}
 	}
 	return nil
 }

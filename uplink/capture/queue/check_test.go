@@ -10,7 +10,7 @@ import (
 
 func TestDriftAndCascadesAreFound(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {
-		catalog(t, db, 0)
+		catalog(t, db)
 		faults := func() string {
 			t.Helper()
 			list, err := Check(t.Context(), db.Root(), products, DefaultName(products))
@@ -33,7 +33,7 @@ func TestDriftAndCascadesAreFound(t *testing.T) {
 			{"DROP TRIGGER product_catalog.station_agent_products_update", "", "no triggers"},
 			{"DROP TABLE product_catalog.station_agent_queue_products", "", "there is no queue table"},
 		} {
-			run(t, db, c.breaks)
+			db.Exec(t, c.breaks)
 			if got := faults(); !strings.Contains(got, c.want) {
 				t.Errorf("%s: %s, want %q", c.breaks, got, c.want)
 			}
@@ -42,7 +42,7 @@ func TestDriftAndCascadesAreFound(t *testing.T) {
 				t.Errorf("%s: %v %v", c.breaks, keys, err)
 			}
 			if c.mends != "" {
-				run(t, db, c.mends)
+				db.Exec(t, c.mends)
 			}
 		}
 	})

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"fmt"
 	"testing"
 
 	"station-agent/build/servers"
@@ -10,18 +9,18 @@ import (
 // What came after a TRUNCATE of the queue table, while the agent was down, is read: its numbers were used before.
 func TestNumbersThatComeAgain(t *testing.T) {
 	db := servers.MySQL(t)
-	catalog(t, db, 0)
+	catalog(t, db)
 	r := newRig(t, db, products)
-	r.until(func() (string, bool) { p, _ := r.store.Position(); return "it sweeps", !p.Zero() && p.Sweep == "" })
-	run(t, db, "INSERT INTO product_catalog.products VALUES ('s', 0, 'a'), ('s', 1, 'a'), ('s', 2, 'a'), ('s', 3, 'a'), ('s', 4, 'a')")
-	r.until(func() (string, bool) { n := len(r.store.Records()); return fmt.Sprint(n, " records"), n == 5 })
-	r.stop()
-	p, err := r.store.Position()
+	r.Swept()
+	db.Exec(t, "INSERT INTO product_catalog.products VALUES ('s', 0, 'a'), ('s', 1, 'a'), ('s', 2, 'a'), ('s', 3, 'a'), ('s', 4, 'a')")
+	r.Count(5)
+	r.Stop()
+	p, err := r.Store.Position()
 	t.Logf("%+v %v", p, err)
-	run(t, db, "TRUNCATE TABLE "+DefaultName(products).quoted(), "UPDATE product_catalog.products SET name = 'lost' WHERE id = 3")
-	r.start()
-	r.until(func() (string, bool) { n := len(r.store.Records()); return fmt.Sprint(n, " records"), n == 6 })
-	for _, rec := range r.store.Records()[5:] {
+	db.Exec(t, "TRUNCATE TABLE "+DefaultName(products).quoted(), "UPDATE product_catalog.products SET name = 'lost' WHERE id = 3")
+	r.Start()
+	r.Count(6)
+	for _, rec := range r.Store.Records()[5:] {
 		t.Logf("%s %s", rec.Key, rec.Payload)
 	}
 }

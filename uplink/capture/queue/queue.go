@@ -115,7 +115,7 @@ func (s *Source) open(ctx context.Context, conn *sql.Conn) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reader{Source: s, conn: conn, read: read, table: table, query: entries(table, s.cfg.Queue)}, nil
+	return &reader{Source: s, conn: conn, read: read, table: table, query: entries(table, s.cfg.Queue), rows: s.cfg.Chunk}, nil
 }
 
 // Snapshot implements capture.Source. The entries that are there show how the rows came to be as the sweep will find them: they

@@ -18,6 +18,7 @@ type reader struct {
 	read  capture.Snapshot
 	table *capture.Table
 	query string
+	rows  int // entries to ask for: fewer than a chunk has where they are large
 	keep  func(*capture.RowChange) bool
 	sink  func(capture.Tx) error
 
@@ -39,8 +40,12 @@ type entry struct {
 func entries(table *capture.Table, name Name) string {
 	columns := []string{"n", "id", "op", "CAST(made AS CHAR)"}
 	for _, prefix := range []string{before, after} {
-		for _, c := range table.Columns {
-			columns = append(columns, capture.Quote(prefix+c.Name))
+		for i, c := range table.Columns {
+			if table.Needs(i) {
+				columns = append(columns, capture.Quote(prefix+c.Name))
+			} else {
+				columns = append(columns, "NULL")
+			}
 		}
 	}
 	return "SELECT " + strings.Join(columns, ", ") + " FROM " + name.quoted() + " WHERE taken IS NULL ORDER BY n LIMIT ?"
@@ -56,7 +61,8 @@ func (r *reader) look(ctx context.Context) error {
 	var chunk *capture.Tx
 	var next capture.Sweeps
 	err := r.consistent(ctx, func() (err error) {
-		if list, err = r.entries(ctx); err != nil || len(list) == r.cfg.Chunk || len(r.sweeps) == 0 {
+		var more bool
+		if list, more, err = r.entries(ctx); err != nil || more || len(r.sweeps) == 0 {
 			return err
 		}
 		chunk, next, err = r.chunk(ctx)
@@ -105,11 +111,11 @@ func (r *reader) now(ctx context.Context) (time.Time, error) {
 	return time.Parse(time.DateTime, text)
 }
 
-// entries reads the next entries.
-func (r *reader) entries(ctx context.Context) ([]entry, error) {
-	rows, err := r.conn.QueryContext(ctx, r.query, r.cfg.Chunk)
+// entries reads the next entries, until there are enough or they hold enough; more says that others may be behind them.
+func (r *reader) entries(ctx context.Context) (list []entry, more bool, err error) {
+	rows, err := r.conn.QueryContext(ctx, r.query, r.rows)
 	if err != nil {
-		return nil, r.explain(err)
+		return nil, false, r.explain(err)
 	}
 	defer rows.Close()
 	n := len(r.table.Columns)
@@ -120,19 +126,24 @@ func (r *reader) entries(ctx context.Context) ([]entry, error) {
 	}
 	var number uint64
 	into[0] = &number
-	var list []entry
-	for rows.Next() {
+	bytes := 0
+	for bytes < capture.PageBytes && rows.Next() {
 		if err := rows.Scan(into...); err != nil {
-			return nil, r.explain(err)
+			return nil, false, r.explain(err)
+		}
+		for _, c := range cells {
+			bytes += len(c)
 		}
 		id := string(cells[1])
 		tx, err := r.change(id, record.Op(cells[2]), string(cells[3]), cells[4:4+n], cells[4+n:])
 		if err != nil {
-			return nil, fmt.Errorf("read entry %d of %s: %w", number, r.cfg.Queue, err)
+			return nil, false, fmt.Errorf("read entry %d of %s: %w", number, r.cfg.Queue, err)
 		}
 		list = append(list, entry{number, id, tx})
 	}
-	return list, r.explain(rows.Err())
+	more = bytes >= capture.PageBytes || len(list) == r.rows
+	r.rows = capture.NextPage(r.cfg.Chunk, r.rows, len(list), bytes)
+	return list, more, r.explain(rows.Err())
 }
 
 // change maps one entry; a row that nobody keeps leaves an empty transaction.
