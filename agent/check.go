@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"station-agent/station"
+	"station-agent/uplink/certyo"
 )
 
 var errMissing = errors.New("is missing")
@@ -217,7 +218,20 @@ func (c *certyoConfig) check(r report) {
 	}
 	r.need("certyo.tenant", c.Tenant)
 	r.secret("certyo.key_file", c.KeyFile)
+	if c.NextKeyFile != "" {
+		r.secret("certyo.next_key_file", c.NextKeyFile)
+	}
 	r.authorities("certyo.ca_file", c.CAFile)
+	if c.Proxy != "" {
+		if err := checkProxy(c.Proxy); err != nil {
+			r("certyo.proxy", err)
+		}
+	} else if c.ProxyUser != "" {
+		r("certyo.proxy", errors.New("is missing: there is a proxy_user for it"))
+	}
+	r.account("certyo.proxy_", c.ProxyUser, c.ProxyFile)
+	r.oneOf("certyo.post", c.Post, postAuto, postBulk)
+	r.oneOf("certyo.verify_form", c.VerifyForm, certyo.VerifyForms()...)
 	r.number("certyo.batch", c.Batch, 1, 1000)
 	r.number("certyo.verify_per_second", c.VerifyRate, 1, 1000)
 	r.between("certyo.linger", c.Linger, 0, 30*time.Second)
@@ -239,6 +253,18 @@ func checkURL(text string) error {
 		return errors.New("must hold neither a user nor a query: the key belongs into key_file")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return errors.New("must begin with https://: over http the key could be read on the way")
+	}
+	return nil
+}
+
+// checkProxy demands an address that net/http can use; whatever may be a password isn't repeated.
+func checkProxy(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme):
+		return errors.New("is no address such as http://proxy.example.com:3128 (http, https or socks5)")
+	case u.User != nil || u.RawQuery != "":
+		return errors.New("must hold neither a user nor a query: they belong into proxy_user and proxy_password_file")
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func networkCommand() *cobra.Command {
 		Short: "Walk the way to MySQL, Certyo and the broker, and name the hop that fails",
 		Long: "Walk the way to MySQL (each account), to Certyo and to the MQTT broker as the agent does, hop by hop: DNS, TCP, a proxy, TLS, " +
 			"login. The hop that fails is named, with the reason and what to do. Nothing is written, sent or published anywhere. A proxy " +
-			"for Certyo is taken from the environment (HTTPS_PROXY, NO_PROXY): run it with the environment of the service.\n\n" +
+			"for Certyo is that of certyo.proxy, else of the environment (HTTPS_PROXY, NO_PROXY): run it with the environment of the service.\n\n" +
 			"Exit code 0: all can be reached. 1: something can't. 78: the configuration is wrong.",
 		Example: "  sudo -u station-agent station-agent check network",
 		Args:    noArgs,
@@ -147,14 +147,14 @@ func (c *config) tryMySQL(user string, password secret, limit time.Duration) fun
 func (c *config) tryCertyo(limit time.Duration) func(context.Context, *target) {
 	return func(ctx context.Context, t *target) {
 		cfg, err := c.certyo()
-		if _, unread := c.Certyo.KeyFile.read(); err == nil {
+		if _, unread := c.Certyo.KeyFile.read(); err == nil && cfg.Next == nil {
 			err = unread
 		}
 		if err != nil {
 			t.unfit(err)
 			return
 		}
-		names, through := []string{"dns", "tcp"}, proxyFor(c.Certyo.URL)
+		names, through := []string{"dns", "tcp"}, proxyFor(c.Certyo.URL, c.Certyo.proxy)
 		u, _ := url.Parse(c.Certyo.URL) // was checked
 		if u.Scheme == "https" && through != nil {
 			names = append(names, "proxy")
@@ -166,7 +166,8 @@ func (c *config) tryCertyo(limit time.Duration) func(context.Context, *target) {
 		cfg.TLS, cfg.VerifyTimeout = w.tls(cfg.TLS), 4*limit
 		ctx, cancel := context.WithTimeout(ctx, 3*limit)
 		defer cancel()
-		status, err := certyo.New(cfg).Check(w.watch(ctx))
+		client := certyo.New(cfg)
+		status, err := client.Check(w.watch(ctx))
 		t.Hops = w.hops(err)
 		last := &t.Hops[len(t.Hops)-1]
 		switch {
@@ -175,6 +176,9 @@ func (c *config) tryCertyo(limit time.Duration) func(context.Context, *target) {
 			last.State, last.Text = "warning", fmt.Sprintf("the service answers %d %s: whether it takes the key can't be told", status, http.StatusText(status))
 		default:
 			last.Text = "the key is taken"
+			if cfg.Next != nil {
+				last.Text += ": that in " + client.KeyPlace()
+			}
 		}
 		if through != nil {
 			t.Address += " through proxy " + through.Host
@@ -183,22 +187,22 @@ func (c *config) tryCertyo(limit time.Duration) func(context.Context, *target) {
 	}
 }
 
-// proxyFor is the proxy of the environment for an address, nil for none.
-func proxyFor(address string) *url.URL {
+// proxyFor is the proxy for an address, nil for none.
+func proxyFor(address string, proxy func(*http.Request) (*url.URL, error)) *url.URL {
 	req, err := http.NewRequest(http.MethodGet, address, nil)
 	if err != nil {
 		return nil
 	}
-	through, _ := http.ProxyFromEnvironment(req) // what it can't read, it says when it is dialed
+	through, _ := proxy(req) // what it can't read, it says when it is dialed
 	return through
 }
 
 func adviseProxy(hops []hop, through *url.URL) {
 	for i := range hops {
 		if h := &hops[i]; h.State == "fault" && h.Hop == "proxy" {
-			h.Advice = fmt.Sprintf("proxy %s doesn't let this through: ask who runs it, or take it out of HTTPS_PROXY", through.Host)
+			h.Advice = fmt.Sprintf("proxy %s doesn't let this through: ask who runs it, or take it out of certyo.proxy or HTTPS_PROXY", through.Host)
 		} else if h.State == "fault" && (h.Hop == "dns" || h.Hop == "tcp") {
-			h.Advice = fmt.Sprintf("this is the way to proxy %s of HTTPS_PROXY; %s", through.Host, h.Advice)
+			h.Advice = fmt.Sprintf("this is the way to proxy %s of certyo.proxy or HTTPS_PROXY; %s", through.Host, h.Advice)
 		}
 	}
 }
@@ -238,7 +242,7 @@ func knock(ctx context.Context, u *url.URL, limit time.Duration) error {
 	port := map[string]string{"ws": "80", "wss": "443"}[u.Scheme]
 	web := *u
 	web.Scheme = map[string]string{"ws": "http", "wss": "https"}[u.Scheme]
-	if through := proxyFor(web.String()); through != nil {
+	if through := proxyFor(web.String(), http.ProxyFromEnvironment); through != nil {
 		u = through
 	}
 	if u.Port() != "" {

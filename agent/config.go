@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"station-agent/station"
+	"station-agent/uplink/certyo"
 )
 
 // config is the configuration file. sample.toml documents every field; a test holds the two together.
@@ -100,8 +101,14 @@ type certyoConfig struct {
 	Tenant      string     `toml:"tenant"`
 	Client      string     `toml:"client"`
 	KeyFile     secret     `toml:"key_file"`
+	NextKeyFile secret     `toml:"next_key_file"`
 	Database    string     `toml:"database"`
 	CAFile      string     `toml:"ca_file"`
+	Proxy       string     `toml:"proxy"`
+	ProxyUser   string     `toml:"proxy_user"`
+	ProxyFile   secret     `toml:"proxy_password_file"`
+	Post        string     `toml:"post"`
+	VerifyForm  string     `toml:"verify_form"`
 	Batch       int        `toml:"batch"`
 	Linger      duration   `toml:"linger"`
 	VerifyAfter []duration `toml:"verify_after"`
@@ -125,6 +132,12 @@ type logConfig struct {
 	Level  string `toml:"level"`
 	Format string `toml:"format"`
 }
+
+// The ways to post: what is published of one record by itself and many in bulk, or all in bulk.
+const (
+	postAuto = "auto"
+	postBulk = "bulk"
+)
 
 // duration is a time.Duration as it is written, with its unit: "250ms", "90s", "1h30m". It stays text so that a number
 // without a unit is refused with its place in the file.
@@ -155,7 +168,7 @@ func defaults() config {
 		},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
 		Capture: captureConfig{Source: byAuto, Snapshot: snapInitial, Every: "1s", Mode: "auto"},
-		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: "2s", VerifyRate: 10,
+		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", VerifyRate: 10,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Fleet:  fleetConfig{Interval: "30s"},
 		Status: statusConfig{Socket: "/run/station-agent/agent.sock"},

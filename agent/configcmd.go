@@ -66,7 +66,8 @@ func (c *config) absentSecrets() []string {
 		secret
 	}{
 		{"mysql.password_file", c.MySQL.PasswordFile}, {"mysql.next_password_file", c.MySQL.NextPasswordFile}, {"capture.password_file", c.Capture.PasswordFile},
-		{"certyo.key_file", c.Certyo.KeyFile}, {"fleet.password_file", c.Fleet.PasswordFile},
+		{"certyo.key_file", c.Certyo.KeyFile}, {"certyo.next_key_file", c.Certyo.NextKeyFile},
+		{"certyo.proxy_password_file", c.Certyo.ProxyFile}, {"fleet.password_file", c.Fleet.PasswordFile},
 	} {
 		if s.secret == "" {
 			continue

@@ -24,6 +24,7 @@ type facts struct {
 	rows  *station.Picture
 	lag   func() (time.Duration, bool) // of capture; false if not known
 	ways  func() []fleet.Way
+	key   func() string // place of Certyo's key in use; nil if there is one only
 }
 
 // health is what the fleet is told.
@@ -72,6 +73,9 @@ func (f *facts) status() status {
 	}
 	if len(h.Problems) > 0 {
 		s.State = fleet.Alert
+	}
+	if f.key != nil {
+		s.CertyoKey = f.key()
 	}
 	if s.Parked == nil {
 		s.Parked = []record.Parked{}

@@ -40,6 +40,7 @@ type parts struct {
 	reads     *reads
 	lag       func() (time.Duration, bool)
 	ways      func() []fleet.Way
+	key       func() string // place of Certyo's key in use; nil if there is one only
 	choose    func(table, way string) error
 	snapshot  func(table string) error
 	dbs       []*sql.DB

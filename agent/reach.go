@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 
 	"station-agent/uplink/certyo"
 	"station-agent/uplink/fleet"
@@ -26,10 +28,32 @@ func (m *mysqlConfig) tlsOptions() mysql.TLSOptions {
 
 func (c *config) certyo() (certyo.Config, error) {
 	tlsConfig, err := clientTLS(c.Certyo.CAFile)
-	return certyo.Config{
+	cfg := certyo.Config{
 		URL: c.Certyo.URL, Tenant: c.Certyo.Tenant, Client: c.Certyo.Client, Key: c.Certyo.KeyFile.read, KeyPlace: string(c.Certyo.KeyFile),
-		TLS: tlsConfig, UserAgent: fmt.Sprintf("station-agent/%s (%s)", version, c.Station.UUID),
-	}, err
+		TLS: tlsConfig, Proxy: c.Certyo.proxy, BulkOnly: c.Certyo.Post == postBulk, VerifyForm: c.Certyo.VerifyForm,
+		UserAgent: fmt.Sprintf("station-agent/%s (%s)", version, c.Station.UUID),
+	}
+	if c.Certyo.NextKeyFile != "" {
+		cfg.Next, cfg.NextPlace = c.Certyo.NextKeyFile.read, string(c.Certyo.NextKeyFile)
+	}
+	return cfg, err
+}
+
+// proxy is the one of the configuration, with its password as it is now, else that of the environment.
+func (c *certyoConfig) proxy(r *http.Request) (*url.URL, error) {
+	if c.Proxy == "" {
+		return http.ProxyFromEnvironment(r)
+	}
+	u, err := url.Parse(c.Proxy)
+	if err != nil || c.ProxyUser == "" {
+		return u, err
+	}
+	password, err := c.ProxyFile.read()
+	if err != nil {
+		return nil, err
+	}
+	u.User = url.UserPassword(c.ProxyUser, password)
+	return u, nil
 }
 
 // fleet lacks the number of the start.

@@ -30,6 +30,7 @@ type status struct {
 	Online        bool            `json:"online"`     // they were read just now
 	Parked        []record.Parked `json:"parked"`
 	AnchoredTotal uint64          `json:"anchored_total"`
+	CertyoKey     string          `json:"certyo_key,omitempty"` // where the key in use stands, if there are two places
 	Session       uint64          `json:"session"`
 	CapturePaused bool            `json:"capture_paused"` // for want of room
 	RecordBytes   int64           `json:"record_bytes"`   // on the card: the outbox, the ledger and the evidence
@@ -98,6 +99,9 @@ func (s *status) print(out io.Writer) error {
 	}
 	line("certyo", "%d records unsent%s, %d not anchored yet%s, %d dead letters, %d anchored",
 		s.QueueRecords, oldest(s.OldestUnsentS), s.Unanchored, oldest(s.OldestUnanchoredS), s.DeadLetters, s.AnchoredTotal)
+	if s.CertyoKey != "" {
+		line("certyo", "the key in use is that in %s", s.CertyoKey)
+	}
 	line("store", "%s of records, %s of these proofs; %s of scans; session %d", size(s.RecordBytes), size(s.EvidenceBytes), size(s.JournalBytes), s.Session)
 	for _, l := range s.Losses {
 		line("lost", "%s", lossText(l))

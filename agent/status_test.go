@@ -42,7 +42,7 @@ func TestStatus(t *testing.T) {
 		return writeJSON(w, status{
 			Health: fleet.Health{Version: "1.2.3", LastScanS: &ago, QueueRecords: 12, OldestUnsentS: 90,
 				Problems: []fleet.Problem{{Name: "mysql", Since: time.Now(), Text: "connect: refused", Count: 4}}},
-			State: fleet.Alert, Environment: "test", Station: "7d6f", Name: "bench 1", OpenPackage: "PKG-1", OpenItems: 2,
+			State: fleet.Alert, Environment: "test", Station: "7d6f", Name: "bench 1", OpenPackage: "PKG-1", OpenItems: 2, CertyoKey: "/etc/next",
 			Parked:        []record.Parked{{Intent: record.Intent{ID: 7, Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
 			CapturePaused: true, RecordBytes: 3 << 20, Losses: []store.Loss{{File: "records/1.db", What: "a page can't be read: 12 records are lost", Count: 12}},
 		})
@@ -59,7 +59,7 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	out, errs, code := command(t, "status", "--socket", socket)
-	for _, want := range []string{"alert", "mysql", "connect: refused", `abc for package "PKG-1": conflict is in PKG-2`, "PKG-1 is open, items in it: 2", "3s ago", "12 records unsent (oldest 1m30s)",
+	for _, want := range []string{"alert", "mysql", "connect: refused", `abc for package "PKG-1": conflict is in PKG-2`, "PKG-1 is open, items in it: 2", "3s ago", "12 records unsent (oldest 1m30s)", "the key in use is that in /etc/next",
 		"paused", "3.0 MiB of records", "records/1.db: a page can't be read: 12 records are lost"} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("status lacks %q: %d %s%s", want, code, out, errs)

@@ -238,7 +238,11 @@ func (p *parts) addCertyo() error {
 	if err != nil {
 		return err
 	}
+	reach.Switched = func(place string) { p.log.Warn("Certyo refused the other key", "in use", place) }
 	client := certyo.New(reach)
+	if reach.Next != nil {
+		p.key = client.KeyPlace
+	}
 	schedule := make([]time.Duration, len(c.VerifyAfter))
 	for i, d := range c.VerifyAfter {
 		schedule[i] = d.value()
@@ -304,5 +308,5 @@ func (p *parts) addHousekeeping() error {
 }
 
 func (p *parts) facts() *facts {
-	return &facts{cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []fleet.Way { return p.ways() }}
+	return &facts{key: p.key, cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []fleet.Way { return p.ways() }}
 }

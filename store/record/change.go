@@ -60,11 +60,12 @@ type Receipt struct {
 	Snapshot   string    `json:"snapshot,omitempty"`
 }
 
-// Delivery is what became of one queued Record: accepted with a Receipt, or refused for good with Certyo's words.
+// Delivery is what became of one queued Record: accepted with a Receipt, or refused for good with Certyo's words, or neither.
 type Delivery struct {
 	Seq     uint64
 	Receipt *Receipt
 	Refusal string
+	Open    string // with neither of the two: why the answer doesn't tell, for a person
 }
 
 // Unproven is a Record in the ledger: Certyo took it, its anchoring is not proven yet.

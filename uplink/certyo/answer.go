@@ -1,8 +1,10 @@
 package certyo
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,14 +13,19 @@ import (
 	"station-agent/store/record"
 )
 
-// The form of a bulk answer is not published. What is understood: an array of results below "results", "records" or
-// "items", or alone, one object a record, which names its record by idempotencyKey, else by recordId (the n-th result of an
-// id is for the n-th record with it), else, if no more can be had, by its place among as many results as records.
+// The form of a bulk answer is not published. What is understood: an array of results below "results", "records", "items" or
+// "data", or alone, one object a record, which names its record by idempotencyKey, else by recordId and recordVersion, else
+// by recordId, else, if no more can be had, by its place among as many results as records.
 //
-//   - A result for a record that was not sent is passed over; of two results for one record the worse counts.
-//   - A record without a result, while others have theirs, stays open.
-//   - If nothing can be matched, all are accepted, unless the answer hints at trouble (status 207, a refusal somewhere, a
-//     count of rejected ones): then it is an error of class record.Never, so that the caller takes the batch apart.
+//   - A result for a record that was not sent is passed over. A record without a result, or with more than one, stays open,
+//     also if they agree: an answer that is wrong about that may be wrong about more. A smaller request tells.
+//   - Results that name their records by recordId alone can't tell the changes of one row apart, as their order is not published
+//     either: if there are as many as changes and each is a yes, all are accepted, without a hash if it is not one and the same;
+//     else all stay open. The caller then posts no two changes of a row together.
+//   - If there are no results at all, all records are accepted, unless the answer hints at trouble (status 207, a refusal, a
+//     count that doesn't fit): then it is an error of class record.Never, so that the caller takes the batch apart.
+//
+// The answer to a single record is published: the object is the result. If it names another record, ours stays open.
 
 // envelope is the answer as a whole. It may speak for all records at once, as a result does for one.
 type envelope struct {
@@ -26,13 +33,14 @@ type envelope struct {
 	Results  []result
 	Records  []result
 	Items    []result
+	Data     []result
 	Rejected loose
 	Failed   loose
-	Counts   // of the refused, under the usual names
+	Counts   // under the usual names
 }
 
-// Counts are the plausible names for the number of refused records.
-type Counts struct{ RejectedCount, FailedCount, ErrorCount loose }
+// Counts are the plausible names for the numbers of refused and of accepted records.
+type Counts struct{ RejectedCount, FailedCount, ErrorCount, AcceptedCount, SuccessCount loose }
 
 // readBulk understands the answer to sent.
 func readBulk(op string, a answer, sent []record.Record) ([]record.Delivery, error) {
@@ -40,22 +48,41 @@ func readBulk(op string, a answer, sent []record.Record) ([]record.Delivery, err
 	if err != nil {
 		return nil, &Error{Op: op, Status: a.status, Text: err.Error(), cause: err}
 	}
-	results := env.list()
-	answers, matched := match(sent, results)
-	if matched > 0 {
-		return answers, nil
+	if results := env.list(); len(results) > 0 {
+		return match(sent, results), nil
 	}
-	switch v, text := env.hint(results); {
+	switch v, text := env.hint(len(sent)); {
 	case v == open:
 		return nil, &Error{Op: op, Status: a.status, Text: text, Retry: retryAfter(a.header, time.Now())}
 	case v == refused || a.status == http.StatusMultiStatus:
 		return nil, record.Never(&Error{Op: op, Status: a.status, Text: text})
 	}
+	answers := make([]record.Delivery, len(sent))
 	receipts := make([]record.Receipt, len(answers))
 	for i := range answers {
 		answers[i].Receipt = &receipts[i]
 	}
 	return answers, nil
+}
+
+// readSingle understands the answer to one record that was sent by itself.
+func readSingle(op string, a answer, sent []record.Record) ([]record.Delivery, error) {
+	env, err := readEnvelope(a)
+	if err != nil {
+		return nil, &Error{Op: op, Status: a.status, Text: err.Error(), cause: err}
+	}
+	r, silent := env.result, env.result
+	silent.Message = "" // "queued" is no trouble
+	switch v := silent.verdict(); {
+	case len(env.list()) > 0 || a.status == http.StatusMultiStatus:
+		return readBulk(op, a, sent)
+	case r.Key != "" && string(r.Key) != sent[0].Key, r.ID != "" && string(r.ID) != sent[0].ID:
+		return []record.Delivery{{Open: "the answer is about another record"}}, nil
+	case v == open:
+		return nil, &Error{Op: op, Status: a.status, Text: r.text(), Retry: retryAfter(a.header, time.Now())}
+	default:
+		return []record.Delivery{r.delivery(v)}, nil
+	}
 }
 
 // errForeign is an answer that Certyo would not give: a captive portal's, say. Nothing was accepted as far as we know.
@@ -82,7 +109,7 @@ func readEnvelope(a answer) (env envelope, err error) {
 }
 
 func (e *envelope) list() []result {
-	for _, list := range [][]result{e.Results, e.Records, e.Items} {
+	for _, list := range [][]result{e.Results, e.Records, e.Items, e.Data} {
 		if len(list) > 0 {
 			return list
 		}
@@ -90,86 +117,143 @@ func (e *envelope) list() []result {
 	return nil
 }
 
-// hint tells what the answer says of the records as a whole, where it names none of them.
-func (e *envelope) hint(results []result) (verdict, string) {
-	for _, r := range append([]result{e.result}, results...) {
-		text := r.text()
-		r.Message = "" // "12 records queued" is no trouble
-		if v := r.verdict(); v != accepted {
-			return v, text
+// hint tells what the answer says of n records as a whole, where it has no results.
+func (e *envelope) hint(n int) (verdict, string) {
+	r := e.result
+	text := r.text()
+	r.Message = "" // "12 records queued" is no trouble
+	if v := r.verdict(); v != accepted {
+		return v, text
+	}
+	for _, l := range []loose{e.Rejected, e.Failed, e.RejectedCount, e.FailedCount, e.ErrorCount} {
+		if l.says() {
+			return refused, "the answer tells of refused records but not which"
 		}
 	}
-	for _, n := range []loose{e.Rejected, e.Failed, e.RejectedCount, e.FailedCount, e.ErrorCount} {
-		if n.says() {
-			return refused, "the answer tells of refused records but not which"
+	for _, l := range []loose{e.Accepted, e.Success, e.AcceptedCount, e.SuccessCount} {
+		if took, ok := l.number(); ok && took != n {
+			return refused, fmt.Sprintf("the answer counts %d accepted of %d records but not which", took, n)
 		}
 	}
 	return accepted, "the answer names no record"
 }
 
-// match gives each record its answer and tells how many got one.
-func match(sent []record.Record, results []result) ([]record.Delivery, int) {
-	answers, worst := make([]record.Delivery, len(sent)), make([]verdict, len(sent))
-	if len(results) == 0 {
-		return answers, 0
-	}
+// match gives each record its answer.
+func match(sent []record.Record, results []result) []record.Delivery {
+	answers, seen := make([]record.Delivery, len(sent)), make([]int, len(sent))
 	ix := newIndex(sent, results)
-	matched := 0
-	for i, r := range results {
-		n := ix.find(i, r)
+	strange := 0
+	for i := range results {
+		n := ix.find(i, &results[i])
 		if n < 0 {
+			strange++
 			continue
 		}
-		v := r.verdict()
-		if worst[n] == silent {
-			matched++
-		}
-		if v <= worst[n] {
+		if seen[n]++; seen[n] > 1 {
+			answers[n] = record.Delivery{Open: "the answer has more than one result for it"}
 			continue
 		}
-		worst[n] = v
-		answers[n] = r.delivery(v)
+		answers[n] = results[i].delivery(results[i].verdict())
 	}
-	return answers, matched
+	missing := "the answer has no result for it"
+	if strange > 0 {
+		missing += fmt.Sprintf(", but %d that are for no record or can't be told apart", strange)
+	}
+	ix.mixUp(answers)
+	for n, times := range seen {
+		if times == 0 {
+			answers[n].Open = missing
+		}
+	}
+	return answers
 }
 
-// index finds the record that a result is for.
+// index finds the record that a result is for. What is below byKey is only filled if keys are not enough.
 type index struct {
-	byKey map[string]int
-	byID  map[string][]int
-	used  map[string]int // results seen of each id
-	keyed bool           // the results carry our keys
-	even  bool           // there are as many results as records
+	byKey     map[string]int
+	byID      map[string][]int
+	byVersion map[idVersion]int
+	results   map[string]int // of each id
+	used      map[string]int // of those, looked at; of ids with several records
+	keyed     bool           // the results carry our keys
+	versioned bool           // the results carry our versions
+	even      bool           // there are as many results as records
 }
+
+type idVersion struct{ id, version string }
 
 func newIndex(sent []record.Record, results []result) *index {
-	ix := &index{byKey: make(map[string]int, len(sent)), byID: map[string][]int{}, used: map[string]int{}, even: len(sent) == len(results)}
-	for i, r := range sent {
-		if _, twice := ix.byKey[r.Key]; !twice {
-			ix.byKey[r.Key] = i
+	ix := &index{byKey: make(map[string]int, len(sent)), even: len(sent) == len(results)}
+	for i := range sent {
+		if _, twice := ix.byKey[sent[i].Key]; !twice {
+			ix.byKey[sent[i].Key] = i
 		}
-		ix.byID[r.ID] = append(ix.byID[r.ID], i)
 	}
-	for _, r := range results {
-		_, ours := ix.byKey[string(r.Key)]
-		ix.keyed = ix.keyed || ours && r.Key != ""
+	all := true
+	for i := range results {
+		_, ours := ix.byKey[string(results[i].Key)]
+		ix.keyed = ix.keyed || ours && results[i].Key != ""
+		all = all && results[i].Key != ""
+	}
+	if !ix.keyed || !all {
+		ix.addIDs(sent, results)
 	}
 	return ix
 }
 
-// find gives the index of the record, -1 if it is none of ours.
-func (ix *index) find(i int, r result) int {
-	switch {
+func (ix *index) addIDs(sent []record.Record, results []result) {
+	ix.byID, ix.byVersion = make(map[string][]int, len(sent)), make(map[idVersion]int, len(sent))
+	ix.results, ix.used = make(map[string]int, len(results)), map[string]int{}
+	for i := range sent {
+		r := &sent[i]
+		ix.byID[r.ID] = append(ix.byID[r.ID], i)
+		ix.byVersion[idVersion{r.ID, r.Version}] = i
+	}
+	for i := range results {
+		r := &results[i]
+		_, ours := ix.byVersion[idVersion{string(r.ID), string(r.Version)}]
+		ix.versioned = ix.versioned || ours && r.Version != ""
+		ix.results[string(r.ID)]++
+	}
+}
+
+// mixUp takes back what isn't known of records that share an id and were matched by it alone.
+func (ix *index) mixUp(answers []record.Delivery) {
+	for id := range ix.used {
+		list := ix.byID[id]
+		all, one := true, true
+		for _, n := range list {
+			all = all && answers[n].Receipt != nil
+			one = all && one && answers[n].Receipt.Hash == answers[list[0]].Receipt.Hash
+		}
+		for _, n := range list {
+			if !all {
+				answers[n] = record.Delivery{Open: "the answer doesn't tell apart the changes of one row"}
+			} else if !one {
+				answers[n].Receipt.Hash = ""
+			}
+		}
+	}
+}
+
+// find gives the index of the record, -1 if it is none of ours or can't be told.
+func (ix *index) find(i int, r *result) int {
+	id := string(r.ID)
+	switch list := ix.byID[id]; {
 	case ix.keyed && r.Key != "":
 		if n, ok := ix.byKey[string(r.Key)]; ok {
 			return n
 		}
-		return -1
-	case ix.byID[string(r.ID)] != nil:
-		list, k := ix.byID[string(r.ID)], ix.used[string(r.ID)]
-		ix.used[string(r.ID)]++
-		return list[min(k, len(list)-1)]
-	case ix.even && r.Key == "" && r.ID == "":
+	case ix.versioned && r.Version != "":
+		if n, ok := ix.byVersion[idVersion{id, string(r.Version)}]; ok {
+			return n
+		}
+	case len(list) == 1:
+		return list[0]
+	case len(list) > 1 && len(list) == ix.results[id]:
+		ix.used[id]++
+		return list[ix.used[id]-1]
+	case ix.even && r.Key == "" && id == "":
 		return i
 	}
 	return -1
@@ -178,16 +262,12 @@ func (ix *index) find(i int, r result) int {
 // delivery is the result as the outbox takes it.
 func (r result) delivery(v verdict) record.Delivery {
 	switch v {
-	case refused:
-		text := r.text()
-		if text == "" {
-			text = "Certyo refused the record without a reason"
-		}
-		return record.Delivery{Refusal: text}
 	case accepted:
 		return record.Delivery{Receipt: r.receipt()}
+	case refused:
+		return record.Delivery{Refusal: cmp.Or(r.text(), "Certyo refused the record without a reason")}
 	}
-	return record.Delivery{}
+	return record.Delivery{Open: cmp.Or(r.text(), "the answer puts it off")}
 }
 
 func (r result) receipt() *record.Receipt {

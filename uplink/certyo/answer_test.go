@@ -13,14 +13,17 @@ import (
 // read gives one letter a record: a for accepted, r for refused, o for open; or the class of the error.
 func read(status int, body string, sent []record.Record) string {
 	a := answer{status, http.Header{"Content-Type": {"application/json"}}, []byte(body)}
-	got, err := readBulk("post", a, sent)
+	return letters(readBulk("post", a, sent))
+}
+
+func letters(got []record.Delivery, err error) string {
 	if err != nil {
 		return map[record.Class]string{record.Again: "again", record.ThisOne: "never"}[record.ClassOf(err)]
 	}
 	var b strings.Builder
 	for _, d := range got {
 		switch {
-		case d.Receipt != nil && d.Refusal != "":
+		case d.Receipt != nil && d.Refusal != "", (d.Open != "") == (d.Receipt != nil || d.Refusal != ""):
 			b.WriteByte('!')
 		case d.Receipt != nil:
 			b.WriteByte('a')
@@ -36,7 +39,7 @@ func read(status int, body string, sent []record.Record) string {
 // twice makes rows 0, 1 and again 0: key0, key1, key2.
 func twice() []record.Record {
 	sent := rows(3)
-	sent[2].ID = sent[0].ID
+	sent[2].ID, sent[2].Version = sent[0].ID, "18"
 	return sent
 }
 
@@ -47,6 +50,9 @@ func TestBulkAnswers(t *testing.T) {
 		{"empty object", `{}`, "aaa"},
 		{"a message", `{"message":"3 records queued"}`, "aaa"},
 		{"counts of success", `{"accepted":3,"rejected":0,"errors":[]}`, "aaa"},
+		{"a count of success", `{"accepted":3}`, "aaa"},
+		{"a count that doesn't fit", `{"accepted":2}`, "never"},
+		{"another", `{"successCount":2,"message":"ok"}`, "never"},
 		{"counts of refusals", `{"accepted":2,"rejected":1}`, "never"},
 		{"other counts", `{"acceptedCount":2,"failedCount":1}`, "never"},
 		{"list of errors", `{"errors":[{"index":1,"error":"bad"}]}`, "never"},
@@ -57,16 +63,23 @@ func TestBulkAnswers(t *testing.T) {
 		{"case of names", `{"Results":[{"IdempotencyKey":"key1","Status":400},{"IdempotencyKey":"key2"},{"IdempotencyKey":"key0"}]}`, "ara"},
 		{"a missing one", `{"results":[{"idempotencyKey":"key2"},{"idempotencyKey":"key0"}]}`, "aoa"},
 		{"an unknown one", `{"results":[{"idempotencyKey":"key7","status":400},{"idempotencyKey":"key0"}]}`, "aoo"},
-		{"only unknown ones", `{"results":[{"idempotencyKey":"key7"}]}`, "aaa"},
-		{"only unknown bad ones", `{"results":[{"idempotencyKey":"key7","status":400}]}`, "never"},
-		{"a doubled one", `[{"idempotencyKey":"key0","error":"x"},{"idempotencyKey":"key0"},{"idempotencyKey":"key1"}]`, "rao"},
-		{"ids in order", `[{"recordId":"row0","error":"x"},{"recordId":"row1"},{"recordId":"row0"}]`, "raa"},
-		{"ids, one row's second is missing", `[{"recordId":"row1"},{"recordId":"row0"}]`, "aao"},
-		{"ids, a doubled one", `[{"recordId":"row1"},{"recordId":"row1","error":"x"}]`, "oro"},
-		{"unknown keys beside ids", `[{"idempotencyKey":"K0","recordId":"row0"},{"idempotencyKey":"K1","recordId":"row1","error":"x"}]`, "aro"},
+		{"only unknown ones", `{"results":[{"idempotencyKey":"key7"}]}`, "ooo"},
+		{"only unknown bad ones", `{"results":[{"idempotencyKey":"key7","status":400}]}`, "ooo"},
+		{"a doubled one", `[{"idempotencyKey":"key0","error":"x"},{"idempotencyKey":"key0"},{"idempotencyKey":"key1"}]`, "oao"},
+		{"a doubled one that agrees", `[{"idempotencyKey":"key0"},{"idempotencyKey":"key0"},{"idempotencyKey":"key1"},{"idempotencyKey":"key2"}]`, "oaa"},
+		{"ids of one row, all good", `[{"recordId":"row0"},{"recordId":"row1","error":"x"},{"recordId":"row0"}]`, "ara"},
+		{"ids of one row, one bad", `[{"recordId":"row0","error":"x"},{"recordId":"row1"},{"recordId":"row0"}]`, "oao"},
+		{"ids, one row's second is missing", `[{"recordId":"row1"},{"recordId":"row0"}]`, "oao"},
+		{"ids, one row's third", `[{"recordId":"row1"},{"recordId":"row0"},{"recordId":"row0"},{"recordId":"row0"}]`, "oao"},
+		{"ids and versions", `[{"recordId":"row0","recordVersion":"18","error":"x"},{"recordId":"row0","recordVersion":17},{"recordId":"row1"}]`, "aar"},
+		{"ids and versions, one of another", `[{"recordId":"row0","recordVersion":"16"},{"recordId":"row0","recordVersion":"18"},{"recordId":"row1"}]`, "oaa"},
+		{"versions of theirs", `[{"recordId":"row0","recordVersion":"1"},{"recordId":"row1","recordVersion":"1"},{"recordId":"row0","recordVersion":"2"}]`, "aaa"},
+		{"data", `{"data":[{"idempotencyKey":"key0"},{"idempotencyKey":"key1","error":"x"},{"idempotencyKey":"key2"}]}`, "ara"},
+		{"ids, a doubled one", `[{"recordId":"row1"},{"recordId":"row1","error":"x"}]`, "ooo"},
+		{"unknown keys beside ids", `[{"idempotencyKey":"K0","recordId":"row0"},{"idempotencyKey":"K1","recordId":"row1","error":"x"}]`, "oro"},
 		{"by place", `[{"status":202},{"status":400},{}]`, "ara"},
-		{"by place, too few", `[{"status":202},{"status":400}]`, "never"},
-		{"by place, too few and good", `[{"status":202},{"status":202}]`, "aaa"},
+		{"by place, too few", `[{"status":202},{"status":400}]`, "ooo"},
+		{"by place, too many", `[{},{},{},{}]`, "ooo"},
 		{"not objects", `{"results":["ok",1,null]}`, "aaa"},
 		{"no array", `{"results":{"a":1},"items":7}`, "aaa"},
 		{"waiting ones", `[{"status":429},{"status":"unavailable","error":"x"},{"status":"accepted"}]`, "ooa"},
@@ -87,6 +100,55 @@ func TestBulkAnswers(t *testing.T) {
 	}
 }
 
+func TestAnswersToASingleRecord(t *testing.T) {
+	for _, c := range []struct {
+		status     int
+		body, want string
+	}{
+		{202, ``, "a"},
+		{202, `{"recordId":"row0","recordHash":"h","acceptedAt":"2026-05-19T11:41:02Z","idempotencyReplayed":true}`, "a"},
+		{202, `{"recordId":"row0","recordHash":"sha256:h"}`, "a"},
+		{202, `{"message":"queued"}`, "a"},
+		{202, `{"recordId":"row1","recordHash":"h"}`, "o"},
+		{202, `{"idempotencyKey":"key1"}`, "o"},
+		{202, `{"recordId":"row0","error":"no payload"}`, "r"},
+		{202, `{"success":false,"message":"no"}`, "r"},
+		{202, `{"status":503}`, "again"},
+		{202, `{"results":[{"recordId":"row0"}]}`, "a"},
+		{202, `{"results":[{"recordId":"row0","status":422}]}`, "r"},
+		{202, `{"results":[{"recordId":"row9"}]}`, "o"},
+		{207, `{"results":[{"recordId":"row0","status":422}]}`, "r"},
+		{207, ``, "never"},
+		{202, `<html>`, "again"},
+		{204, ``, "again"},
+	} {
+		a := answer{c.status, http.Header{"Content-Type": {"application/json"}}, []byte(c.body)}
+		if got := letters(readSingle("post", a, rows(1))); got != c.want {
+			t.Errorf("%d %s: %s, want %s", c.status, c.body, got, c.want)
+		}
+	}
+}
+
+// TestHashesOfOneRowAreNotMixedUp: results by id alone may come in any order, so that it isn't known whose hash is whose.
+func TestHashesOfOneRowAreNotMixedUp(t *testing.T) {
+	for second, want := range map[string]string{"h": "h", "g": ""} {
+		a := answer{202, http.Header{}, []byte(`[{"recordId":"row0","recordHash":"h"},{"recordId":"row1","recordHash":"i"},{"recordId":"row0","recordHash":"` + second + `"}]`)}
+		got, err := readBulk("post", a, twice())
+		if err != nil || got[0].Receipt.Hash != want || got[2].Receipt.Hash != want || got[1].Receipt.Hash != "i" {
+			t.Errorf("%s: %+v %+v %+v %v", second, got[0].Receipt, got[1].Receipt, got[2].Receipt, err)
+		}
+	}
+}
+
+// TestOpenIsExplained: why an answer leaves a record open is told, each reason by its own words.
+func TestOpenIsExplained(t *testing.T) {
+	a := answer{202, http.Header{}, []byte(`[{"idempotencyKey":"key0"},{"idempotencyKey":"key0"},{"idempotencyKey":"key9"},{"idempotencyKey":"key2","status":503}]`)}
+	got, err := readBulk("post", a, rows(3))
+	if err != nil || !strings.Contains(got[0].Open, "more than one") || !strings.Contains(got[1].Open, "no result for it, but 1 that") || got[2].Open != "503" {
+		t.Fatalf("%+v %v", got, err)
+	}
+}
+
 func TestJudge(t *testing.T) {
 	for body, want := range map[string]record.Anchoring{
 		`{"verified":true,"anchoredOnChain":true}`:                                                             record.Anchored,
@@ -94,6 +156,8 @@ func TestJudge(t *testing.T) {
 		`{"reasonCategory":"verified_anchored","verificationStatus":"pass"}`:                                   record.Anchored,
 		`{"verified":false,"reasonCategory":"verified_anchored","snapshotHash":"a","computedPayloadHash":"a"}`: record.Unclear,
 		`{"verified":true,"anchoredOnChain":false}`:                                                            record.Unclear,
+		`{"verified":true,"anchoredOnChain":true,"snapshotHash":"a","computedPayloadHash":"sha256:A"}`:         record.Anchored,
+		`{"verified":true,"anchoredOnChain":true,"snapshotHash":"a","computedPayloadHash":"b"}`:                record.Unclear,
 		`{"verified":true}`:  record.Unclear,
 		`{"verified":false}`: record.Pending,
 		`{"verified":false,"snapshotHash":"","anchoredOnChain":true}`:                                   record.Pending,
@@ -108,7 +172,7 @@ func TestJudge(t *testing.T) {
 		`verified`:                 record.Unclear,
 		``:                         record.Unclear,
 	} {
-		if got := judge([]byte(body)); got != want {
+		if got := readProof([]byte(body)).judge(); got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)
 		}
 	}
@@ -174,7 +238,7 @@ func FuzzVerifyAnswer(f *testing.F) {
 	f.Add([]byte(`{"verified":false,"snapshotHash":"sha256:A","computedPayloadHash":"b"}`))
 	f.Add([]byte(`<html>`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		state := judge(body)
+		state := readProof(body).judge()
 		if kept := asJSON(body); !json.Valid(kept) {
 			t.Fatalf("%q is kept as %q", body, kept)
 		}

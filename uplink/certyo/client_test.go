@@ -81,6 +81,34 @@ func TestPostKeepsPayloadsToTheByte(t *testing.T) {
 	}
 }
 
+// One record goes by itself, more or BulkOnly in bulk; the key of the change is the same by either way.
+func TestWaysToPost(t *testing.T) {
+	for _, bulkOnly := range []bool{false, true} {
+		s, c := pair(t, func(cfg *Config) { cfg.BulkOnly = bulkOnly })
+		s.Switch(func(w *uplinktest.Switches) { w.Snapshots, w.HashPrefix = true, true })
+		for _, n := range []int{1, 2, 1} {
+			got, err := c.Post(t.Context(), rows(n))
+			if err != nil || got[0].Receipt == nil || got[0].Receipt.Snapshot == "" || got[0].Receipt.Hash != "sha256:"+s.Records()[0].Hash {
+				t.Fatalf("%+v %v", got, err)
+			}
+		}
+		for i, call := range s.Calls() {
+			want := map[bool]string{false: "/api/v1/records", true: "/api/v1/records/bulk"}[bulkOnly || i == 1]
+			if call.Path != want || call.Station != "uuid" || call.Client != "line-2" || call.Status != 202 {
+				t.Errorf("call %d, bulk only %v: %+v", i, bulkOnly, call)
+			}
+		}
+		if r := s.Records(); len(r) != 2 || r[0].Replays != 2 {
+			t.Errorf("%+v", r)
+		}
+		s.Switch(func(w *uplinktest.Switches) { w.Reject = func(uplinktest.Received) string { return "no" } })
+		got, err := c.Post(t.Context(), rows(1))
+		if !bulkOnly && record.ClassOf(err) != record.ThisOne || bulkOnly && (err != nil || got[0].Refusal == "") {
+			t.Errorf("a bad record: %+v %v", got, err)
+		}
+	}
+}
+
 func TestPostUnderEveryFormOfAnswer(t *testing.T) {
 	for _, form := range uplinktest.Forms() {
 		for words := uplinktest.Status; words <= uplinktest.Sparse; words++ {
@@ -158,6 +186,9 @@ func TestErrorClasses(t *testing.T) {
 			if status == 201 {
 				continue
 			}
+			if e.TooLarge() != (status == 413) {
+				t.Fatalf("%d: too large %v", status, e.TooLarge())
+			}
 			if e.CorrelationID == "" || record.RetryAfter(err) != 3*time.Second || !strings.Contains(err.Error(), "asked to fail") {
 				t.Fatalf("%d: %v, %+v", status, err, e)
 			}
@@ -221,11 +252,13 @@ func TestTheKeyNeverLeavesItsHeader(t *testing.T) {
 	s.Switch(func(w *uplinktest.Switches) {
 		w.Reject = func(uplinktest.Received) string { return "bad " + testKey }
 	})
-	got, err := c.Post(t.Context(), rows(1))
+	got, err := c.Post(t.Context(), rows(2))
 	if err != nil {
 		t.Fatal(err)
 	}
 	said = append(said, got[0].Refusal)
+	_, err = c.Post(t.Context(), rows(1))
+	said = append(said, err.Error())
 	s.Close()
 	_, err = c.Post(t.Context(), rows(1))
 	said = append(said, err.Error())

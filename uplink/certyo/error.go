@@ -28,7 +28,8 @@ const (
 //
 //	no answer, 408, 429, 5xx                 try again
 //	401, 403, or no key to send              try again, and Held: nothing helps but a person with a key
-//	400, 409, 413, 415, 422                  record.Never: this request is refused for what it holds
+//	400, 409, 415, 422                       record.Never: this request is refused for what it holds
+//	413                                      record.Never, and TooLarge: half of it may be taken
 //	3xx, 404 and all other statuses          try again: the address is wrong, not the record
 //
 // Only 400, 401, 403, 429 and 500 are published; the rest is what a web service commonly means by it.
@@ -71,6 +72,10 @@ func (e *Error) RetryAfter() time.Duration { return e.Retry }
 // Held tells that the service wants another key than the one it was given.
 func (e *Error) Held() bool { return e.held }
 
+// TooLarge tells that the request was refused for its size alone: fewer records may be taken, and later requests should not be
+// larger than those.
+func (e *Error) TooLarge() bool { return e.Status == http.StatusRequestEntityTooLarge }
+
 func classify(e *Error) error {
 	switch e.Status {
 	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge,
@@ -81,7 +86,7 @@ func classify(e *Error) error {
 }
 
 // refusal makes the error of an answer that is no success.
-func (c *Client) refusal(op string, a answer) *Error {
+func (c *Client) refusal(op string, a answer, k apiKey) *Error {
 	e := &Error{
 		Op: op, Status: a.status, CorrelationID: clip(printable(a.header.Get(correlation)), 128),
 		Text: problem(a.body), Retry: retryAfter(a.header, time.Now()),
@@ -89,7 +94,11 @@ func (c *Client) refusal(op string, a answer) *Error {
 	switch {
 	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
 		e.held = true
-		e.add(fmt.Sprintf("Certyo refused the key: put a valid one for tenant %q into %s", c.cfg.Tenant, c.cfg.KeyPlace))
+		e.add(fmt.Sprintf("Certyo refused the key in %s: put a valid one for tenant %q there", k.place, c.cfg.Tenant))
+	case a.status == http.StatusProxyAuthRequired:
+		e.add("the proxy wants an account: certyo.proxy_user and certyo.proxy_password_file")
+	case a.status == http.StatusRequestEntityTooLarge:
+		e.add("the request is too large for Certyo")
 	case a.status >= 300 && a.status <= 399:
 		e.add(fmt.Sprintf("it points to %s; redirects are not followed, since the key would go along: correct certyo.url",
 			target(a.header.Get("Location"))))
@@ -168,6 +177,9 @@ func advice(err error) string {
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "; check certyo.url and certyo.ca_file"
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "proxyconnect" || err != nil && err.Error() == http.StatusText(http.StatusProxyAuthRequired) {
+		return "; check the proxy: certyo.proxy, or HTTPS_PROXY of the service"
 	}
 	return ""
 }

@@ -9,28 +9,36 @@ import (
 	"station-agent/store/record"
 )
 
-// Post sends 1 to MaxRecords records in one bulk request. The answers are aligned with records (Seq is left 0): with a
-// Receipt, the record was accepted; with a Refusal, it was refused for good; with neither, the answer left it open and it
-// is to be posted again. An error is about the request as a whole; nothing is known of any record then. See Error for the
-// classes.
+// Post sends 1 to MaxRecords records in one request: one by itself, unless Config.BulkOnly says otherwise, more in bulk. The
+// answers are aligned with records (Seq is left 0): with a Receipt, the record was accepted; with a Refusal, it was refused
+// for good; with neither, the answer left it open for the reason in Open and it is to be posted again. An error is about the
+// request as a whole; nothing is known of any record then. See Error for the classes.
 func (c *Client) Post(ctx context.Context, records []record.Record) ([]record.Delivery, error) {
 	op := fmt.Sprintf("post %d records to %s", len(records), c.server())
 	if len(records) == 0 || len(records) > MaxRecords {
 		return nil, fmt.Errorf("%s: a request holds 1 to %d", op, MaxRecords)
 	}
-	body, err := c.bulk(records)
+	r := request{op, "/api/v1/records/bulk", nil, c.cfg.PostTimeout, maxBulkAnswer}
+	read := readBulk
+	single := len(records) == 1 && !c.cfg.BulkOnly
+	if single {
+		r.op, r.path, r.timeout = "post 1 record to "+c.server(), "/api/v1/records", min(c.cfg.PostTimeout, singleTimeout)
+		read = readSingle
+	}
+	bytes, err := c.ingest(records, single)
 	if err != nil {
 		return nil, record.Never(fmt.Errorf("%s: %w", op, err))
 	}
-	a, err := c.do(ctx, request{op, "/api/v1/records/bulk", body, c.cfg.PostTimeout, maxBulkAnswer})
+	r.body = newBody(bytes, &c.buffers)
+	a, err := c.do(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return readBulk(op, a, records)
+	return read(r.op, a, records)
 }
 
-// bulk builds the body. It is put together by hand: encoding/json would rewrite the payloads, and take its time.
-func (c *Client) bulk(records []record.Record) ([]byte, error) {
+// ingest builds the body. It is put together by hand: encoding/json would rewrite the payloads, and take its time.
+func (c *Client) ingest(records []record.Record, single bool) ([]byte, error) {
 	tenant, err := json.Marshal(c.cfg.Tenant)
 	if err != nil {
 		return nil, err
@@ -39,8 +47,10 @@ func (c *Client) bulk(records []record.Record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, c.size(records, len(tenant)+len(client)))
-	b = append(append(append(b, `{"tenantId":`...), tenant...), `,"records":[`...)
+	b := buffer(&c.buffers, c.size(records, len(tenant)+len(client)))
+	if !single {
+		b = append(append(append(b, `{"tenantId":`...), tenant...), `,"records":[`...)
+	}
 	for i := range records {
 		if i > 0 {
 			b = append(b, ',')
@@ -51,8 +61,13 @@ func (c *Client) bulk(records []record.Record) ([]byte, error) {
 		}
 		b = appendRecord(b, &records[i])
 	}
+	if single {
+		return b, nil
+	}
 	return append(b, "]}"...), nil
 }
+
+const singleTimeout = 30 * time.Second // as in Certyo's samples
 
 const envelopeBytes = 256 // of a record's names, times and marks
 

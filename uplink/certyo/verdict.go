@@ -6,11 +6,11 @@ import (
 	"unicode"
 )
 
-// verdict is what one result says of its record; the greater is the worse.
+// verdict is what one result, or a status in it, says of its record; the greater is the worse.
 type verdict int
 
 const (
-	silent   verdict = iota // there is no result
+	silent   verdict = iota // nothing is said
 	accepted                // it is taken
 	open                    // not now: to be posted again
 	refused                 // never
@@ -20,6 +20,7 @@ const (
 type result struct {
 	Key      loose `json:"idempotencyKey"`
 	ID       loose `json:"recordId"`
+	Version  loose `json:"recordVersion"`
 	Hash     loose `json:"recordHash"`
 	At       loose `json:"acceptedAt"`
 	Replayed loose `json:"idempotencyReplayed"`

@@ -9,6 +9,7 @@
 package uplinktest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -34,9 +35,9 @@ type CertyoConfig struct {
 	Client string   // the only clientId that is taken; "" for any
 	Keys   []string // API keys that are valid at first
 
-	FlushRecords int           // records in a snapshot; default 1000
-	FlushAfter   time.Duration // age of a snapshot that isn't full; default 60 s
-	AnchorAfter  time.Duration // from the flush to the chain; default 90 s
+	// The speed at first: see Switches.
+	FlushRecords            int // default 1000
+	FlushAfter, AnchorAfter time.Duration
 }
 
 // Received is one record by its idempotency key, as it came first.
@@ -48,18 +49,32 @@ type Received struct {
 	At         time.Time // when it came, by the stand-in's clock; Record.At is the sourceTimestamp
 	AnchoredAt time.Time // zero while it is not anchored
 	ProvenAt   time.Time // when a verification with the right payload was first told so; zero if none was
+	Snapshot   string    // the snapshot it went into
 	Replays    int       // how often its key came again within the window
-	Doubled    int       // how often it was taken anew because the window had passed
+	Doubled    int       // how often it was taken anew because the window had passed, or by the other way to post
 }
 
 // Counts are what the stand-in saw.
 type Counts struct {
 	Requests int // of any kind, also refused ones
-	Posts    int // bulk requests that were read
+	Posts    int // requests with records that were read
 	Records  int // records in them
 	Replays  int // of those, known already
 	Refused  int // of those, refused
 	Verifies int // verifications that were answered
+	Limited  int // requests that the rate limit refused
+}
+
+// Call is one request as the stand-in saw it, for comparing with what a client says that it did.
+type Call struct {
+	At      time.Time `json:"at"`                // when it was read, by the stand-in's clock
+	Station string    `json:"station"`           // what stands in the brackets of the User-Agent, else all of it
+	Client  string    `json:"client,omitempty"`  // clientId of the first record
+	Method  string    `json:"method"`            //
+	Path    string    `json:"path"`              // without the query
+	Records int       `json:"records,omitempty"` // in the body
+	Bytes   int       `json:"bytes"`             // of the body
+	Status  int       `json:"status"`            // of the answer; 0: the connection was broken instead
 }
 
 // Certyo is the stand-in. Its methods may be called at any time from any goroutine.
@@ -77,6 +92,10 @@ type Certyo struct {
 	byRow      map[row][]*entry
 	pending    []*entry
 	since      time.Time // of the oldest pending one
+	snapshots  int       // begun
+	tokens     float64   // of the rate limit
+	filled     time.Time // when they were counted last
+	calls      []Call
 	counts     Counts
 	violations []string
 }
@@ -87,8 +106,8 @@ func (r Received) row() row { return row{r.Database, r.Collection, r.ID} }
 
 type entry struct {
 	Received
-	window time.Time // when the key was taken last
-	anchor time.Time // when it is or will be anchored
+	taken  map[string]time.Time // when the key was taken last, by scope
+	anchor time.Time            // when it is or will be anchored
 }
 
 // NewCertyo starts a stand-in.
@@ -96,17 +115,11 @@ func NewCertyo(cfg CertyoConfig) (*Certyo, error) {
 	if cfg.Addr == "" {
 		cfg.Addr = "127.0.0.1:0"
 	}
-	if cfg.FlushRecords == 0 {
-		cfg.FlushRecords = maxRecords
+	c := &Certyo{cfg: cfg, addr: cfg.Addr, byKey: map[string]*entry{}, byRow: map[row][]*entry{}, snapshots: 1}
+	c.sw = Switches{
+		Keys: slices.Clone(cfg.Keys), FlushRecords: cmp.Or(cfg.FlushRecords, maxRecords),
+		FlushAfter: cmp.Or(cfg.FlushAfter, 60*time.Second), AnchorAfter: cmp.Or(cfg.AnchorAfter, 90*time.Second),
 	}
-	if cfg.FlushAfter == 0 {
-		cfg.FlushAfter = 60 * time.Second
-	}
-	if cfg.AnchorAfter == 0 {
-		cfg.AnchorAfter = 90 * time.Second
-	}
-	c := &Certyo{cfg: cfg, addr: cfg.Addr, byKey: map[string]*entry{}, byRow: map[row][]*entry{}}
-	c.sw.Keys = slices.Clone(cfg.Keys)
 	return c, c.Start()
 }
 
@@ -209,6 +222,13 @@ func (c *Certyo) Counts() Counts {
 	return c.counts
 }
 
+// Calls lists all requests in the order in which they were answered.
+func (c *Certyo) Calls() []Call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.calls)
+}
+
 // Violations lists what a well-behaved client never does. Tests demand that it stays empty.
 func (c *Certyo) Violations() []string {
 	c.mu.Lock()
@@ -222,8 +242,8 @@ func (c *Certyo) violation(format string, args ...any) {
 
 // settle flushes what is old enough. It goes by the clock alone, so no goroutine is needed.
 func (c *Certyo) settle() {
-	if len(c.pending) > 0 && !c.now().Before(c.since.Add(c.cfg.FlushAfter)) {
-		c.flush(c.since.Add(c.cfg.FlushAfter))
+	if len(c.pending) > 0 && !c.now().Before(c.since.Add(c.sw.FlushAfter)) {
+		c.flush(c.since.Add(c.sw.FlushAfter))
 	}
 }
 
@@ -232,18 +252,22 @@ func (c *Certyo) flush(at time.Time) {
 		return
 	}
 	for _, e := range c.pending {
-		e.anchor = at.Add(c.cfg.AnchorAfter)
+		e.anchor = at.Add(c.sw.AnchorAfter)
 	}
 	c.pending = nil
+	c.snapshots++
 }
 
-// take ingests r or replays its key. Its result tells which.
-func (c *Certyo) take(r Received) (first *entry, replayed bool) {
+// take ingests r, which came by one of the two ways to post, or replays its key. Its result tells which.
+func (c *Certyo) take(r Received, by string) (first *entry, replayed bool) {
 	c.settle()
+	if !c.sw.KeysByPath {
+		by = ""
+	}
 	now := c.now()
 	e := c.byKey[r.Key]
 	switch {
-	case e != nil && now.Sub(e.window) < keyWindow:
+	case e != nil && now.Sub(e.taken[by]) < keyWindow:
 		if !same(e.Received, r) {
 			c.violation("key %s was used for another change", r.Key)
 		}
@@ -252,17 +276,17 @@ func (c *Certyo) take(r Received) (first *entry, replayed bool) {
 		return e, true
 	case e != nil:
 		e.Doubled++
-		e.window = now
+		e.taken[by] = now
 		return e, false
 	}
 	c.order(r)
-	r.At = now
-	e = &entry{Received: r, window: now}
+	r.At, r.Snapshot = now, fmt.Sprint("snapshot-", c.snapshots)
+	e = &entry{Received: r, taken: map[string]time.Time{by: now}}
 	c.entries, c.byKey[r.Key], c.byRow[r.row()] = append(c.entries, e), e, append(c.byRow[r.row()], e)
 	if len(c.pending) == 0 {
 		c.since = now
 	}
-	if c.pending = append(c.pending, e); len(c.pending) >= c.cfg.FlushRecords {
+	if c.pending = append(c.pending, e); len(c.pending) >= c.sw.FlushRecords {
 		c.flush(now)
 	}
 	return e, false

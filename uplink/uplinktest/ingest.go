@@ -18,8 +18,10 @@ import (
 
 func (c *Certyo) routes() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("POST /api/v1/records", c.handle(func() *int { return &c.sw.failPosts }, c.single))
 	mux.HandleFunc("POST /api/v1/records/bulk", c.handle(func() *int { return &c.sw.failPosts }, c.bulk))
 	mux.HandleFunc("POST /api/v1/verify/record", c.handle(func() *int { return &c.sw.failVerifies }, c.verify))
+	mux.HandleFunc("GET /api/v1/verify/snapshot/{id}", c.handle(func() *int { return &c.sw.failVerifies }, c.verifySnapshot))
 	mux.HandleFunc("GET /api/v1/records", c.handle(func() *int { return new(int) }, c.query))
 	return mux
 }
@@ -42,15 +44,49 @@ func (c *Certyo) handle(fail func() *int, serve func(http.ResponseWriter, *http.
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.counts.Requests++
+		seen := &seen{ResponseWriter: w}
+		at := len(c.calls)
+		c.calls = append(c.calls, Call{At: c.now(), Station: station(r.UserAgent()), Method: r.Method, Path: r.URL.Path, Bytes: len(body)})
+		defer func() { c.calls[at].Status = seen.status }()
 		c.manners(r, body)
-		if c.fault(w, r, fail()) {
+		if c.fault(seen, r, fail()) {
 			return
 		}
 		if status, why := c.admit(r, body); status != 0 {
-			c.problem(w, r, status, why)
+			c.problem(seen, r, status, why)
 			return
 		}
-		serve(w, r, body)
+		if !c.limited(seen, r) {
+			serve(seen, r, body)
+		}
+	}
+}
+
+// seen keeps the status of an answer.
+type seen struct {
+	http.ResponseWriter
+	status int
+}
+
+func (s *seen) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
+}
+
+// station is what stands in the brackets of a User-Agent.
+func station(agent string) string {
+	if _, in, ok := strings.Cut(agent, "("); ok {
+		in, _, _ = strings.Cut(in, ")")
+		return in
+	}
+	return agent
+}
+
+// came notes in the call that is being answered what its body held.
+func (c *Certyo) came(records []Received) {
+	call := &c.calls[len(c.calls)-1]
+	if call.Records = len(records); len(records) > 0 {
+		call.Client = records[0].Client
 	}
 }
 
@@ -82,8 +118,36 @@ func (c *Certyo) admit(r *http.Request, body []byte) (status int, why string) {
 	case len(body) > maxBody:
 		c.violation("a body of more than %d bytes", maxBody)
 		return http.StatusRequestEntityTooLarge, "the body is too large"
+	case c.sw.MaxBytes > 0 && len(body) > c.sw.MaxBytes:
+		return http.StatusRequestEntityTooLarge, "the body is too large"
 	}
 	return 0, ""
+}
+
+// single answers one record, whose answer is published.
+func (c *Certyo) single(w http.ResponseWriter, r *http.Request, body []byte) {
+	c.counts.Posts++
+	received, refusals := c.judge([]json.RawMessage{body})
+	c.came(received)
+	switch one := received[0]; {
+	case one.Tenant != "" && one.Tenant != c.cfg.Tenant:
+		c.problem(w, r, http.StatusForbidden, "the key is for another tenant")
+	case refusals[0] != "":
+		c.counts.Refused++
+		c.problem(w, r, http.StatusBadRequest, refusals[0])
+	default:
+		first, replayed := c.take(one, "single")
+		c.lose()
+		write(w, http.StatusAccepted, c.receipt(first.Received, replayed))
+	}
+}
+
+// lose breaks the connection if the answer is to be lost.
+func (c *Certyo) lose() {
+	if c.sw.loseAnswers > 0 {
+		c.sw.loseAnswers--
+		panic(http.ErrAbortHandler)
+	}
 }
 
 func (c *Certyo) bulk(w http.ResponseWriter, r *http.Request, body []byte) {
@@ -102,16 +166,14 @@ func (c *Certyo) bulk(w http.ResponseWriter, r *http.Request, body []byte) {
 		return
 	}
 	received, refusals := c.judge(elements)
+	c.came(received)
 	bad := slices.ContainsFunc(refusals, func(s string) bool { return s != "" })
 	if bad && c.sw.WholeBatch {
 		c.problem(w, r, http.StatusBadRequest, "a record is bad: "+strings.Join(slices.Compact(slices.Sorted(slices.Values(refusals))), "; "))
 		return
 	}
 	answer := c.ingest(received, refusals)
-	if c.sw.loseAnswers > 0 {
-		c.sw.loseAnswers--
-		panic(http.ErrAbortHandler)
-	}
+	c.lose()
 	status := http.StatusAccepted
 	if bad && c.sw.MultiStatus {
 		status = http.StatusMultiStatus
@@ -150,8 +212,8 @@ func (c *Certyo) ingest(received []Received, refusals []string) any {
 			c.counts.Refused++
 		} else {
 			var first *entry
-			first, replayed = c.take(r)
-			r.At, r.Hash = first.At, first.Hash
+			first, replayed = c.take(r, "bulk")
+			r.At, r.Hash, r.Snapshot = first.At, first.Hash, first.Snapshot
 		}
 		results[i] = c.result(r, refusals[i], replayed)
 	}

@@ -2,6 +2,8 @@ package uplinktest
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -40,28 +42,91 @@ const (
 	Sparse              // the receipt's fields, or "error": {...}
 )
 
+// Spoil is what is wrong with the results of a bulk answer to more than one record.
+type Spoil int
+
+// The ways.
+const (
+	Whole    Spoil = iota // nothing
+	Missing               // the last one is missing
+	Doubled               // the first one is there twice
+	Stranger              // there is one more, for a record that nobody sent
+)
+
+// Question is the form of a request to verify that is taken; any other is answered 400. All but AllFields are published.
+type Question int
+
+// The forms.
+const (
+	AllFields   Question = iota // tenant, database, collection, id, version, payload
+	PayloadForm                 // without version
+	IDsForm                     // without version and payload
+	VersionForm                 // tenant, id and version alone
+)
+
+// Proof is the form of the answer to verify.
+type Proof int
+
+// The forms.
+const (
+	FullProof Proof = iota // all that is published
+	NoChain                // without anchoredOnChain
+	NoHashes               // without the two hashes
+	Naming                 // all, and the record's id and version
+)
+
+// Query is the form of the answer to a query.
+type Query int
+
+// The forms.
+const (
+	QueryRecords Query = iota // {"records": [...]} with id, version, key, hash
+	QueryBare                 // [...]
+	QueryPaged                // {"items": [...], "totalCount": n, "nextCursor": S}: pages of two, the oldest first
+	QuerySparse               // {"data": [...]} with id, hash and time alone
+	QueryNone404              // as QueryRecords; 404 instead of an empty list
+	QueryAll                  // as QueryRecords, but of all of the tenant's first ten, whatever was asked for
+)
+
 // Switches are the unknowns and faults that can be set while the stand-in runs. The zero value is the plausible service
 // on a good day.
 type Switches struct {
 	Keys        []string              // API keys that are valid
 	Form        Form                  // of the bulk answer
 	Words       Words                 // of the results in it
+	Spoil       Spoil                 // what is wrong with them
 	MultiStatus bool                  // 207 instead of 202 when part of a bulk is refused
 	WholeBatch  bool                  // 400 for the whole bulk when one record is bad; nothing is taken then
 	Shuffle     bool                  // results in reverse order; not with ByPlace
 	HashPrefix  bool                  // "sha256:" before hashes
-	PendingAs   int                   // status of verify while not anchored: 404, or else 200 with verified false
+	Snapshots   bool                  // receipts name the snapshot
+	KeysByPath  bool                  // an idempotency key of a bulk is another than the same of a single record
 	PlainErrors bool                  // text/plain instead of application/problem+json
 	EchoKey     bool                  // errors repeat the API key, as a careless service might
 	Redirect    string                // if set, each request is answered 307 to there
 	Slow        time.Duration         // before each answer
 	Reject      func(Received) string // why a record is refused, "" if it isn't
-	Mismatch    func(Received) bool   // verify says that the payload differs
-	NeverAnchor bool                  // nothing is flushed any more
+	MaxBytes    int                   // of a body, more is answered 413; 0: 30 MB
 
-	failPosts, failVerifies, loseAnswers int
-	failStatus                           int
-	failRetryAfter                       string
+	Rate       float64 // requests a second of all stations of the client, verifications and queries, too; 0: no limit
+	Burst      int     // requests at once after a rest
+	RetryAfter bool    // 429 tells when to come again
+
+	Question     Question            // the form of a verification that is taken
+	Proof        Proof               // the form of its answer
+	VerifyLatest bool                // it is about the latest version of the row, whatever was asked for
+	PendingAs    int                 // status of verify while not anchored: 404, or else 200 with verified false
+	Mismatch     func(Received) bool // verify says that the payload differs
+	Query        Query               // the form of the answer to a query
+
+	FlushRecords int           // records in a snapshot
+	FlushAfter   time.Duration // age of a snapshot that isn't full
+	AnchorAfter  time.Duration // from the flush to the chain
+	NeverAnchor  bool          // nothing is flushed any more
+
+	failPosts, failVerifies, loseAnswers, dropped int
+	failStatus                                    int
+	failRetryAfter                                string
 }
 
 // Switch changes the switches.
@@ -71,7 +136,7 @@ func (c *Certyo) Switch(change func(*Switches)) {
 	change(&c.sw)
 }
 
-// FailPosts answers the next n bulk requests with status and, unless it is "", a Retry-After. They are not read.
+// FailPosts answers the next n requests with records with status and, unless it is "", a Retry-After. They are not read.
 func (c *Certyo) FailPosts(n, status int, retryAfter string) {
 	c.Switch(func(s *Switches) { s.failPosts, s.failStatus, s.failRetryAfter = n, status, retryAfter })
 }
@@ -81,12 +146,18 @@ func (c *Certyo) FailVerifies(n, status int, retryAfter string) {
 	c.Switch(func(s *Switches) { s.failVerifies, s.failStatus, s.failRetryAfter = n, status, retryAfter })
 }
 
-// LoseAnswers takes the records of the next n bulk requests and breaks the connection instead of answering.
+// LoseAnswers takes the records of the next n requests with some and breaks the connection instead of answering.
 func (c *Certyo) LoseAnswers(n int) { c.Switch(func(s *Switches) { s.loseAnswers = n }) }
+
+// DropRequests reads the next n requests of any kind, does nothing of what they ask, and breaks the connection.
+func (c *Certyo) DropRequests(n int) { c.Switch(func(s *Switches) { s.dropped = n }) }
 
 // fault answers r if a switch says so, before anything of it is read.
 func (c *Certyo) fault(w http.ResponseWriter, r *http.Request, fail *int) bool {
 	switch {
+	case c.sw.dropped > 0:
+		c.sw.dropped--
+		panic(http.ErrAbortHandler)
 	case c.sw.Redirect != "":
 		http.Redirect(w, r, c.sw.Redirect, http.StatusTemporaryRedirect)
 		return true
@@ -99,6 +170,26 @@ func (c *Certyo) fault(w http.ResponseWriter, r *http.Request, fail *int) bool {
 		return true
 	}
 	return false
+}
+
+// limited refuses what is beyond the rate.
+func (c *Certyo) limited(w http.ResponseWriter, r *http.Request) bool {
+	if c.sw.Rate <= 0 {
+		return false
+	}
+	now, burst := c.now(), max(float64(c.sw.Burst), 1)
+	c.tokens = min(burst, c.tokens+now.Sub(c.filled).Seconds()*c.sw.Rate) // at first the time since the year 1: full
+	c.filled = now
+	if c.tokens >= 1 {
+		c.tokens--
+		return false
+	}
+	c.counts.Limited++
+	if c.sw.RetryAfter {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil((1-c.tokens)/c.sw.Rate))))
+	}
+	c.problem(w, r, http.StatusTooManyRequests, "the client's rate limit is exceeded")
+	return true
 }
 
 // problem answers with an error.
@@ -129,9 +220,39 @@ func (c *Certyo) result(r Received, refusal string, replayed bool) map[string]an
 	if refusal == "" {
 		m["recordHash"], m["acceptedAt"] = c.hash(r.Hash), r.At.Format("2006-01-02T15:04:05.000Z")
 		m["idempotencyReplayed"] = replayed
+		if c.sw.Snapshots {
+			m["snapshotId"] = r.Snapshot
+		}
 	}
 	c.say(m, refusal)
 	return m
+}
+
+// receipt is the published answer to a single record.
+func (c *Certyo) receipt(r Received, replayed bool) map[string]any {
+	m := map[string]any{"recordId": r.ID, "recordHash": c.hash(r.Hash), "tenantId": r.Tenant, "acceptedAt": r.At.Format(time.RFC3339), "idempotencyReplayed": replayed}
+	if c.sw.Snapshots {
+		m["snapshotId"] = r.Snapshot
+	}
+	return m
+}
+
+// spoil does to results what is switched on.
+func (c *Certyo) spoil(results []map[string]any) []map[string]any {
+	if len(results) < 2 {
+		return results
+	}
+	switch c.sw.Spoil {
+	case Missing:
+		return results[:len(results)-1]
+	case Doubled:
+		return append(results, results[0])
+	case Stranger:
+		other := maps.Clone(results[0])
+		other["recordId"], other["idempotencyKey"] = "nobody's", "nobody's"
+		return append(results, other)
+	}
+	return results
 }
 
 func (c *Certyo) say(m map[string]any, refusal string) {
@@ -167,6 +288,7 @@ func (c *Certyo) shape(results []map[string]any, refused []bool) any {
 			accepted++
 		}
 	}
+	results = c.spoil(results)
 	if c.sw.Shuffle {
 		slices.Reverse(results)
 	}
