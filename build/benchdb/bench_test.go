@@ -116,6 +116,10 @@ type counted struct {
 
 func (c *counted) Snapshot(ctx context.Context, want []capture.Want, run string) (record.Position, []capture.State, error) {
 	p, found, err := c.Source.Snapshot(ctx, want, run)
+	if err == nil { // it read the rows, as a look does
+		c.looks.Add(1)
+		c.there()
+	}
 	return p, found, c.count(err)
 }
 
