@@ -92,7 +92,8 @@ func queueDDLCommand() *cobra.Command {
 		Use:   "ddl [SCHEMA.TABLE]",
 		Short: "Print the queue table, the triggers and the rights, to be run by an administrator",
 		Long: "Print the queue table, the triggers and the rights for a [[table]] of the configuration, with all the columns that it has now, " +
-			"to be run by an administrator. After the table was altered drop them and run what is printed then.",
+			"to be run by an administrator. When the table is to be altered, stop who writes to it and let the agent take what waits (status), for " +
+			"then it can't any more; alter it, drop queue and triggers, and run what is printed then.",
 		Args: atMostOne,
 	}
 	file := configFlag(cmd)

@@ -30,6 +30,7 @@
 //	p:<collection>/<id>/<time, µs>/<digest>/<digest>     a state that a poll found: the time of the row, what it is, and what and
 //	                                                     which version it was before
 //	s:<run>/<collection>/<id>                            a state that was found by a snapshot, a sweep or a reconciliation
+//	s:<run>-/<collection>/<id>                           a row that a sweep didn't find any more
 //	g:<digest>                                           that a row was observed missing, and between which times
 //
 // The transaction is its GTID with tag, or server, file and position of its start where the server gives no GTID. The
@@ -43,8 +44,9 @@
 // 10⁶ + GTID sequence mod 10⁶ (MariaDB, whose log has whole seconds). It rises with every record of a row. Shadow and
 // position enter the store together, so a re-read finds the Shadow it found before and gives the same versions. A queue's tick
 // is the time of the trigger, a poll's the server's time of the look. What is not covered: a row that is deleted and comes back
-// under the same id after the server's clock was set back; and a row that wanders between stations which find changes by
-// different ways, as a poll's times and a log's are not the same to the second.
+// under the same id after the server's clock was set back, or within the second in which MariaDB's sequence began anew (RESET
+// MASTER); and a row that wanders between stations which find changes by different ways, as a poll's times and a log's are not
+// the same to the second.
 //
 // # Tables
 //

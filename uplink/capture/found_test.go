@@ -152,3 +152,27 @@ func TestASweepAfterLostRecordsReportsAll(t *testing.T) {
 		t.Errorf("the row whose record may be lost was not reported: progress %+v", progress)
 	}
 }
+
+// A row that a sweep found and then found missing has a record of each, with a key of its own.
+func TestWhatASweepFoundAndThenMissedHasTwoKeys(t *testing.T) {
+	store := &capturetest.Store{}
+	r, err := New(Config{Tables: []*Spec{foundSpec}, Scope: Scope{Station: here}}, bed{&fakeSource{}, nil}, store, &capturetest.Condition{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.recent = newRecent()
+	m := mapper{tables: r.cfg.Tables}
+	for _, tx := range []Tx{
+		{ID: "sweep", At: time.Unix(9, 0), Tick: 9, Run: "run", Found: []State{{Table: foundSpec, ID: "o1", Payload: []byte(`{"id":"o1","v":"new"}`)}}},
+		{ID: "sweep", At: time.Unix(10, 0), Tick: 10, Run: "run", Missing: []Absence{{Table: foundSpec, ID: "o1", To: time.Unix(10, 0)}}},
+	} {
+		mapped, g := m.tx(tx), &group{}
+		if err := errors.Join(g.add(&mapped), r.enter(g)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := store.Records()
+	if len(list) != 2 || list[0].Op != record.Upsert || list[1].Op != record.Delete || list[0].Key == list[1].Key {
+		t.Errorf("%+v", list)
+	}
+}

@@ -34,6 +34,9 @@ func foundKey(run, collection, id string) string {
 	return "s:" + run + "/" + collection + "/" + id
 }
 
+// missingKey is the key of a row that a sweep didn't find any more: it may have found it before, as a chunk of rows comes first.
+func missingKey(run, collection, id string) string { return foundKey(run+"-", collection, id) }
+
 // polledKey is the key of a state that a poll found: by the time that the table gives it, its content and the state that it
 // replaced with its version, so that a row that goes to and fro within a second has a key for each state that was seen.
 func polledKey(collection, id string, at time.Time, payload []byte, replaced *record.ShadowRow) string {

@@ -122,6 +122,8 @@ func (l *ledger) report(c *change, op record.Op, id string, payload []byte, part
 	last := l.last(id)
 	key := c.key(part)
 	switch {
+	case c.run != "" && c.missing:
+		key = missingKey(c.run, l.spec.Collection(), id)
 	case c.run != "":
 		key = foundKey(c.run, l.spec.Collection(), id)
 	case c.found || c.missing:

@@ -64,8 +64,8 @@
 //
 // # What the server refuses
 //
-// Error 1236 is told apart by its words: the log was purged, another history, an event larger than the server sends, a
-// position where no event begins are each an ErrGap of its own name, and capture goes on behind what can't be had; a replica
-// id that is another's gets another one; trouble of the moment is tried again. A position in the middle of an event is
-// called too large an event by both servers, so that name says both.
+// Error 1236 is told apart by its words: the log was purged, another history, a log that was begun anew under the reader, an
+// event larger than the server sends, a position where no event begins are each an ErrGap of its own name, and capture goes on
+// behind what can't be had; a replica id that is another's gets another one; trouble of the moment is tried again. A position in
+// the middle of an event is called too large an event by both servers, so that name says both.
 package binlog

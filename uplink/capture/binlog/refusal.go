@@ -20,6 +20,7 @@ func refused(my *mysql.MyError) error {
 			"purged", "Could not find first log file name", "Could not find GTID state requested"}},
 		{"the server has another history", []string{
 			"not in the master's binlog", "GTIDs than the", "has diverged", "position > file size"}},
+		{"the binary log was begun anew, or purged, while it was read", []string{"could not find next log"}},
 		{"an event is larger than the server sends, or the stored position is not where one begins (if it is too large, as administrator, SET GLOBAL max_allowed_packet = 1073741824); capture goes on behind it",
 			[]string{"max_allowed_packet"}},
 		{"the stored position is not where an event begins, or the server's binary log is damaged there", []string{

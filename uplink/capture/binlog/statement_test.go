@@ -163,6 +163,7 @@ func TestClassify(t *testing.T) {
 		{my(1236, "Client requested source to start replication from position > file size"), true, "another history"},
 		{my(1236, "Error: connecting slave requested to start from GTID 0-9-7, which is not in the master's binlog"), true, "another history"},
 		{my(1236, "Replica has more GTIDs than the source has, using the source's SERVER_UUID"), true, "another history"},
+		{my(1236, "could not find next log; the first event 'b.2' at 9"), true, "begun anew"},
 		{my(1236, "Client requested master to start replication from impossible position"), true, "not where an event begins"},
 		{my(1236, "bogus data in log event; the first event 'b.1' at 9"), true, "not where an event begins"},
 		{my(1236, "binlog truncated in the middle of event; consider out of disk space on source"), true, "is damaged there"},

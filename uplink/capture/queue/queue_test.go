@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"station-agent/build/servers"
+	"station-agent/store/record"
 	"station-agent/uplink/capture"
 	"station-agent/uplink/capture/capturetest"
 	"station-agent/uplink/capture/sourcetest"
@@ -99,6 +100,45 @@ func TestWhatIsStoredAndNotMarkedIsMarkedFirst(t *testing.T) {
 	r.Start()
 	db.Exec(t, "INSERT INTO product_catalog.products VALUES ('a', 3, 'z')")
 	r.Want("name", "insert a/1 x", "insert a/2 y", "insert a/3 z")
+}
+
+// Entries that were read together may enter the store in several groups. An agent that is killed between two of them takes
+// nothing twice: the position of each names what lies before it.
+func TestWhatIsStoredInPartIsTakenOnce(t *testing.T) {
+	db := servers.MariaDB(t)
+	db.Exec(t, sourcetest.Catalog("picture TEXT")...)
+	install(t, db, products)
+	r := &sourcetest.Rig{TB: t, Root: db.Root(), Table: products, Station: station}
+	r.Source = func() (capture.Source, error) {
+		return New(Config{DB: openDB(t, db), Table: products, Queue: DefaultName(products), Station: station, Known: r.Store.ShadowIDs,
+			Stored: r.Store.Position, Every: 50 * time.Millisecond})
+	}
+	groups := 0
+	r.Store.Fail = func(g record.Group) error { // it takes one group of them and no more
+		if len(g.Records) == 0 {
+			return nil
+		}
+		if groups++; groups > 1 {
+			return capturetest.ErrKilled
+		}
+		return nil
+	}
+	r.Start()
+	r.Swept()
+	var values []string
+	for i := range 60 {
+		values = append(values, fmt.Sprintf("('a', %d, 'x', REPEAT('x', 20000))", i))
+	}
+	db.Exec(t, "INSERT INTO product_catalog.products VALUES "+strings.Join(values, ", "))
+	r.Until(func() (string, bool) { n := len(r.Store.Records()); return fmt.Sprint(n, " records"), n > 0 })
+	r.Stop()
+	if n := len(r.Store.Records()); n == 60 {
+		t.Fatal("all of them were one group")
+	}
+	r.Store.Fail = nil
+	r.Start()
+	r.Count(60)
+	r.Agrees()
 }
 
 // An entry whose transaction is committed late is found though its number is older.

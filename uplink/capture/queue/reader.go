@@ -71,9 +71,6 @@ func (r *reader) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range list {
-		r.taken.add(e.n, e.id)
-	}
 	if err := r.give(list, chunk, next); err != nil {
 		return err
 	}
@@ -148,7 +145,7 @@ func (r *reader) entries(ctx context.Context) (list []entry, more bool, err erro
 
 // change maps one entry; a row that nobody keeps leaves an empty transaction.
 func (r *reader) change(id string, op record.Op, made string, was, is []sql.RawBytes) (tx capture.Tx, err error) {
-	tx = capture.Tx{ID: Way, Position: record.Position{Way: Way}}
+	tx = capture.Tx{ID: Way}
 	if tx.At, err = time.Parse(time.DateTime, made); err != nil {
 		return tx, err
 	}
@@ -207,28 +204,22 @@ func (r *reader) chunk(ctx context.Context) (*capture.Tx, capture.Sweeps, error)
 	return tx, capture.Sweeps{name: next}, nil
 }
 
-// give gives out entries and then the chunk, the last of them with the position behind all.
+// give gives out entries and then the chunk, each with the position behind it: they may enter the store in several groups.
 func (r *reader) give(list []entry, chunk *capture.Tx, next capture.Sweeps) error {
-	txs := make([]capture.Tx, 0, len(list)+1)
 	for _, e := range list {
+		r.taken.add(e.n, e.id)
 		r.at = e.tx.At
-		e.tx.Position = record.Position{}
-		txs = append(txs, e.tx)
-	}
-	if chunk != nil {
-		r.sweeps = next
-		txs = append(txs, *chunk)
-	}
-	if len(txs) == 0 {
-		return nil
-	}
-	txs[len(txs)-1].Position = r.position()
-	for _, tx := range txs {
-		if err := r.sink(tx); err != nil {
+		e.tx.Position = r.position()
+		if err := r.sink(e.tx); err != nil {
 			return err
 		}
 	}
-	return nil
+	if chunk == nil {
+		return nil
+	}
+	r.sweeps = next
+	chunk.Position = r.position()
+	return r.sink(*chunk)
 }
 
 func (r *reader) position() record.Position {
