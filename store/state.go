@@ -28,6 +28,9 @@ type state struct {
 	QueueBytes int64  `json:"queue_bytes"`
 	Accepted   uint64 `json:"accepted"`
 	Anchored   uint64 `json:"anchored"`
+	Retired    uint64 `json:"retired,omitempty"`
+	Unverified uint64 `json:"unverified,omitempty"`
+	Waived     uint64 `json:"waived,omitempty"` // so many of those a person knows of
 	Lost       uint64 `json:"lost,omitempty"`
 }
 
@@ -55,14 +58,63 @@ type letter struct {
 type standing byte
 
 const (
-	waits    standing = 'w' // in the outbox
-	accepted standing = 'a' // in the ledger
-	mismatch standing = 'm' // in the ledger, last seen as record.Mismatch
-	unclear  standing = 'u' // in the ledger, last seen as record.Unclear
-	declined standing = 'r' // a dead letter
+	waits      standing = 'w' // in the outbox
+	accepted   standing = 'a' // in the ledger
+	mismatch   standing = 'm' // in the ledger, last seen as record.Mismatch
+	superseded standing = 's' // in the ledger, last seen as record.Overtaken
+	unknown    standing = 'x' // in the ledger, last seen as record.Missing
+	unclear    standing = 'u' // in the ledger, last seen as record.Unclear
+	declined   standing = 'r' // a dead letter
 )
 
-func (s standing) ledger() bool { return s == accepted || s == mismatch || s == unclear }
+func (s standing) ledger() bool {
+	return s == accepted || s == mismatch || s == superseded || s == unknown || s == unclear
+}
+
+// anchoring is the state of a record in the ledger.
+func (s standing) anchoring() record.Anchoring {
+	switch s {
+	case mismatch:
+		return record.Mismatch
+	case superseded:
+		return record.Overtaken
+	case unknown:
+		return record.Missing
+	case unclear:
+		return record.Unclear
+	}
+	return record.Pending
+}
+
+// standingOf is how a record stands after a look that doesn't end it.
+func standingOf(a record.Anchoring) standing {
+	for _, s := range []standing{mismatch, superseded, unknown, unclear} {
+		if s.anchoring() == a {
+			return s
+		}
+	}
+	return accepted
+}
+
+// tally counts what is in the ledger.
+func (rs runs) tally() (t record.Tally) {
+	for _, r := range rs {
+		n := int(r.Last - r.First + 1)
+		switch r.As {
+		case accepted:
+			t.Pending += n
+		case mismatch:
+			t.Mismatch += n
+		case superseded:
+			t.Superseded += n
+		case unknown:
+			t.Missing += n
+		case unclear:
+			t.Unclear += n
+		}
+	}
+	return t
+}
 
 // run is a stretch of records that stand alike.
 type run struct {
@@ -181,6 +233,7 @@ func (s *state) place(c *commit) {
 		s.decide(table, way)
 	}
 	s.Exported = max(s.Exported, c.Exported)
+	s.Waived = max(s.Waived, c.Waived)
 	s.QueueBytes = c.QueueBytes
 	if c.count > 0 {
 		s.Next = c.first + uint64(c.count)
@@ -253,15 +306,16 @@ func (s *state) look(l look) {
 	switch l.state {
 	case record.Anchored:
 		s.Anchored++
+	case record.Retired:
+		s.Retired++
+	case record.GivenUp:
+		s.Unverified++
+	}
+	if l.state.Ends() {
 		s.Runs.cut(r.span)
 		return
-	case record.Mismatch:
-		r.As = mismatch
-	case record.Unclear:
-		r.As = unclear
-	default:
-		r.As = accepted
 	}
+	r.As = standingOf(l.state)
 	s.Runs.set(r)
 }
 

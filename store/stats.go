@@ -21,6 +21,12 @@ type Stats struct {
 	Accepted         uint64    `json:"accepted"`                   // ever
 	DeadLetters      int       `json:"dead_letters"`
 	Mismatches       int       `json:"mismatches"`        // in the ledger, last seen as record.Mismatch
+	Superseded       int       `json:"superseded"`        // in the ledger, last seen as record.Overtaken
+	Missing          int       `json:"missing"`           // in the ledger, last seen as record.Missing
+	Unclear          int       `json:"unclear"`           // in the ledger, last seen as record.Unclear
+	Retired          uint64    `json:"retired"`           // superseded and given up, ever
+	Unverified       uint64    `json:"unverified"`        // accepted and given up unproven, ever
+	NewlyUnverified  uint64    `json:"newly_unverified"`  // of these, since Acknowledge
 	Lost             uint64    `json:"lost"`              // records that could not be read any more, ever
 	RecordBytes      int64     `json:"record_bytes"`      // of all record files on the card
 	EvidenceBytes    int64     `json:"evidence_bytes"`    // of those in which every record is anchored
@@ -36,7 +42,8 @@ type Stats struct {
 func (d *DB) Stats() Stats {
 	d.mu.Lock()
 	s, now := d.state.clone(), d.cfg.now()
-	out := Stats{QueueBytes: s.QueueBytes, Anchored: s.Anchored, Accepted: s.Accepted, DeadLetters: len(s.Refused), Lost: s.Lost, Paused: d.paused}
+	out := Stats{QueueBytes: s.QueueBytes, Anchored: s.Anchored, Accepted: s.Accepted, DeadLetters: len(s.Refused), Lost: s.Lost, Paused: d.paused,
+		Retired: s.Retired, Unverified: s.Unverified, NewlyUnverified: s.Unverified - s.Waived}
 	front := d.front
 	if err := cmp.Or(d.trouble, d.exportErr, d.lazyErr); err != nil {
 		out.Trouble = err.Error()
@@ -44,8 +51,8 @@ func (d *DB) Stats() Stats {
 	d.mu.Unlock()
 	all := span{0, math.MaxUint64}
 	out.QueueRecords = s.Runs.count(all, func(a standing) bool { return a == waits })
-	out.Unanchored = s.Runs.count(all, standing.ledger)
-	out.Mismatches = s.Runs.count(all, func(a standing) bool { return a == mismatch })
+	t := s.Runs.tally()
+	out.Unanchored, out.Mismatches, out.Superseded, out.Missing, out.Unclear = t.All(), t.Mismatch, t.Superseded, t.Missing, t.Unclear
 	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As == waits }); i >= 0 {
 		out.OldestQueued = sometime(now, d.frontSince(front, s.Runs[i].First))
 	}
