@@ -162,7 +162,8 @@ func (d *DB) receipt(seq uint64, in place, r *record.Record) (record.Receipt, er
 }
 
 // Look notes what verifications said. A state that ends it moves a record from the ledger to the evidence; all others but Pending
-// are kept with their answer; Pending only counts the look and sets the next due time, until the next start. A zero Due means
+// are kept with their answer. Pending, and a state that was known and comes without an answer, only counts the look and sets the
+// next due time, until the next start. A zero Due means
 // that the record is not looked at again by itself before the next start: it stays in the ledger and its counts. What is not in
 // the ledger any more is passed over. It is on the card within seconds; a crash before has the record looked at again.
 func (d *DB) Look(looks []record.Look) error {
@@ -213,7 +214,7 @@ func (d *DB) look(l record.Look) error {
 		}
 		d.looked[l.Seq] = s
 	}
-	if l.State == record.Pending && is.As == accepted {
+	if l.State == is.As.anchoring() && (l.State == record.Pending || len(l.Answer) == 0) {
 		return nil // nothing that is worth a write
 	}
 	c := d.gather()

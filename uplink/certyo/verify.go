@@ -24,7 +24,7 @@ type question struct {
 }
 
 // Verify asks whether u is anchored, with the very bytes that were posted. The answer is returned as it came, as a JSON
-// string if it was no JSON. A record that Certyo doesn't know (yet) is record.Pending. See Error for the classes of errors.
+// string if it was no JSON. A record that Certyo doesn't know (yet) is record.Missing. See Error for the classes of errors.
 func (c *Client) Verify(ctx context.Context, u record.Unproven) (record.Anchoring, json.RawMessage, error) {
 	r := u.Record
 	op := fmt.Sprintf("verify %s/%s version %s at %s", r.Collection, r.ID, r.Version, c.server())
@@ -36,7 +36,7 @@ func (c *Client) Verify(ctx context.Context, u record.Unproven) (record.Anchorin
 	seal(&body, head, "payload", r.Payload)
 	a, err := c.do(ctx, request{op, "/api/v1/verify/record", body.Bytes(), c.cfg.VerifyTimeout, maxVerifyAnswer})
 	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotFound {
-		return record.Pending, asJSON([]byte(e.Error())), nil
+		return record.Missing, asJSON([]byte(e.Error())), nil
 	}
 	if err != nil {
 		return "", nil, err
