@@ -15,11 +15,12 @@ import (
 type attention struct {
 	store                      *store.Store
 	parked, dead, card, export *condition
-	reserve                    *condition
+	reserve, unverified        *condition
 
 	lastParked listed // as reported
 	lastDead   int    // how many dead letters were reported
 	lastLost   int    // how many losses
+	lastGiven  uint64 // how many records were given up unverified
 	lastExport string // why evidence could not be exported
 	lastShort  bool   // whether the journal's reserve was spent
 }
@@ -37,6 +38,7 @@ func (a *attention) Run(ctx context.Context) error {
 	for {
 		a.lookAtParked()
 		a.lookAtDead()
+		a.lookAtUnverified()
 		a.lookAtStore()
 		select {
 		case <-ctx.Done():
@@ -82,6 +84,20 @@ func (a *attention) lookAtDead() {
 	default:
 		a.dead.Lost(fmt.Errorf("%d records were refused for good; read dead letters: %w", n, err))
 	}
+}
+
+// lookAtUnverified says how many records were given up unproven, until a person acknowledges it.
+func (a *attention) lookAtUnverified() {
+	n := a.store.DB.Stats().NewlyUnverified
+	if n == a.lastGiven {
+		return
+	}
+	if a.lastGiven = n; n == 0 {
+		a.unverified.Back()
+		return
+	}
+	a.unverified.Lost(fmt.Errorf("%d records were accepted by Certyo and given up before they were proven, as more than certyo.max_unproven waited: "+
+		"find out why Certyo proves so little, then station-agent store acknowledge", n))
 }
 
 // lookAtStore says what could not be read, until a person acknowledges it, and what can't be exported.

@@ -219,7 +219,10 @@ func (c *certyoConfig) check(r report) {
 	r.secret("certyo.key_file", c.KeyFile)
 	r.authorities("certyo.ca_file", c.CAFile)
 	r.number("certyo.batch", c.Batch, 1, 1000)
-	r.number("certyo.verify_per_second", c.VerifyRate, 1, 1000)
+	r.number("certyo.requests_per_minute", c.Requests, 6, 60_000)
+	r.number("certyo.verify_share", c.VerifyShare, 1, 90)
+	r.number("certyo.verify_per_second", c.VerifyRate, 0, 1000)
+	r.number("certyo.max_unproven", c.MaxUnproven, 100, 1_000_000)
 	r.between("certyo.linger", c.Linger, 0, 30*time.Second)
 	if len(c.VerifyAfter) == 0 {
 		r("certyo.verify_after", errMissing)

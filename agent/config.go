@@ -104,8 +104,12 @@ type certyoConfig struct {
 	CAFile      string     `toml:"ca_file"`
 	Batch       int        `toml:"batch"`
 	Linger      duration   `toml:"linger"`
+	Requests    int        `toml:"requests_per_minute"`
 	VerifyAfter []duration `toml:"verify_after"`
+	VerifyShare int        `toml:"verify_share"`
 	VerifyRate  int        `toml:"verify_per_second"`
+	Snapshots   bool       `toml:"verify_snapshots"`
+	MaxUnproven int        `toml:"max_unproven"`
 }
 
 type fleetConfig struct {
@@ -155,7 +159,7 @@ func defaults() config {
 		},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
 		Capture: captureConfig{Source: byAuto, Snapshot: "initial", Every: "1s", Mode: "auto"},
-		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: "2s", VerifyRate: 10,
+		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: "2s", Requests: 600, VerifyShare: 20, Snapshots: true, MaxUnproven: 200_000,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Fleet:  fleetConfig{Interval: "30s"},
 		Status: statusConfig{Socket: "/run/station-agent/agent.sock"},

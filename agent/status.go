@@ -96,8 +96,9 @@ func (s *status) print(out io.Writer) error {
 	if s.CapturePaused {
 		line("capture", "paused: the store is full; scans are still taken")
 	}
-	line("certyo", "%d records unsent%s, %d not anchored yet%s, %d dead letters, %d anchored",
-		s.QueueRecords, oldest(s.OldestUnsentS), s.Unanchored, oldest(s.OldestUnanchoredS), s.DeadLetters, s.AnchoredTotal)
+	line("certyo", "%d records unsent%s, %d not anchored yet%s%s, %d dead letters, %d anchored%s",
+		s.QueueRecords, oldest(s.OldestUnsentS), s.Unanchored, oldest(s.OldestUnanchoredS), standings(record.Tally(s.Anchoring)), s.DeadLetters, s.AnchoredTotal,
+		some(s.Unverified, "given up unverified"))
 	line("store", "%s of records, %s of these proofs; %s of scans; session %d", size(s.RecordBytes), size(s.EvidenceBytes), size(s.JournalBytes), s.Session)
 	for _, l := range s.Losses {
 		line("lost", "%s", lossText(l))
@@ -146,6 +147,24 @@ func show(v record.Value) string {
 		return "none"
 	}
 	return fmt.Sprintf("%q", *v)
+}
+
+// standings tells how the records stand that are not anchored, but for those that are merely pending.
+func standings(t record.Tally) (text string) {
+	for _, s := range []struct {
+		n    int
+		what string
+	}{{t.Mismatch, "differ at Certyo"}, {t.Missing, "missing there"}, {t.Superseded, "superseded"}, {t.Unclear, "unclear"}} {
+		text += some(uint64(s.n), s.what)
+	}
+	return text
+}
+
+func some(n uint64, what string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d %s", n, what)
 }
 
 func seconds(s float64) string {

@@ -12,30 +12,28 @@ import (
 
 // Stats are counts and sizes. Asking for them costs a look at the card, and now and then one commit to be read.
 type Stats struct {
-	QueueRecords     int       `json:"queue_records"`
-	QueueBytes       int64     `json:"queue_bytes"`
-	OldestQueued     time.Time `json:"oldest_queued,omitzero"` // when it was put, by the clock as it stands now
-	Unanchored       int       `json:"unanchored"`
-	OldestUnanchored time.Time `json:"oldest_unanchored,omitzero"` // when the first of the queue's order was accepted
-	Anchored         uint64    `json:"anchored"`                   // ever
-	Accepted         uint64    `json:"accepted"`                   // ever
-	DeadLetters      int       `json:"dead_letters"`
-	Mismatches       int       `json:"mismatches"`        // in the ledger, last seen as record.Mismatch
-	Superseded       int       `json:"superseded"`        // in the ledger, last seen as record.Overtaken
-	Missing          int       `json:"missing"`           // in the ledger, last seen as record.Missing
-	Unclear          int       `json:"unclear"`           // in the ledger, last seen as record.Unclear
-	Retired          uint64    `json:"retired"`           // superseded and given up, ever
-	Unverified       uint64    `json:"unverified"`        // accepted and given up unproven, ever
-	NewlyUnverified  uint64    `json:"newly_unverified"`  // of these, since Acknowledge
-	Lost             uint64    `json:"lost"`              // records that could not be read any more, ever
-	RecordBytes      int64     `json:"record_bytes"`      // of all record files on the card
-	EvidenceBytes    int64     `json:"evidence_bytes"`    // of those in which every record is anchored
-	RowBytes         int64     `json:"row_bytes"`         // of shadow and picture
-	LabelBytes       int64     `json:"label_bytes"`       // of what is known of used package labels
-	MapBytes         int64     `json:"map_bytes"`         // of the map of tags
-	FreeBytes        int64     `json:"free_bytes"`        // of the card
-	Paused           bool      `json:"paused"`            // Put refuses: there is no room
-	Trouble          string    `json:"trouble,omitempty"` // why evidence can't be exported or let go
+	QueueRecords     int          `json:"queue_records"`
+	QueueBytes       int64        `json:"queue_bytes"`
+	OldestQueued     time.Time    `json:"oldest_queued,omitzero"` // when it was put, by the clock as it stands now
+	Unanchored       int          `json:"unanchored"`
+	OldestUnanchored time.Time    `json:"oldest_unanchored,omitzero"` // when the first of the queue's order was accepted
+	Anchored         uint64       `json:"anchored"`                   // ever
+	Accepted         uint64       `json:"accepted"`                   // ever
+	DeadLetters      int          `json:"dead_letters"`
+	Mismatches       int          `json:"mismatches"`        // in the ledger, last seen as record.Mismatch
+	Ledger           record.Tally `json:"ledger"`            // how all in it stand
+	Retired          uint64       `json:"retired"`           // superseded and given up, ever
+	Unverified       uint64       `json:"unverified"`        // accepted and given up unproven, ever
+	NewlyUnverified  uint64       `json:"newly_unverified"`  // of these, since Acknowledge
+	Lost             uint64       `json:"lost"`              // records that could not be read any more, ever
+	RecordBytes      int64        `json:"record_bytes"`      // of all record files on the card
+	EvidenceBytes    int64        `json:"evidence_bytes"`    // of those in which every record is anchored
+	RowBytes         int64        `json:"row_bytes"`         // of shadow and picture
+	LabelBytes       int64        `json:"label_bytes"`       // of what is known of used package labels
+	MapBytes         int64        `json:"map_bytes"`         // of the map of tags
+	FreeBytes        int64        `json:"free_bytes"`        // of the card
+	Paused           bool         `json:"paused"`            // Put refuses: there is no room
+	Trouble          string       `json:"trouble,omitempty"` // why evidence can't be exported or let go
 }
 
 // Stats are the counts as they stand.
@@ -52,7 +50,7 @@ func (d *DB) Stats() Stats {
 	all := span{0, math.MaxUint64}
 	out.QueueRecords = s.Runs.count(all, func(a standing) bool { return a == waits })
 	t := s.Runs.tally()
-	out.Unanchored, out.Mismatches, out.Superseded, out.Missing, out.Unclear = t.All(), t.Mismatch, t.Superseded, t.Missing, t.Unclear
+	out.Unanchored, out.Mismatches, out.Ledger = t.All(), t.Mismatch, t
 	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As == waits }); i >= 0 {
 		out.OldestQueued = sometime(now, d.frontSince(front, s.Runs[i].First))
 	}

@@ -314,12 +314,12 @@ func TestASnapshotProvesItsRecords(t *testing.T) {
 		asked    int // snapshots
 		verified int // records
 	}{
-		{"anchored", record.Anchored, nil, record.Anchored, "0/0/0/50", 1, 1},
-		{"not yet", record.Pending, nil, record.Pending, "0/0/50/0", 1, 1},
-		{"the snapshot is, its record isn't", record.Anchored, nil, record.Pending, "0/0/50/0", 1, 50},
-		{"the record is, its snapshot isn't", record.Pending, nil, record.Anchored, "0/0/0/50", 1, 50},
-		{"unclear", record.Unclear, nil, record.Anchored, "0/0/0/50", 1, 50},
-		{"not known", record.Missing, nil, record.Anchored, "0/0/0/50", 1, 50},
+		{"anchored", record.Anchored, nil, record.Anchored, "0/0/0/50", 2, 2},
+		{"not yet", record.Pending, nil, record.Pending, "0/0/50/0", 2, 2},
+		{"the snapshot is, its record isn't", record.Anchored, nil, record.Pending, "0/0/50/0", 2, 50},
+		{"the record is, its snapshot isn't", record.Pending, nil, record.Anchored, "0/0/0/50", 2, 50},
+		{"unclear", record.Unclear, nil, record.Anchored, "0/0/0/50", 2, 50},
+		{"not known", record.Missing, nil, record.Anchored, "0/0/0/50", 2, 50},
 		{"no such question", "", record.Never(errors.New("405")), record.Anchored, "0/0/0/50", 1, 50},
 		{"away", "", errors.New("refused"), record.Anchored, "0/0/50/0", 4, 0},
 	} {
@@ -330,8 +330,8 @@ func TestASnapshotProvesItsRecords(t *testing.T) {
 				verified := 0
 				b.verify = func(context.Context, record.Unproven) (record.Anchoring, error) { verified++; return c.single, nil }
 				b.post = func(records []record.Record) (out []record.Delivery, _ error) {
-					for range records {
-						out = append(out, record.Delivery{Receipt: &record.Receipt{Snapshot: "s1"}})
+					for i := range records {
+						out = append(out, record.Delivery{Receipt: &record.Receipt{Snapshot: []string{"s1", "s2"}[i%2]}})
 					}
 					return out, nil
 				}
