@@ -125,6 +125,7 @@ func (c *config) check(r report) {
 	c.MySQL.check(r)
 	c.checkCapture(r)
 	c.Certyo.check(r)
+	c.Writeback.check(r)
 	c.Fleet.check(r)
 	c.Status.check(r)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")

@@ -10,18 +10,19 @@ import (
 
 // config is the configuration file. sample.toml documents every field; a test holds the two together.
 type config struct {
-	Environment string         `toml:"environment"`
-	Station     stationConfig  `toml:"station"`
-	Store       storeConfig    `toml:"store"`
-	Readers     []readerConfig `toml:"reader"`
-	Packing     packingConfig  `toml:"packing"`
-	MySQL       mysqlConfig    `toml:"mysql"`
-	Capture     captureConfig  `toml:"capture"`
-	Tables      []tableConfig  `toml:"table"`
-	Certyo      certyoConfig   `toml:"certyo"`
-	Fleet       fleetConfig    `toml:"fleet"`
-	Status      statusConfig   `toml:"status"`
-	Log         logConfig      `toml:"log"`
+	Environment string          `toml:"environment"`
+	Station     stationConfig   `toml:"station"`
+	Store       storeConfig     `toml:"store"`
+	Readers     []readerConfig  `toml:"reader"`
+	Packing     packingConfig   `toml:"packing"`
+	MySQL       mysqlConfig     `toml:"mysql"`
+	Capture     captureConfig   `toml:"capture"`
+	Tables      []tableConfig   `toml:"table"`
+	Certyo      certyoConfig    `toml:"certyo"`
+	Writeback   writebackConfig `toml:"writeback"`
+	Fleet       fleetConfig     `toml:"fleet"`
+	Status      statusConfig    `toml:"status"`
+	Log         logConfig       `toml:"log"`
 }
 
 type stationConfig struct {
@@ -161,9 +162,10 @@ func defaults() config {
 		Capture: captureConfig{Source: byAuto, Snapshot: "initial", Every: "1s", Mode: "auto"},
 		Certyo: certyoConfig{URL: "https://www.certyos.com", Batch: 1000, Linger: "2s", Requests: 600, VerifyShare: 20, Snapshots: true, MaxUnproven: 200_000,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
-		Fleet:  fleetConfig{Interval: "30s"},
-		Status: statusConfig{Socket: "/run/station-agent/agent.sock"},
-		Log:    logConfig{Level: "info", Format: "text"},
+		Writeback: writebackConfig{Every: "10s"},
+		Fleet:     fleetConfig{Interval: "30s"},
+		Status:    statusConfig{Socket: "/run/station-agent/agent.sock"},
+		Log:       logConfig{Level: "info", Format: "text"},
 	}
 }
 

@@ -44,6 +44,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		p.addReaders,
 		p.addDatabase,
 		p.addCertyo,
+		p.addWriteback,
 		p.addFleet,
 		p.addStatus,
 		p.addHousekeeping,

@@ -180,3 +180,55 @@ func TestLater(t *testing.T) {
 	later(6, true)
 	later(8, false)
 }
+
+// Standings tells what became of each record once, from where its reader left off, with the receipt that came before; a reader that
+// fails gets it again. What is to be written elsewhere survives a restart that way.
+func TestStandings(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	mark := uint64(0)
+	read := func(chunk int) (text []string) {
+		t.Helper()
+		for {
+			next, err := s.DB.Standings(mark, chunk, func(list []record.Standing) error {
+				for _, l := range list {
+					text = append(text, fmt.Sprintf("%d %s %s", l.Seq, l.State, l.Receipt.Hash))
+					if l.Since.IsZero() || string(l.Record.Payload) != string(rec(int(l.Seq-1)).Payload) {
+						t.Fatalf("%+v", l)
+					}
+				}
+				return nil
+			})
+			ok(t, err)
+			if next == mark {
+				return text
+			}
+			mark = next
+		}
+	}
+	want := func(chunk int, lines ...string) {
+		t.Helper()
+		if got := read(chunk); !reflect.DeepEqual(got, lines) && len(got)+len(lines) > 0 {
+			t.Fatalf("got %q, want %q", got, lines)
+		}
+	}
+	want(10)
+	ok(t, s.DB.Put(group(0, 6)))
+	accept(t, s.DB, 1, 3)
+	ok(t, s.DB.Flush())
+	if _, err := s.DB.Standings(mark, 10, func([]record.Standing) error { return fmt.Errorf("away") }); err == nil {
+		t.Fatal("a failure of the reader was swallowed")
+	}
+	want(2, "1 pending h1", "2 pending h2", "3 pending h3")
+	want(2)
+	ok(t, s.DB.Look([]record.Look{{Seq: 2, State: record.Mismatch, Due: testNow().Wall.Add(time.Hour)}}))
+	accept(t, s.DB, 4, 4)
+	ok(t, s.DB.Look([]record.Look{{Seq: 1, State: record.Anchored}, {Seq: 4, State: record.Anchored}}))
+	ok(t, s.Close())
+	s = openTest(t, dir)
+	want(10, "4 anchored h4", "2 mismatch h2", "1 anchored h1")
+	mark = 0
+	want(1, "1 pending h1", "2 pending h2", "3 pending h3", "4 anchored h4", "2 mismatch h2", "1 anchored h1")
+	mark = 1 << 40 // of another store
+	want(100, "1 anchored h1", "2 mismatch h2", "3 pending h3", "4 anchored h4")
+}

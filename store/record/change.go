@@ -116,6 +116,16 @@ type Look struct {
 	Answer json.RawMessage // as it came
 }
 
+// Standing is how an accepted Record stood after something became of it.
+type Standing struct {
+	Seq     uint64    `json:"seq"`
+	Record  Record    `json:"record"`
+	Receipt Receipt   `json:"receipt"`
+	State   Anchoring `json:"state"` // Pending when it was accepted
+	Since   time.Time `json:"since"` // when it was accepted, by our clock
+	At      time.Time `json:"at"`    // when it came to stand so, by our clock
+}
+
 // ShadowRow is what capture knows of one row: whether this station speaks for it, and the state it last saw.
 type ShadowRow struct {
 	Collection string          `json:"collection"`

@@ -27,27 +27,27 @@ type State struct {
 
 // Health is the payload of the health topic. Times ago and ages are in seconds; null is "never" or "not known".
 type Health struct {
-	Version           string       `json:"version"`
-	UptimeS           float64      `json:"uptime_s"` // of the agent
-	RSSMB             float64      `json:"rss_mb"`   // resident memory of the agent, 1e6 bytes
-	ClockTrusted      bool         `json:"clock_trusted"`
-	Scans             uint64       `json:"scans"`
-	LastScanS         *float64     `json:"last_scan_s"`
-	IntentsOpen       int          `json:"intents_open"`   // assignments not yet in the database
-	IntentsParked     int          `json:"intents_parked"` // assignments that need a person
-	LastSettledS      *float64     `json:"last_settled_s"`
-	RowsAgeS          *float64     `json:"rows_age_s"`    // how long ago the rows of the station were read
-	CaptureLagS       *float64     `json:"capture_lag_s"` // age of the last change taken in, behind the database
-	Capture           []Way        `json:"capture"`       // how the changes of each table are found
-	QueueRecords      int          `json:"queue_records"` // records not yet sent
-	QueueBytes        int64        `json:"queue_bytes"`
-	OldestUnsentS     float64      `json:"oldest_unsent_s"`     // 0 if there is none
-	Unanchored        int          `json:"unanchored"`          // records sent and not yet proven
-	OldestUnanchoredS float64      `json:"oldest_unanchored_s"` // 0 if there is none
+	Version           string    `json:"version"`
+	UptimeS           float64   `json:"uptime_s"` // of the agent
+	RSSMB             float64   `json:"rss_mb"`   // resident memory of the agent, 1e6 bytes
+	ClockTrusted      bool      `json:"clock_trusted"`
+	Scans             uint64    `json:"scans"`
+	LastScanS         *float64  `json:"last_scan_s"`
+	IntentsOpen       int       `json:"intents_open"`   // assignments not yet in the database
+	IntentsParked     int       `json:"intents_parked"` // assignments that need a person
+	LastSettledS      *float64  `json:"last_settled_s"`
+	RowsAgeS          *float64  `json:"rows_age_s"`    // how long ago the rows of the station were read
+	CaptureLagS       *float64  `json:"capture_lag_s"` // age of the last change taken in, behind the database
+	Capture           []Way     `json:"capture"`       // how the changes of each table are found
+	QueueRecords      int       `json:"queue_records"` // records not yet sent
+	QueueBytes        int64     `json:"queue_bytes"`
+	OldestUnsentS     float64   `json:"oldest_unsent_s"`     // 0 if there is none
+	Unanchored        int       `json:"unanchored"`          // records sent and not yet proven
+	OldestUnanchoredS float64   `json:"oldest_unanchored_s"` // 0 if there is none
 	Anchoring         Anchoring `json:"anchoring"`           // how those stand
-	Unverified        uint64       `json:"unverified"`          // records sent and given up unproven, ever
-	DeadLetters       int          `json:"dead_letters"`        // records refused for good
-	Problems          []Problem    `json:"problems"`
+	Unverified        uint64    `json:"unverified"`          // records sent and given up unproven, ever
+	DeadLetters       int       `json:"dead_letters"`        // records refused for good
+	Problems          []Problem `json:"problems"`
 }
 
 // Anchoring counts the records that are sent and not yet proven by how they stand.
