@@ -59,7 +59,9 @@ func (s *Spec) database() string {
 }
 
 // Reports tells whether r is about a row of the table.
-func (s *Spec) Reports(r *record.Record) bool { return r.Collection == s.Collection() && r.Database == s.database() }
+func (s *Spec) Reports(r *record.Record) bool {
+	return r.Collection == s.Collection() && r.Database == s.database()
+}
 
 // String is schema and table for a person.
 func (s *Spec) String() string { return s.Schema + "." + s.Name }
