@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"station-agent/store"
 	"station-agent/store/record"
@@ -57,7 +58,7 @@ func (p *parts) addWriteback() error {
 	}
 	add := func(target writeback.Target, name string) {
 		p.add(writeback.New(writeback.Config{
-			Log: outcomes{p.store.DB, "writeback " + name}, Target: target, Every: w.Every.value(),
+			Log: &outcomes{DB: p.store.DB, note: "writeback " + name}, Target: target, Every: w.Every.value(),
 			Explain: mysql.Explain, Condition: p.board.condition("write-back into " + name),
 		}))
 	}
@@ -74,25 +75,41 @@ func (p *parts) addWriteback() error {
 	return nil
 }
 
-// outcomes is the store's log with a mark in its notes.
+// outcomes is the store's log with a mark in its notes. A note costs the card more than a batch of receipts, so it is written now
+// and then: what came since is written back once more after a restart.
 type outcomes struct {
 	*store.DB
 	note string
+
+	loaded bool
+	mark   uint64
+	kept   time.Time // when the note was written
 }
 
+const markEvery = 5 * time.Minute
+
 // Mark implements writeback.Log.
-func (s outcomes) Mark() (uint64, error) {
-	b, err := s.LoadNote(s.note)
-	if err != nil || b == nil {
+func (o *outcomes) Mark() (uint64, error) {
+	if o.loaded {
+		return o.mark, nil
+	}
+	b, err := o.LoadNote(o.note)
+	if err != nil {
 		return 0, err
 	}
-	n, _ := strconv.ParseUint(string(b), 10, 64) // else all is written again
-	return n, nil
+	o.mark, _ = strconv.ParseUint(string(b), 10, 64) // none, or one that can't be read: all is written again
+	o.loaded = true
+	return o.mark, nil
 }
 
 // Keep implements writeback.Log.
-func (s outcomes) Keep(mark uint64) error {
-	return s.SaveNote(s.note, strconv.AppendUint(nil, mark, 10))
+func (o *outcomes) Keep(mark uint64) error {
+	o.mark = mark
+	if !o.kept.IsZero() && time.Since(o.kept) < markEvery {
+		return nil
+	}
+	o.kept = time.Now()
+	return o.SaveNote(o.note, strconv.AppendUint(nil, mark, 10))
 }
 
 // trackedRows is a table as capture reads it, for the write-back into its tracking columns.

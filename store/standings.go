@@ -24,7 +24,9 @@ func (d *DB) Standings(mark uint64, chunk int, f func([]record.Standing) error) 
 	if mark > last {
 		mark = 0
 	}
-	next = mark
+	if next = mark; mark == last {
+		return mark, nil
+	}
 	order, of := []uint64{}, map[uint64]*happened{}
 	note := func(seq uint64) *happened {
 		if of[seq] == nil {
