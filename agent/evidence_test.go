@@ -14,15 +14,15 @@ import (
 	"station-agent/uplink/uplinktest"
 )
 
-// unwatched is a condition that nobody watches.
-type unwatched struct{}
+// noted is a condition that says in the test's log what is lost.
+type noted struct{ *testing.T }
 
-func (unwatched) Lost(error) {}
-func (unwatched) Back()      {}
+func (n noted) Lost(err error) { n.Log(err) }
+func (n noted) Back()          {}
 
 // The exact bytes that were posted can be had from the store, whatever is in them, after a restart too.
 func TestEvidenceHasTheBytesThatWerePosted(t *testing.T) {
-	cloud, err := uplinktest.NewCertyo(uplinktest.CertyoConfig{Tenant: "t", Keys: []string{"k"}, FlushAfter: time.Millisecond, AnchorAfter: time.Millisecond})
+	cloud, err := uplinktest.NewCertyo(uplinktest.CertyoConfig{Tenant: "t", Keys: []string{"certyo_sk_test_1"}, FlushAfter: time.Millisecond, AnchorAfter: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,9 +51,9 @@ func TestEvidenceHasTheBytesThatWerePosted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	client := certyo.New(certyo.Config{URL: "http://" + cloud.Addr(), Tenant: "t", Key: func() (string, error) { return "k", nil }, UserAgent: "test"})
+	client := certyo.New(certyo.Config{URL: "http://" + cloud.Addr(), Tenant: "t", Key: func() (string, error) { return "certyo_sk_test_1", nil }, UserAgent: "test"})
 	courier := deliver.New(deliver.Config{Schedule: []time.Duration{50 * time.Millisecond}, Budget: deliver.Budget{PerMinute: 60_000}},
-		s.DB, ledger{s.DB}, client, deliver.Conditions{Delivery: unwatched{}, Verification: unwatched{}, Anchoring: unwatched{}, Integrity: unwatched{}, Presence: unwatched{}})
+		s.DB, ledger{s.DB}, client, deliver.Conditions{Delivery: noted{t}, Verification: noted{t}, Anchoring: noted{t}, Integrity: noted{t}, Presence: noted{t}})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- courier.Run(ctx) }()
