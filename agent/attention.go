@@ -36,10 +36,11 @@ func (a *attention) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
+		stats := a.store.DB.Stats()
 		a.lookAtParked()
-		a.lookAtDead()
-		a.lookAtUnverified()
-		a.lookAtStore()
+		a.lookAtDead(stats.DeadLetters)
+		a.lookAtUnverified(stats.NewlyUnverified)
+		a.lookAtStore(stats.Trouble)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -68,8 +69,7 @@ func (a *attention) lookAtParked() {
 
 var errFirst = errors.New("the first is enough")
 
-func (a *attention) lookAtDead() {
-	n := a.store.DB.Stats().DeadLetters
+func (a *attention) lookAtDead(n int) {
 	if n == a.lastDead {
 		return
 	}
@@ -87,8 +87,7 @@ func (a *attention) lookAtDead() {
 }
 
 // lookAtUnverified says how many records were given up unproven, until a person acknowledges it.
-func (a *attention) lookAtUnverified() {
-	n := a.store.DB.Stats().NewlyUnverified
+func (a *attention) lookAtUnverified(n uint64) {
 	if n == a.lastGiven {
 		return
 	}
@@ -101,7 +100,7 @@ func (a *attention) lookAtUnverified() {
 }
 
 // lookAtStore says what could not be read, until a person acknowledges it, and what can't be exported.
-func (a *attention) lookAtStore() {
+func (a *attention) lookAtStore(failed string) {
 	if losses := a.store.Losses(); len(losses) != a.lastLost {
 		if a.lastLost = len(losses); len(losses) > 0 {
 			a.card.Lost(lossesError(losses))
@@ -116,7 +115,7 @@ func (a *attention) lookAtStore() {
 			a.reserve.Back()
 		}
 	}
-	if failed := a.store.DB.Stats().Trouble; failed != a.lastExport {
+	if failed != a.lastExport {
 		a.lastExport = failed
 		if failed == "" {
 			a.export.Back()

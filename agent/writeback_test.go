@@ -5,12 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"station-agent/build/servers"
+	"station-agent/store"
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
 	"station-agent/uplink/capture/queue"
@@ -238,5 +240,39 @@ func TestWritebackConfigIsChecked(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// Records that were given up unproven are an alarm until a person acknowledges it.
+func TestUnverifiedRecordsAreTold(t *testing.T) {
+	clk, err := newClock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(store.Config{Dir: t.TempDir(), Now: clk.now, MaxUnproven: 2, Identity: store.Identity{Environment: "test", Station: foundStation, Database: "d"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	b := newBoard(slog.New(slog.DiscardHandler))
+	a := &attention{store: st, unverified: b.condition("unverified records")}
+	look := func() string {
+		a.lookAtUnverified(st.DB.Stats().NewlyUnverified)
+		return fmt.Sprint(b.problems())
+	}
+	var g record.Group
+	var list []record.Delivery
+	for i := range 5 {
+		g.Records = append(g.Records, record.Record{ID: fmt.Sprint(i), Key: fmt.Sprint(i), Payload: []byte(`{}`)})
+		list = append(list, record.Delivery{Seq: uint64(i + 1), Receipt: &record.Receipt{}})
+	}
+	if err := errors.Join(st.DB.Put(g), st.DB.Settle(list[:2])); err != nil || look() != "[]" {
+		t.Fatal(err, look())
+	}
+	if err := st.DB.Settle(list[2:]); err != nil || !strings.Contains(look(), "3 records were accepted by Certyo and given up") {
+		t.Fatal(err, look())
+	}
+	if err := st.Acknowledge(); err != nil || look() != "[]" {
+		t.Fatal(err, look())
 	}
 }
