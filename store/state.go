@@ -279,8 +279,10 @@ func (s *state) events(c *commit) {
 			s.Refused = append(s.Refused, letter{r.seq, r.text, c.At})
 		}
 	}
-	for _, l := range c.looked {
-		s.look(l)
+	for rest := c.looked; len(rest) > 0; {
+		n := alike(rest)
+		s.look(rest[0].state, span{rest[0].seq, rest[n-1].seq})
+		rest = rest[n:]
 	}
 	for _, sp := range c.Retried {
 		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == declined }) {
@@ -297,26 +299,40 @@ func (s *state) events(c *commit) {
 	}
 }
 
-func (s *state) look(l look) {
-	r, ok := s.Runs.at(l.seq)
-	if !ok || !r.As.ledger() {
-		return
+// alike tells how many looks from the first on follow one another and say the same, which ends it.
+func alike(looks []look) int {
+	n := 1
+	for looks[0].state.Ends() && n < len(looks) && looks[n].state == looks[0].state && looks[n].seq == looks[n-1].seq+1 {
+		n++
 	}
-	r.span = span{l.seq, l.seq}
-	switch l.state {
+	return n
+}
+
+// look notes how the records of sp stand that are in the ledger. If that ends it they leave, all at once where nothing else lies
+// between them: taking one out costs as much as there are runs.
+func (s *state) look(as record.Anchoring, sp span) {
+	parts := s.Runs.within(sp, standing.ledger)
+	n := length(parts)
+	switch as {
 	case record.Anchored:
-		s.Anchored++
+		s.Anchored += n
 	case record.Retired:
-		s.Retired++
+		s.Retired += n
 	case record.GivenUp:
-		s.Unverified++
+		s.Unverified += n
 	}
-	if l.state.Ends() {
-		s.Runs.cut(r.span)
-		return
+	if as.Ends() && n > 0 && s.Runs.count(sp, everything) == int(n) {
+		parts = []span{sp}
 	}
-	r.As = standingOf(l.state)
-	s.Runs.set(r)
+	for _, part := range parts {
+		if as.Ends() {
+			s.Runs.cut(part)
+			continue
+		}
+		r, _ := s.Runs.at(part.First)
+		r.span, r.As = part, standingOf(as)
+		s.Runs.set(r)
+	}
 }
 
 // forgive takes the dead letters of sp off the list.

@@ -84,7 +84,7 @@ type Certyo interface {
 	// for good with a Refusal, or neither: the answer left it open.
 	Post(ctx context.Context, records []record.Record) ([]record.Delivery, error)
 	// Verify asks for the anchoring of one record and returns the answer as JSON. record.Missing says that Certyo doesn't know
-	// the record, or doesn't yet.
+	// the record, or doesn't yet; record.Overtaken that the answer is about another version of the row.
 	Verify(ctx context.Context, u record.Unproven) (record.Anchoring, json.RawMessage, error)
 }
 

@@ -139,7 +139,7 @@ func (c *Courier) judge(u *record.Unproven, said record.Anchoring) (record.Ancho
 	switch {
 	case u.State == record.Mismatch && (said == record.Mismatch || said == record.Pending):
 		return record.Mismatch, nil // what was sent since excuses nothing
-	case said == record.Mismatch:
+	case said == record.Mismatch, said == record.Overtaken:
 		later, err := c.ledger.Later(*u)
 		switch {
 		case err != nil:
@@ -148,6 +148,8 @@ func (c *Courier) judge(u *record.Unproven, said record.Anchoring) (record.Ancho
 			return record.Retired, nil
 		case later:
 			return record.Overtaken, nil
+		case said == record.Overtaken:
+			return record.Unclear, nil
 		}
 	case said == record.Missing && !isOverdue(u, c.cfg.Overdue):
 		return record.Pending, nil

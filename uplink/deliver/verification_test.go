@@ -190,31 +190,47 @@ func TestVerificationRate(t *testing.T) {
 // A mismatch counts only if no later change of the row was sent: else it is asked again, ever more rarely, without an alarm, and
 // retired after a day.
 func TestASupersededMismatchIsNoAlarm(t *testing.T) {
+	for _, said := range []record.Anchoring{record.Mismatch, record.Overtaken} {
+		run(t, Config{}, func(b *bench) { superseded(t, b, said) })
+	}
+}
+
+func superseded(t *testing.T, b *bench, said record.Anchoring) {
+	looks := 0
+	b.verify = func(_ context.Context, u record.Unproven) (record.Anchoring, error) {
+		looks++
+		if u.Record.Version == "2" {
+			return record.Anchored, nil
+		}
+		return said, nil // the answer is about the latest
+	}
+	b.later["a"] = true
+	b.Put(items("a", "a")...)
+	b.after(3*time.Minute, "0/0/1/1")
+	if tally := (book{b.memory}).Tally(); tally != (record.Tally{Superseded: 1}) || b.integrity.says() != "" {
+		t.Fatalf("%+v, %q", tally, b.integrity.says())
+	}
+	b.after(23*time.Hour, "0/0/1/1")
+	if b.integrity.says() != "" || b.anchoring.says() != "" || b.requests() != 1 {
+		t.Fatal(b.integrity.says(), b.anchoring.says(), b.requests())
+	}
+	b.after(48*time.Hour, "0/0/0/1")
+	b.still(func() {
+		if last := b.looks[len(b.looks)-1]; last.State != record.Retired || looks > 20 {
+			t.Errorf("%+v after %d looks", last, looks)
+		}
+	})
+}
+
+// An answer about another version of a row of which no later change was sent fits nothing.
+func TestAnAnswerAboutAnotherVersionIsUnclear(t *testing.T) {
 	run(t, Config{}, func(b *bench) {
-		looks := 0
-		b.verify = func(_ context.Context, u record.Unproven) (record.Anchoring, error) {
-			looks++
-			if u.Record.Version == "2" {
-				return record.Anchored, nil
-			}
-			return record.Mismatch, nil // the answer is about the latest
+		b.verify = func(context.Context, record.Unproven) (record.Anchoring, error) { return record.Overtaken, nil }
+		b.Put(items("a")...)
+		b.after(3*time.Minute, "0/0/1/0")
+		if tally := (book{b.memory}).Tally(); tally != (record.Tally{Unclear: 1}) {
+			t.Fatalf("%+v", tally)
 		}
-		b.later["a"] = true
-		b.Put(items("a", "a")...)
-		b.after(3*time.Minute, "0/0/1/1")
-		if tally := (book{b.memory}).Tally(); tally != (record.Tally{Superseded: 1}) || b.integrity.says() != "" {
-			t.Fatalf("%+v, %q", tally, b.integrity.says())
-		}
-		b.after(23*time.Hour, "0/0/1/1")
-		if b.integrity.says() != "" || b.anchoring.says() != "" || b.requests() != 1 {
-			t.Fatal(b.integrity.says(), b.anchoring.says(), b.requests())
-		}
-		b.after(48*time.Hour, "0/0/0/1")
-		b.still(func() {
-			if last := b.looks[len(b.looks)-1]; last.State != record.Retired || looks > 20 {
-				t.Errorf("%+v after %d looks", last, looks)
-			}
-		})
 	})
 }
 
