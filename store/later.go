@@ -8,22 +8,27 @@ import (
 	"station-agent/store/record"
 )
 
-// own is how the names of the agent's own collections begin. No Shadow follows them.
-const own = "station_agent_"
-
 // Later tells whether a later change of the row that u is about was sent or waits, or is another station's to send: an answer
-// about the row may be about that one then. A later change that Certyo refused doesn't count.
+// about the row may be about that one then. A later change that Certyo refused doesn't count. It asks the Shadow; for collections
+// that have none, such as the agent's own, it looks through the log.
 func (d *DB) Later(u record.Unproven) (bool, error) {
 	r := &u.Record
-	if strings.HasPrefix(r.Collection, own) {
-		return d.laterInLog(u)
-	}
 	rows, err := d.Shadow(r.Collection, []string{r.ID})
 	if err != nil {
 		return false, err
 	}
 	row, known := rows[r.ID]
+	followed := known
+	if !known {
+		some, err := d.ShadowIDs(r.Collection, "", 1)
+		if err != nil {
+			return false, err
+		}
+		followed = len(some) > 0
+	}
 	switch {
+	case !followed:
+		return d.laterInLog(u)
 	case !known:
 		return r.Op != record.Delete, nil // another station speaks for it
 	case !laterThan(row.Version, r.Version):

@@ -173,10 +173,10 @@ func TestLater(t *testing.T) {
 	put(change("c", "b", 13, record.Delete)) // 5
 	later(2, true)
 	later(5, false)
-	put(change(own+"manifests", "PKG-1", 1, record.Insert)) // 6
-	put(change(own+"manifests", "PKG-2", 2, record.Insert)) // 7
+	put(change("manifests", "PKG-1", 1, record.Insert)) // 6
+	put(change("manifests", "PKG-2", 2, record.Insert)) // 7
 	later(6, false)
-	put(change(own+"manifests", "PKG-1", 10, record.Update)) // 8
+	put(change("manifests", "PKG-1", 10, record.Update)) // 8
 	later(6, true)
 	later(8, false)
 }
