@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -307,47 +308,65 @@ func TestAnAlarmForgetsWhatWasGivenUp(t *testing.T) {
 // snapshots is a service that can be asked for a snapshot.
 type snapshots struct {
 	*service
-	state record.Anchoring
-	err   error
-	asked int
+	state  record.Anchoring
+	answer string
+	err    error
+	asked  int
 }
 
 func (s *snapshots) VerifySnapshot(context.Context, string) (record.Anchoring, json.RawMessage, error) {
 	s.vmu.Lock()
 	defer s.vmu.Unlock()
 	s.asked++
-	return s.state, json.RawMessage(`{"snapshot":true}`), s.err
+	return s.state, json.RawMessage(s.answer), s.err
 }
 
-// Two requests prove all records of a snapshot, if the snapshot and one of its records are alike. In doubt each is asked for.
+// An anchored snapshot proves those records that the answer names with the hash of their receipts, the others are asked for one by
+// one; one that isn't anchored yet speaks for all if one of its records agrees.
 func TestASnapshotProvesItsRecords(t *testing.T) {
+	named := func(hash func(n int) string) string {
+		var list []string
+		for n := range 50 {
+			list = append(list, fmt.Sprintf(`{"recordId":"a","recordVersion":"%d","recordHash":%q}`, n+1, hash(n)))
+		}
+		return `{"verified":true,"snapshot":{"items":[` + strings.Join(list, ",") + `]}}`
+	}
+	ours := named(func(n int) string { return fmt.Sprint("SHA256:H", n) })
+	oneOff := named(func(n int) string {
+		if n == 7 {
+			return "another"
+		}
+		return fmt.Sprint("h", n)
+	})
 	for _, c := range []struct {
 		name     string
 		snapshot record.Anchoring
+		answer   string
 		err      error
 		single   record.Anchoring
 		want     string
 		asked    int // snapshots
 		verified int // records
 	}{
-		{"anchored", record.Anchored, nil, record.Anchored, "0/0/0/50", 2, 2},
-		{"not yet", record.Pending, nil, record.Pending, "0/0/50/0", 2, 2},
-		{"the snapshot is, its record isn't", record.Anchored, nil, record.Pending, "0/0/50/0", 2, 50},
-		{"the record is, its snapshot isn't", record.Pending, nil, record.Anchored, "0/0/0/50", 2, 50},
-		{"unclear", record.Unclear, nil, record.Anchored, "0/0/0/50", 2, 50},
-		{"not known", record.Missing, nil, record.Anchored, "0/0/0/50", 2, 50},
-		{"no such question", "", record.Never(errors.New("405")), record.Anchored, "0/0/0/50", 1, 50},
-		{"away", "", errors.New("refused"), record.Anchored, "0/0/50/0", 4, 0},
+		{"anchored, all named", record.Anchored, ours, nil, record.Pending, "0/0/0/50", 2, 0},
+		{"anchored, one differs", record.Anchored, oneOff, nil, record.Mismatch, "0/0/1/49", 2, 1},
+		{"anchored, nobody named", record.Anchored, `{"verified":true}`, nil, record.Pending, "0/0/50/0", 2, 50},
+		{"not yet", record.Pending, `{}`, nil, record.Pending, "0/0/50/0", 2, 2},
+		{"the record is, its snapshot isn't", record.Pending, `{}`, nil, record.Anchored, "0/0/0/50", 2, 50},
+		{"unclear", record.Unclear, ours, nil, record.Anchored, "0/0/0/50", 2, 50},
+		{"not known", record.Missing, `"404"`, nil, record.Anchored, "0/0/0/50", 2, 50},
+		{"no such question", "", ``, record.Never(errors.New("405")), record.Anchored, "0/0/0/50", 1, 50},
+		{"away", "", ``, errors.New("refused"), record.Anchored, "0/0/50/0", 4, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := &bench{t: t, memory: newMemory(t), service: &service{}}
-				s := &snapshots{service: b.service, state: c.snapshot, err: c.err}
+				s := &snapshots{service: b.service, state: c.snapshot, answer: c.answer, err: c.err}
 				verified := 0
 				b.verify = func(context.Context, record.Unproven) (record.Anchoring, error) { verified++; return c.single, nil }
 				b.post = func(records []record.Record) (out []record.Delivery, _ error) {
 					for i := range records {
-						out = append(out, record.Delivery{Receipt: &record.Receipt{Snapshot: []string{"s1", "s2"}[i%2]}})
+						out = append(out, record.Delivery{Receipt: &record.Receipt{Hash: fmt.Sprint("h", i), Snapshot: []string{"s1", "s2"}[i%2]}})
 					}
 					return out, nil
 				}
@@ -360,6 +379,11 @@ func TestASnapshotProvesItsRecords(t *testing.T) {
 				b.still(func() {
 					if c.name == "away" && s.asked < c.asked || c.name != "away" && s.asked != c.asked || verified != c.verified {
 						t.Errorf("asked for %d snapshots and %d records", s.asked, verified)
+					}
+					for _, l := range b.looks {
+						if l.State == record.Anchored && c.verified < 2 && !strings.Contains(string(l.Answer), fmt.Sprintf(`"recordVersion":"%d"`, l.Seq)) || len(l.Answer) > 200 {
+							t.Errorf("record %d is proven by %s", l.Seq, l.Answer)
+						}
 					}
 				})
 				cancel()
