@@ -15,11 +15,12 @@ import (
 type attention struct {
 	store                      *store.Store
 	parked, dead, card, export *condition
-	reserve                    *condition
+	reserve, unverified        *condition
 
 	lastParked listed // as reported
 	lastDead   int    // how many dead letters were reported
 	lastLost   int    // how many losses
+	lastGiven  uint64 // how many records were given up unverified
 	lastExport string // why evidence could not be exported
 	lastShort  bool   // whether the journal's reserve was spent
 }
@@ -35,9 +36,11 @@ func (a *attention) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
+		stats := a.store.DB.Stats()
 		a.lookAtParked()
-		a.lookAtDead()
-		a.lookAtStore()
+		a.lookAtDead(stats.DeadLetters)
+		a.lookAtUnverified(stats.NewlyUnverified)
+		a.lookAtStore(stats.Trouble)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -66,8 +69,7 @@ func (a *attention) lookAtParked() {
 
 var errFirst = errors.New("the first is enough")
 
-func (a *attention) lookAtDead() {
-	n := a.store.DB.Stats().DeadLetters
+func (a *attention) lookAtDead(n int) {
 	if n == a.lastDead {
 		return
 	}
@@ -84,8 +86,21 @@ func (a *attention) lookAtDead() {
 	}
 }
 
+// lookAtUnverified says how many records were given up unproven, until a person acknowledges it.
+func (a *attention) lookAtUnverified(n uint64) {
+	if n == a.lastGiven {
+		return
+	}
+	if a.lastGiven = n; n == 0 {
+		a.unverified.Back()
+		return
+	}
+	a.unverified.Lost(fmt.Errorf("%d records were accepted by Certyo and given up before they were proven, as more than certyo.max_unproven waited: "+
+		"find out why Certyo proves so little, then station-agent store acknowledge", n))
+}
+
 // lookAtStore says what could not be read, until a person acknowledges it, and what can't be exported.
-func (a *attention) lookAtStore() {
+func (a *attention) lookAtStore(failed string) {
 	if losses := a.store.Losses(); len(losses) != a.lastLost {
 		if a.lastLost = len(losses); len(losses) > 0 {
 			a.card.Lost(lossesError(losses))
@@ -100,7 +115,7 @@ func (a *attention) lookAtStore() {
 			a.reserve.Back()
 		}
 	}
-	if failed := a.store.DB.Stats().Trouble; failed != a.lastExport {
+	if failed != a.lastExport {
 		a.lastExport = failed
 		if failed == "" {
 			a.export.Back()

@@ -28,12 +28,25 @@ type checkTable struct {
 func (c *config) needs() (list []check.Need) {
 	for _, t := range c.tables()[1:] {
 		table := check.Table{Schema: t.Schema, Name: t.Name}
+		if t.Tracked {
+			list = append(list, check.Need{Table: table, Rights: t.written()})
+		}
 		if t.queue == "" {
 			list = append(list, check.Need{Table: table, Rights: []string{"SELECT"}})
 			continue
 		}
 		list = append(list, check.Need{Table: table, Rights: []string{"SELECT", "TRIGGER"}},
 			check.Need{Table: t.queueTable(), Rights: []string{"SELECT", "DELETE", "UPDATE (taken)"}})
+	}
+	return list
+}
+
+// written are the rights that the write-back into the table's tracking columns takes.
+func (t *tracked) written() (list []string) {
+	for _, c := range append(capture.Tracking(), t.Updated) {
+		if c != "" {
+			list = append(list, "UPDATE ("+c+")")
+		}
 	}
 	return list
 }

@@ -11,18 +11,19 @@ import (
 
 // config is the configuration file. sample.toml documents every field; a test holds the two together.
 type config struct {
-	Environment string         `toml:"environment"`
-	Station     stationConfig  `toml:"station"`
-	Store       storeConfig    `toml:"store"`
-	Readers     []readerConfig `toml:"reader"`
-	Packing     packingConfig  `toml:"packing"`
-	MySQL       mysqlConfig    `toml:"mysql"`
-	Capture     captureConfig  `toml:"capture"`
-	Tables      []tableConfig  `toml:"table"`
-	Certyo      certyoConfig   `toml:"certyo"`
-	Fleet       fleetConfig    `toml:"fleet"`
-	Status      statusConfig   `toml:"status"`
-	Log         logConfig      `toml:"log"`
+	Environment string          `toml:"environment"`
+	Station     stationConfig   `toml:"station"`
+	Store       storeConfig     `toml:"store"`
+	Readers     []readerConfig  `toml:"reader"`
+	Packing     packingConfig   `toml:"packing"`
+	MySQL       mysqlConfig     `toml:"mysql"`
+	Capture     captureConfig   `toml:"capture"`
+	Tables      []tableConfig   `toml:"table"`
+	Certyo      certyoConfig    `toml:"certyo"`
+	Writeback   writebackConfig `toml:"writeback"`
+	Fleet       fleetConfig     `toml:"fleet"`
+	Status      statusConfig    `toml:"status"`
+	Log         logConfig       `toml:"log"`
 }
 
 type stationConfig struct {
@@ -111,8 +112,12 @@ type certyoConfig struct {
 	VerifyForm  string     `toml:"verify_form"`
 	Batch       int        `toml:"batch"`
 	Linger      duration   `toml:"linger"`
+	Requests    int        `toml:"requests_per_minute"`
 	VerifyAfter []duration `toml:"verify_after"`
+	VerifyShare int        `toml:"verify_share"`
 	VerifyRate  int        `toml:"verify_per_second"`
+	Snapshots   bool       `toml:"verify_snapshots"`
+	MaxUnproven int        `toml:"max_unproven"`
 }
 
 type fleetConfig struct {
@@ -168,11 +173,12 @@ func defaults() config {
 		},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
 		Capture: captureConfig{Source: byAuto, Snapshot: snapInitial, Every: "1s", Mode: "auto"},
-		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", VerifyRate: 10,
+		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", Requests: 600, VerifyShare: 20, Snapshots: true, MaxUnproven: 200_000,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
-		Fleet:  fleetConfig{Interval: "30s"},
-		Status: statusConfig{Socket: "/run/station-agent/agent.sock"},
-		Log:    logConfig{Level: "info", Format: "text"},
+		Writeback: writebackConfig{Every: "10s"},
+		Fleet:     fleetConfig{Interval: "30s"},
+		Status:    statusConfig{Socket: "/run/station-agent/agent.sock"},
+		Log:       logConfig{Level: "info", Format: "text"},
 	}
 }
 

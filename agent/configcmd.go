@@ -49,7 +49,7 @@ func checkCommand() *cobra.Command {
 			bad.all = true
 			return bad
 		}
-		for _, w := range slices.Concat(c.Packing.renamed(), c.absentSecrets()) {
+		for _, w := range slices.Concat(c.Packing.renamed(), c.Certyo.renamed(), c.absentSecrets()) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "station-agent: warning:", w)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: right (environment %s, station %s)\n", *file, c.Environment, c.Station.UUID)

@@ -51,7 +51,7 @@ func (d desk) change(mux *http.ServeMux) {
 
 // acknowledge ends the alarm of what was lost.
 func (d desk) acknowledge(w http.ResponseWriter, _ *http.Request) error {
-	n := len(d.store.Losses())
+	n := len(d.store.Losses()) + int(d.store.DB.Stats().NewlyUnverified)
 	if err := d.store.Acknowledge(); err != nil {
 		return err
 	}

@@ -97,8 +97,9 @@ func (s *status) print(out io.Writer) error {
 	if s.CapturePaused {
 		line("capture", "paused: the store is full; scans are still taken")
 	}
-	line("certyo", "%d records unsent%s, %d not anchored yet%s, %d dead letters, %d anchored",
-		s.QueueRecords, oldest(s.OldestUnsentS), s.Unanchored, oldest(s.OldestUnanchoredS), s.DeadLetters, s.AnchoredTotal)
+	line("certyo", "%d records unsent%s, %d not anchored yet%s%s, %d dead letters, %d anchored%s",
+		s.QueueRecords, oldest(s.OldestUnsentS), s.Unanchored, oldest(s.OldestUnanchoredS), standings(record.Tally(s.Anchoring)), s.DeadLetters, s.AnchoredTotal,
+		some(s.Unverified, "given up unverified"))
 	if s.CertyoKey != "" {
 		line("certyo", "the key in use is that in %s", s.CertyoKey)
 	}
@@ -150,6 +151,24 @@ func show(v record.Value) string {
 		return "none"
 	}
 	return fmt.Sprintf("%q", *v)
+}
+
+// standings tells how the records stand that are not anchored, but for those that are merely pending.
+func standings(t record.Tally) (text string) {
+	for _, s := range []struct {
+		n    int
+		what string
+	}{{t.Mismatch, "differ at Certyo"}, {t.Missing, "missing there"}, {t.Superseded, "superseded"}, {t.Unclear, "unclear"}} {
+		text += some(uint64(s.n), s.what)
+	}
+	return text
+}
+
+func some(n uint64, what string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d %s", n, what)
 }
 
 func seconds(s float64) string {

@@ -124,8 +124,8 @@ func TestLossesAreAProblem(t *testing.T) {
 	defer st.Close()
 	b := newBoard(quiet())
 	a := &attention{store: st, card: b.condition("store"), export: b.condition("evidence export")}
-	a.lookAtStore()
-	a.lookAtStore()
+	a.lookAtStore(st.DB.Stats().Trouble)
+	a.lookAtStore(st.DB.Stats().Trouble)
 	if l := b.problems(); len(l) != 1 || l[0].Name != "store" || l[0].Count != 1 || !strings.Contains(l[0].Text, st.Losses()[0].What) {
 		t.Errorf("%+v", l)
 	}

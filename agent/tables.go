@@ -26,6 +26,7 @@ type tableConfig struct {
 	Exclude    []string `toml:"exclude"`
 	Hashed     []string `toml:"hashed"`
 	Watch      []string `toml:"watch"`
+	Tracked    bool     `toml:"tracked"`
 }
 
 // What becomes of the rows that stand in a table when there is no place to go on from.
@@ -55,7 +56,7 @@ func (t *tableConfig) fill() {
 func (t *tableConfig) spec() *capture.Spec {
 	return begins(&capture.Spec{
 		Schema: t.Schema, Name: t.Name, Key: t.Key, Station: t.Station, Updated: t.Updated, Database: t.Database, As: t.Collection,
-		Include: t.Include, Exclude: t.Exclude, Hashed: t.Hashed, Watch: t.Watch,
+		Include: t.Include, Exclude: t.Exclude, Hashed: t.Hashed, Watch: t.Watch, Tracked: t.Tracked,
 	}, t.Snapshot)
 }
 
@@ -112,6 +113,7 @@ func (t *tableConfig) check(r report, at string) {
 		r(at+"queue", errors.New("has one reader, which would mark what other stations need: leave station out, or find changes another way"))
 	}
 	r.oneOf(at+"snapshot", t.Snapshot, snapInitial, snapNeeded, snapNone)
+	t.checkTracked(r, at)
 	if t.Updated == "" && t.Station == "" && t.Source == byPoll {
 		r(at+"updated", errors.New("is missing: polling needs the column with the time of the last change"))
 	}

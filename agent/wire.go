@@ -45,6 +45,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		p.addReaders,
 		p.addDatabase,
 		p.addCertyo,
+		p.addWriteback,
 		p.addFleet,
 		p.addStatus,
 		p.addHousekeeping,
@@ -65,7 +66,7 @@ func (c *config) storeConfig(now func() record.Stamp) store.Config {
 	}
 	return store.Config{
 		Dir: c.Store.Folder, Now: now, Probe: probe, MaxBytes: int64(c.Store.MaxMB) << 20, Reserve: reserve,
-		EvidenceDays: c.Store.EvidenceDays, ExportDir: c.Store.ExportFolder, FirstLook: c.Certyo.VerifyAfter[0].value(),
+		EvidenceDays: c.Store.EvidenceDays, ExportDir: c.Store.ExportFolder, FirstLook: c.Certyo.VerifyAfter[0].value(), MaxUnproven: c.Certyo.MaxUnproven,
 		Identity:  store.Identity{Environment: c.Environment, Station: c.Station.UUID, Database: c.MySQL.Address + "/" + c.MySQL.Schema},
 		PackageOf: packageOf,
 	}
@@ -89,7 +90,7 @@ func (p *parts) addBench() error {
 	if err != nil {
 		return err
 	}
-	for _, w := range p.cfg.Packing.renamed() {
+	for _, w := range append(p.cfg.Packing.renamed(), p.cfg.Certyo.renamed()...) {
 		p.log.Warn("old field", "text", w)
 	}
 	refresh := p.cfg.MySQL.Refresh.value()
@@ -247,10 +248,11 @@ func (p *parts) addCertyo() error {
 	for i, d := range c.VerifyAfter {
 		schedule[i] = d.value()
 	}
-	p.add(deliver.New(deliver.Config{Batch: c.Batch, Linger: c.Linger.value(), Schedule: schedule, VerifyPerSecond: c.VerifyRate},
+	p.add(deliver.New(deliver.Config{Batch: c.Batch, Linger: c.Linger.value(), Schedule: schedule, Budget: c.budget(), Singly: !c.Snapshots},
 		p.store.DB, ledger{p.store.DB}, client, deliver.Conditions{
 			Delivery: p.board.condition("certyo"), Verification: p.board.condition("verification"),
 			Anchoring: p.board.condition("anchoring"), Integrity: p.board.condition("integrity"),
+			Presence: p.board.condition("missing records"),
 		}))
 	return nil
 }
@@ -261,8 +263,22 @@ type ledger struct{ *store.DB }
 // Changed signals after records came into the ledger.
 func (l ledger) Changed() <-chan struct{} { return l.LedgerChanged() }
 
-// Mismatches counts the records whose content at Certyo differs, as last seen.
-func (l ledger) Mismatches() int { return l.Stats().Mismatches }
+// budget is the part of Certyo's limit that is this station's.
+func (c *certyoConfig) budget() deliver.Budget {
+	b := deliver.Budget{PerMinute: c.Requests, Verify: c.VerifyShare}
+	if c.VerifyRate > 0 {
+		b.Verify = min(max(1, c.VerifyRate*60*100/c.Requests), 100)
+	}
+	return b
+}
+
+// renamed names the old fields that are in use.
+func (c *certyoConfig) renamed() (warnings []string) {
+	if c.VerifyRate != 0 {
+		warnings = append(warnings, "certyo.verify_per_second is old and goes with version 2: set certyo.requests_per_minute and certyo.verify_share")
+	}
+	return warnings
+}
 
 func (p *parts) addFleet() error {
 	if p.cfg.Fleet.Broker == "" {
@@ -302,7 +318,7 @@ func (p *parts) addStatus() error {
 func (p *parts) addHousekeeping() error {
 	p.add(&attention{
 		store: p.store, parked: p.board.condition("assignments"), dead: p.board.condition("refused records"),
-		card: p.board.condition("store"), export: p.board.condition("evidence export"), reserve: p.board.condition("room for scans"),
+		unverified: p.board.condition("unverified records"), card: p.board.condition("store"), export: p.board.condition("evidence export"), reserve: p.board.condition("room for scans"),
 	})
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 
 	"station-agent/store"
 	"station-agent/uplink/assign"
+	"station-agent/uplink/writeback"
 )
 
 func workspaceCommand() *cobra.Command {
@@ -42,7 +44,11 @@ func workspaceCommand() *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
-		_, err = fmt.Fprint(cmd.OutOrStdout(), text)
+		anchors, err := writeback.DDL(cmp.Or(c.Writeback.Table, *schema+".station_agent_anchors"))
+		if err != nil {
+			return usageError{err}
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n-- How each record stands at Certyo, if [writeback] names it. The stations fill it.\n%s;\n", text, anchors)
 		return err
 	}
 	cmd.AddCommand(ddl)

@@ -41,6 +41,7 @@ type commit struct {
 	Dropped    []span           `json:"dropped,omitempty"`
 	Lost       []span           `json:"lost,omitempty"`        // could not be read any more
 	Exported   uint64           `json:"exported,omitempty"`    // evidence of every record before this one was written elsewhere
+	Waived     uint64           `json:"waived,omitempty"`      // so many unverified records a person knows of
 	QueueBytes int64            `json:"queue_bytes,omitempty"` // of the payloads in the outbox afterwards
 	State      *state           `json:"state,omitempty"`       // what all commits up to this one add up to: stands first in a file
 
@@ -89,7 +90,7 @@ type shadowChange struct {
 func (c *commit) empty() bool {
 	return c.Session == 0 && c.Position == nil && c.Snapshot == nil && c.Missed == nil && len(c.Streams)+len(c.Ways)+len(c.Carried)+len(c.Retried)+
 		len(c.Dropped)+len(c.Lost)+len(c.accepted)+len(c.refused)+len(c.looked)+len(c.shadow)+len(c.records) == 0 &&
-		c.Exported == 0 && c.State == nil
+		c.Exported == 0 && c.Waived == 0 && c.State == nil
 }
 
 // written is c as it is read from the log, as far as records and receipts go.

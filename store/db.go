@@ -58,6 +58,7 @@ type dbConfig struct {
 	evidenceDays int
 	exportDir    string
 	firstLook    time.Duration
+	maxUnproven  int
 	tell         func(Loss)
 }
 

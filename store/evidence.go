@@ -48,7 +48,7 @@ func (d *DB) evidence(from uint64, wanted func(seq uint64) bool, f func(Evidence
 		}
 		for _, l := range c.looked {
 			r, ok := receipts[l.seq]
-			if !ok || l.state != record.Anchored {
+			if !ok || !l.state.Ends() {
 				continue
 			}
 			delete(receipts, l.seq)
@@ -75,7 +75,11 @@ func (d *DB) prove(l look, r receiptAt) (Evidence, error) {
 	}
 	m := markOf(&s.Record)
 	r.Hash = string(expand([]byte(r.Hash), m))
-	return Evidence{Seq: l.seq, Record: s.Record, Receipt: r.Receipt, Answer: expand(l.answer, m.with(r.Hash)), Scan: s.Scan}, nil
+	e := Evidence{Seq: l.seq, Record: s.Record, Receipt: r.Receipt, State: l.state, Scan: s.Scan}
+	if len(l.answer) > 0 { // else nobody asked
+		e.Answer = expand(l.answer, m.with(r.Hash))
+	}
+	return e, nil
 }
 
 // exportEvidence writes the evidence of the records in one file of the log, the one before next, into a file of the export

@@ -4,6 +4,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"station-agent/store/record"
@@ -42,6 +43,9 @@ func TestAStoreOfFormat2Opens(t *testing.T) {
 	s := openTest(t, dir)
 	if len(s.Losses()) > 0 || len(s.Journal.Open()) != 2 || s.Session() != 2 {
 		t.Fatal(s.Losses(), s.Journal.Open(), s.Session())
+	}
+	if card := read(t, filepath.Join(dir, identityFile)); !strings.Contains(string(card), `"format": 3`) {
+		t.Fatalf("an older program would not refuse it: %s", card)
 	}
 	r0 := rec(0)
 	proofs := 0

@@ -16,7 +16,7 @@ import (
 
 const (
 	identityFile = "store.json"
-	format       = 2 // of the folder as a whole
+	format       = 3 // of the folder as a whole: 3 knows more states of the ledger than 2
 )
 
 // Identity says for whom a store keeps its promises. A store made for one never serves another.

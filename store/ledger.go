@@ -123,7 +123,9 @@ func (d *DB) unproven(l dueRecord) (u record.Unproven, err error) {
 	}
 	receipt, err := d.receipt(l.seq, is.In, &r.Record)
 	now := d.cfg.now()
-	u = record.Unproven{Seq: l.seq, Record: r.Record, Receipt: receipt, Since: sometime(now, is.Since), Looks: l.looks, Due: now.Wall}
+	u = record.Unproven{
+		Seq: l.seq, Record: r.Record, Receipt: receipt, Since: sometime(now, is.Since), State: is.As.anchoring(), Looks: l.looks, Due: now.Wall,
+	}
 	if l.due > math.MinInt64 {
 		u.Due = now.Wall.Add(l.due - now.Mono)
 	}
@@ -159,8 +161,9 @@ func (d *DB) receipt(seq uint64, in place, r *record.Record) (record.Receipt, er
 	return record.Receipt{}, nil
 }
 
-// Look notes what verifications said. Anchored moves a record from the ledger to the evidence; Mismatch and Unclear are kept
-// with their answer; anything else only counts the look and sets the next due time, until the next start. A zero Due means
+// Look notes what verifications said. A state that ends it moves a record from the ledger to the evidence; all others but Pending
+// are kept with their answer. Pending, and a state that was known and comes without an answer, only counts the look and sets the
+// next due time, until the next start. A zero Due means
 // that the record is not looked at again by itself before the next start: it stays in the ledger and its counts. What is not in
 // the ledger any more is passed over. It is on the card within seconds; a crash before has the record looked at again.
 func (d *DB) Look(looks []record.Look) error {
@@ -202,7 +205,7 @@ func (d *DB) look(l record.Look) error {
 	if d.broken != nil {
 		return d.broken
 	}
-	if l.State == record.Anchored {
+	if l.State.Ends() {
 		delete(d.looked, l.Seq)
 	} else {
 		s := seen{looks: d.looked[l.Seq].looks + 1, due: never}
@@ -211,7 +214,7 @@ func (d *DB) look(l record.Look) error {
 		}
 		d.looked[l.Seq] = s
 	}
-	if l.State == record.Pending && is.As == accepted {
+	if l.State == is.As.anchoring() && (l.State == record.Pending || len(l.Answer) == 0) {
 		return nil // nothing that is worth a write
 	}
 	c := d.gather()
@@ -240,15 +243,16 @@ func (d *DB) markOfAnswer(seq uint64, in place) (mark, error) {
 // LedgerChanged holds a signal after a Settle and after a Look.
 func (d *DB) LedgerChanged() <-chan struct{} { return d.proof }
 
-// Evidence is what stays of a record once its anchoring is proven, for the days that are configured and while there is room.
-// Payload and Answer are kept to the byte.
+// Evidence is what stays of a record once its anchoring is proven, or it was given up, for the days that are configured and
+// while there is room. Payload and Answer are kept to the byte.
 type Evidence struct {
-	Seq     uint64          `json:"seq"`
-	Record  record.Record   `json:"record"`
-	Receipt record.Receipt  `json:"receipt"`
-	Answer  json.RawMessage `json:"answer"`         // of the verification that proved it
-	Since   time.Time       `json:"since"`          // when the record was accepted, by our clock
-	At      time.Time       `json:"at"`             // when the anchoring was proven, by our clock
-	Scan    uint64          `json:"scan,omitempty"` // journal sequence of the scan that led to it
-	Read    *record.Entry   `json:"read,omitempty"` // that scan, in an export
+	Seq     uint64           `json:"seq"`
+	Record  record.Record    `json:"record"`
+	Receipt record.Receipt   `json:"receipt"`
+	State   record.Anchoring `json:"state"`          // record.Anchored, or how it ended unproven
+	Answer  json.RawMessage  `json:"answer"`         // of the verification that ended it; null if none did
+	Since   time.Time        `json:"since"`          // when the record was accepted, by our clock
+	At      time.Time        `json:"at"`             // when the anchoring was proven or given up, by our clock
+	Scan    uint64           `json:"scan,omitempty"` // journal sequence of the scan that led to it
+	Read    *record.Entry    `json:"read,omitempty"` // that scan, in an export
 }

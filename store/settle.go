@@ -24,6 +24,7 @@ func (d *DB) Settle(deliveries []record.Delivery) error {
 		}
 	}
 	d.settle(&s)
+	d.bound()
 	signal(d.proof)
 	if d.urgent() {
 		signal(d.wake)

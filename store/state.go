@@ -28,6 +28,9 @@ type state struct {
 	QueueBytes int64  `json:"queue_bytes"`
 	Accepted   uint64 `json:"accepted"`
 	Anchored   uint64 `json:"anchored"`
+	Retired    uint64 `json:"retired,omitempty"`
+	Unverified uint64 `json:"unverified,omitempty"`
+	Waived     uint64 `json:"waived,omitempty"` // so many of those a person knows of
 	Lost       uint64 `json:"lost,omitempty"`
 }
 
@@ -55,14 +58,63 @@ type letter struct {
 type standing byte
 
 const (
-	waits    standing = 'w' // in the outbox
-	accepted standing = 'a' // in the ledger
-	mismatch standing = 'm' // in the ledger, last seen as record.Mismatch
-	unclear  standing = 'u' // in the ledger, last seen as record.Unclear
-	declined standing = 'r' // a dead letter
+	waits      standing = 'w' // in the outbox
+	accepted   standing = 'a' // in the ledger
+	mismatch   standing = 'm' // in the ledger, last seen as record.Mismatch
+	superseded standing = 's' // in the ledger, last seen as record.Overtaken
+	unknown    standing = 'x' // in the ledger, last seen as record.Missing
+	unclear    standing = 'u' // in the ledger, last seen as record.Unclear
+	declined   standing = 'r' // a dead letter
 )
 
-func (s standing) ledger() bool { return s == accepted || s == mismatch || s == unclear }
+func (s standing) ledger() bool {
+	return s == accepted || s == mismatch || s == superseded || s == unknown || s == unclear
+}
+
+// anchoring is the state of a record in the ledger.
+func (s standing) anchoring() record.Anchoring {
+	switch s {
+	case mismatch:
+		return record.Mismatch
+	case superseded:
+		return record.Overtaken
+	case unknown:
+		return record.Missing
+	case unclear:
+		return record.Unclear
+	}
+	return record.Pending
+}
+
+// standingOf is how a record stands after a look that doesn't end it.
+func standingOf(a record.Anchoring) standing {
+	for _, s := range []standing{mismatch, superseded, unknown, unclear} {
+		if s.anchoring() == a {
+			return s
+		}
+	}
+	return accepted
+}
+
+// tally counts what is in the ledger.
+func (rs runs) tally() (t record.Tally) {
+	for _, r := range rs {
+		n := int(r.Last - r.First + 1)
+		switch r.As {
+		case accepted:
+			t.Pending += n
+		case mismatch:
+			t.Mismatch += n
+		case superseded:
+			t.Superseded += n
+		case unknown:
+			t.Missing += n
+		case unclear:
+			t.Unclear += n
+		}
+	}
+	return t
+}
 
 // run is a stretch of records that stand alike.
 type run struct {
@@ -181,6 +233,7 @@ func (s *state) place(c *commit) {
 		s.decide(table, way)
 	}
 	s.Exported = max(s.Exported, c.Exported)
+	s.Waived = max(s.Waived, c.Waived)
 	s.QueueBytes = c.QueueBytes
 	if c.count > 0 {
 		s.Next = c.first + uint64(c.count)
@@ -226,8 +279,10 @@ func (s *state) events(c *commit) {
 			s.Refused = append(s.Refused, letter{r.seq, r.text, c.At})
 		}
 	}
-	for _, l := range c.looked {
-		s.look(l)
+	for rest := c.looked; len(rest) > 0; {
+		n := alike(rest)
+		s.look(rest[0].state, span{rest[0].seq, rest[n-1].seq})
+		rest = rest[n:]
 	}
 	for _, sp := range c.Retried {
 		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == declined }) {
@@ -244,25 +299,40 @@ func (s *state) events(c *commit) {
 	}
 }
 
-func (s *state) look(l look) {
-	r, ok := s.Runs.at(l.seq)
-	if !ok || !r.As.ledger() {
-		return
+// alike tells how many looks from the first on follow one another and say the same, which ends it.
+func alike(looks []look) int {
+	n := 1
+	for looks[0].state.Ends() && n < len(looks) && looks[n].state == looks[0].state && looks[n].seq == looks[n-1].seq+1 {
+		n++
 	}
-	r.span = span{l.seq, l.seq}
-	switch l.state {
+	return n
+}
+
+// look notes how the records of sp stand that are in the ledger. If that ends it they leave, all at once where nothing else lies
+// between them: taking one out costs as much as there are runs.
+func (s *state) look(as record.Anchoring, sp span) {
+	parts := s.Runs.within(sp, standing.ledger)
+	n := length(parts)
+	switch as {
 	case record.Anchored:
-		s.Anchored++
-		s.Runs.cut(r.span)
-		return
-	case record.Mismatch:
-		r.As = mismatch
-	case record.Unclear:
-		r.As = unclear
-	default:
-		r.As = accepted
+		s.Anchored += n
+	case record.Retired:
+		s.Retired += n
+	case record.GivenUp:
+		s.Unverified += n
 	}
-	s.Runs.set(r)
+	if as.Ends() && n > 0 && s.Runs.count(sp, everything) == int(n) {
+		parts = []span{sp}
+	}
+	for _, part := range parts {
+		if as.Ends() {
+			s.Runs.cut(part)
+			continue
+		}
+		r, _ := s.Runs.at(part.First)
+		r.span, r.As = part, standingOf(as)
+		s.Runs.set(r)
+	}
 }
 
 // forgive takes the dead letters of sp off the list.

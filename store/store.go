@@ -37,6 +37,7 @@ type Config struct {
 	EvidenceDays int                                             // how long proofs and scans are kept; default 30
 	ExportDir    string                                          // where evidence is written before it is dropped; "": nowhere
 	FirstLook    time.Duration                                   // from a receipt to the first verification; default 2 min
+	MaxUnproven  int                                             // accepted records that are looked after at once; what exceeds is given up unverified; default 200,000
 	PackageOf    func(record.Record) (pkg record.Value, ok bool) // the package in a record's row, to find the scan that led to it
 	SegmentBytes int64                                           // of a segment of the journal; default 1 MiB
 	FileBytes    int64                                           // of a file of records, from which the next is begun; default 4 MiB
@@ -83,6 +84,9 @@ func (c Config) filled() Config {
 	if c.FirstLook == 0 {
 		c.FirstLook = 2 * time.Minute
 	}
+	if c.MaxUnproven == 0 {
+		c.MaxUnproven = 200_000
+	}
 	if c.SegmentBytes == 0 {
 		c.SegmentBytes = segmentSize
 	}
@@ -105,8 +109,8 @@ func (s *Store) Run(ctx context.Context) error {
 // Losses lists what could not be read, at an opening or since, until Acknowledge; nothing if all is well.
 func (s *Store) Losses() []Loss { return s.losses.all() }
 
-// Acknowledge notes that a person knows of all Losses.
-func (s *Store) Acknowledge() error { return s.losses.clear() }
+// Acknowledge notes that a person knows of all Losses, and of the records that were given up unverified.
+func (s *Store) Acknowledge() error { return errors.Join(s.losses.clear(), s.DB.waive()) }
 
 func (s *Store) open(c Config) (err error) {
 	if err = makeFolder(c.Dir); err != nil {
@@ -124,7 +128,7 @@ func (s *Store) open(c Config) (err error) {
 	s.DB, err = openDB(dbConfig{
 		dir: c.Dir, id: s.id, fresh: fresh, now: c.Now, probe: c.Probe, maxBytes: c.MaxBytes, fileBytes: c.FileBytes,
 		evidenceDays: c.EvidenceDays, exportDir: c.ExportDir, firstLook: c.FirstLook,
-		tell: tell,
+		maxUnproven: c.MaxUnproven, tell: tell,
 	})
 	if err != nil {
 		return err

@@ -97,8 +97,8 @@ func TestANewerStoreIsRefusedUnharmed(t *testing.T) {
 	t.Run("folder", func(t *testing.T) {
 		dir := t.TempDir()
 		ok(t, openTest(t, dir).Close())
-		replace(t, filepath.Join(dir, identityFile), `"format": 2`, `"format": 3, "unknown": {}`)
-		refused(t, dir, here, ErrNewer, "format 3")
+		replace(t, filepath.Join(dir, identityFile), `"format": 3`, `"format": 4, "unknown": {}`)
+		refused(t, dir, here, ErrNewer, "format 4")
 	})
 	for _, file := range []string{rowsName, labelsName, filepath.Join(recordsFolder, recordName(place{1, 1}))} {
 		t.Run(file, func(t *testing.T) {

@@ -137,7 +137,8 @@ client = "bench-1"
 key_file = "{{.Dir}}/certyo-key"
 linger = "{{.Linger}}"
 verify_after = {{.VerifyAfter}}
-verify_per_second = 200
+requests_per_minute = 24000
+verify_share = 50
 [fleet]
 broker = "{{.Broker}}"
 {{- if .BrokerUser}}

@@ -91,6 +91,7 @@ func newDelivery(k task, out *outbox) *deliver.Courier {
 	})
 	return deliver.New(deliver.Config{Linger: linger}, out, ledger{out.DB}, client, deliver.Conditions{
 		Delivery: condition("certyo"), Verification: condition("verification"), Anchoring: condition("anchoring"), Integrity: condition("integrity"),
+		Presence: condition("missing records"),
 	})
 }
 
@@ -123,9 +124,6 @@ type ledger struct{ *store.DB }
 
 // Changed implements deliver.Ledger.
 func (l ledger) Changed() <-chan struct{} { return l.LedgerChanged() }
-
-// Mismatches implements deliver.Ledger.
-func (l ledger) Mismatches() int { return l.Stats().Mismatches }
 
 // condition says what is lost, for a run that fails.
 type condition string

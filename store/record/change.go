@@ -74,27 +74,57 @@ type Unproven struct {
 	Record  Record    `json:"record"`
 	Receipt Receipt   `json:"receipt"`
 	Since   time.Time `json:"since"` // when it was accepted, by our clock
+	State   Anchoring `json:"state"` // as last seen, Pending before
 	Looks   int       `json:"looks"` // how often it was verified
 	Due     time.Time `json:"due"`   // when to look next
 }
 
-// Anchoring is what a verification said.
+// Anchoring is how an accepted Record stands: what a verification said, and what followed from it.
 type Anchoring string
 
-// The states of anchoring.
+// The states of anchoring. All but those that end it keep a Record in the ledger.
 const (
-	Pending  Anchoring = "pending"
-	Anchored Anchoring = "anchored"
-	Mismatch Anchoring = "mismatch" // Certyo's hash differs from the payload's: alarm, never sent again by itself
-	Unclear  Anchoring = "unclear"  // the answer fits nothing we know; it is kept for a person
+	Pending   Anchoring = "pending"
+	Anchored  Anchoring = "anchored"   // ends it: proven
+	Mismatch  Anchoring = "mismatch"   // Certyo's hash differs from the payload's: alarm, never sent again by itself
+	Overtaken Anchoring = "superseded" // the same, but a later change of the row was sent: the answer may be about that one
+	Missing   Anchoring = "missing"    // Certyo accepted the record and doesn't know it, long after: alarm, never sent again by itself
+	Unclear   Anchoring = "unclear"    // the answer fits nothing we know; it is kept for a person
+	Retired   Anchoring = "retired"    // ends it: superseded for so long that it is not asked for any more
+	GivenUp   Anchoring = "unverified" // ends it: accepted, and given up unproven as there were too many
 )
+
+// Ends tells whether a Record in this state leaves the ledger.
+func (a Anchoring) Ends() bool { return a == Anchored || a == Retired || a == GivenUp }
+
+// Tally counts the Records of the ledger by how they stand.
+type Tally struct {
+	Pending    int `json:"pending"`
+	Superseded int `json:"superseded"`
+	Mismatch   int `json:"mismatch"`
+	Missing    int `json:"missing"`
+	Unclear    int `json:"unclear"`
+}
+
+// All is how many there are.
+func (t Tally) All() int { return t.Pending + t.Superseded + t.Mismatch + t.Missing + t.Unclear }
 
 // Look is one verification of one Unproven record.
 type Look struct {
 	Seq    uint64
 	State  Anchoring
-	Due    time.Time       // when to look again, for all but Anchored
+	Due    time.Time       // when to look again, unless State ends it
 	Answer json.RawMessage // as it came
+}
+
+// Standing is how an accepted Record stood after something became of it.
+type Standing struct {
+	Seq     uint64    `json:"seq"`
+	Record  Record    `json:"record"`
+	Receipt Receipt   `json:"receipt"`
+	State   Anchoring `json:"state"` // Pending when it was accepted
+	Since   time.Time `json:"since"` // when it was accepted, by our clock
+	At      time.Time `json:"at"`    // when it came to stand so, by our clock
 }
 
 // ShadowRow is what capture knows of one row: whether this station speaks for it, and the state it last saw.

@@ -20,6 +20,7 @@ type Snapshot struct {
 	Table   *Spec
 	Station string            // our UUID
 	Locking bool              // wait for the transactions that have a row in hand, rather than read what was before them
+	Writing bool              // and keep the rows, for an UPDATE in the same transaction
 	Explain func(error) error // makes an error of DB one that a person can act on; may be nil
 	Limit   Limit             // of each SELECT
 }
@@ -180,7 +181,10 @@ func (s *Snapshot) read(ctx context.Context, table *Table, rest string, args ...
 // rows reads what is needed of the rows that the rest of a SELECT names.
 func (s *Snapshot) rows(ctx context.Context, table *Table, needs func(int) bool, rest string, args []any, use func([]sql.RawBytes) error) error {
 	query := s.Limit.Select() + table.expressions("", needs) + " FROM " + Quote(s.Table.Schema) + "." + Quote(s.Table.Name) + " " + rest
-	if s.Locking {
+	switch {
+	case s.Writing:
+		query += " FOR UPDATE"
+	case s.Locking:
 		query += " LOCK IN SHARE MODE"
 	}
 	return s.explain(s.query(ctx, len(table.Columns), query, args, use))

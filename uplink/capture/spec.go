@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"station-agent/store/record"
 )
 
 // Spec names a table that is captured, and what of it. Every part of a station's capture uses the same *Spec for a table.
@@ -23,6 +25,16 @@ type Spec struct {
 	Exclude []string // but not these
 	Hashed  []string // of these the payload has the SHA-256 only
 	Watch   []string // a change of these makes a record, of others none; none named: all of the payload
+	Tracked bool     // it has the columns of Tracking, into which the agent writes: they are in no payload, and a change of them alone makes no record, even if Updated moves with them
+}
+
+// Tracking are the columns of Certyo's MySQL guide in which a customer's own row shows how its record stands.
+func Tracking() []string {
+	return []string{"certyo_record_hash", "certyo_anchor_status", "certyo_verified_at"}
+}
+
+func (s *Spec) tracks(column string) bool {
+	return s.Tracked && slices.ContainsFunc(Tracking(), func(c string) bool { return strings.EqualFold(c, column) })
 }
 
 // Buylo is the preset for the table that Buylo's bridge shares, buylo_products (Buylo's bridge guide).
@@ -47,6 +59,11 @@ func (s *Spec) database() string {
 	return s.Schema
 }
 
+// Reports tells whether r is about a row of the table.
+func (s *Spec) Reports(r *record.Record) bool {
+	return r.Collection == s.Collection() && r.Database == s.database()
+}
+
 // String is schema and table for a person.
 func (s *Spec) String() string { return s.Schema + "." + s.Name }
 
@@ -62,6 +79,9 @@ func (s *Spec) Check() error {
 		return fmt.Errorf("check table %s: tables and collections of the agent itself (%s…) are never captured", s, Own)
 	case len(s.Include) > 0 && len(s.Exclude) > 0:
 		return fmt.Errorf("check table %s: name the columns to include or those to exclude, not both", s)
+	}
+	if i := slices.IndexFunc(slices.Concat(s.Key, s.Include, []string{s.Station, s.Updated}), s.tracks); i >= 0 {
+		return fmt.Errorf("check table %s: the columns %s are the agent's to write: they can't be key, included, station or updated", s, strings.Join(Tracking(), ", "))
 	}
 	for _, c := range slices.Concat(s.Hashed, s.Watch) {
 		if !s.shows(c) {
@@ -96,7 +116,7 @@ func CheckAll(tables []*Spec) error {
 
 // shows tells whether the column is in the payload.
 func (s *Spec) shows(column string) bool {
-	return (len(s.Include) == 0 || slices.Contains(s.Include, column)) && !slices.Contains(s.Exclude, column)
+	return (len(s.Include) == 0 || slices.Contains(s.Include, column)) && !slices.Contains(s.Exclude, column) && !s.tracks(column)
 }
 
 // columns are the names that the table must have.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,17 +129,31 @@ func (t *Table) appendZeros(dst []byte, row []any) []byte {
 	return append(dst, ']')
 }
 
+// SameBut tells whether two payloads of the table say the same but for the time of the last change.
+func (s *Spec) SameBut(a, b []byte) bool {
+	one := Spec{Updated: s.Updated, Tracked: true}
+	return !one.differs(a, b)
+}
+
+// Where is the condition that finds the row with an ID, and its parameters.
+func (t *Table) Where(id string) (condition string, args []any) { return t.among([]string{id}) }
+
 // differs tells whether two payloads of the table differ in a column that makes a record. One that can't be read differs.
 func (s *Spec) differs(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return false
 	}
-	if len(s.Watch) == 0 {
+	if len(s.Watch) == 0 && !s.Tracked {
 		return true
 	}
 	var x, y map[string]json.RawMessage
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
 		return true
+	}
+	if len(s.Watch) == 0 {
+		delete(x, s.Updated)
+		delete(y, s.Updated)
+		return !maps.EqualFunc(x, y, func(v, w json.RawMessage) bool { return bytes.Equal(v, w) })
 	}
 	return slices.ContainsFunc(s.Watch, func(c string) bool { return !bytes.Equal(x[c], y[c]) })
 }
@@ -154,7 +169,7 @@ func (s *Spec) moved(known, found []byte) bool {
 		return true
 	}
 	for name, v := range x {
-		if w, both := y[name]; both && !bytes.Equal(v, w) {
+		if w, both := y[name]; both && !bytes.Equal(v, w) && !(s.Tracked && name == s.Updated) {
 			return true
 		}
 	}
@@ -165,7 +180,9 @@ func (s *Spec) moved(known, found []byte) bool {
 func (t *Table) Zoneless() bool { return t.updated >= 0 && t.Columns[t.updated].Kind == Datetime }
 
 // partial tells whether a row can change without a record.
-func (t *Table) partial() bool { return len(t.Watch) > 0 || len(t.Include)+len(t.Exclude) > 0 }
+func (t *Table) partial() bool {
+	return t.Tracked || len(t.Watch) > 0 || len(t.Include)+len(t.Exclude) > 0
+}
 
 // Needs tells whether anything is made of the column: of another one nothing has to be read.
 func (t *Table) Needs(i int) bool {

@@ -323,13 +323,13 @@ func TestVerify(t *testing.T) {
 			t.Fatalf("%s %s %v", got, answer, err)
 		}
 	}
-	verify(record.Pending) // not known
+	verify(record.Missing) // not known
 	if _, err := c.Post(t.Context(), []record.Record{u.Record}); err != nil {
 		t.Fatal(err)
 	}
 	verify(record.Pending)
 	s.Switch(func(w *uplinktest.Switches) { w.PendingAs, w.PlainErrors = 404, true })
-	verify(record.Pending)
+	verify(record.Missing)
 	s.Advance(150 * time.Second)
 	verify(record.Anchored)
 	s.Switch(func(w *uplinktest.Switches) {

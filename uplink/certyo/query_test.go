@@ -184,11 +184,11 @@ func TestVerifyAboutAnotherVersion(t *testing.T) {
 		want     record.Anchoring
 	}{
 		{uplinktest.FullProof, uplinktest.AllFields, true, record.Mismatch}, // that a newer version was sent, the caller knows
-		{uplinktest.Naming, uplinktest.AllFields, true, record.Unclear},
-		{uplinktest.Naming, uplinktest.IDsForm, false, record.Unclear},
-		{uplinktest.FullProof, uplinktest.IDsForm, true, record.Unclear},
+		{uplinktest.Naming, uplinktest.AllFields, true, record.Overtaken},
+		{uplinktest.Naming, uplinktest.IDsForm, false, record.Overtaken},
+		{uplinktest.FullProof, uplinktest.IDsForm, true, record.Overtaken},
 		{uplinktest.FullProof, uplinktest.IDsForm, false, record.Unclear},
-		{uplinktest.FullProof, uplinktest.VersionForm, true, record.Unclear},
+		{uplinktest.FullProof, uplinktest.VersionForm, true, record.Overtaken},
 	} {
 		s, client := pair(t, nil)
 		s.Switch(func(w *uplinktest.Switches) {
@@ -234,7 +234,7 @@ func TestVerifySnapshot(t *testing.T) {
 		}
 	}
 	verify(id, record.Pending)
-	verify("no/such?thing", record.Pending)
+	verify("no/such?thing", record.Missing)
 	s.Advance(150 * time.Second)
 	verify(id, record.Anchored)
 }

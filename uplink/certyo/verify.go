@@ -22,11 +22,6 @@ const (
 	WithVersion = "version" // tenantId, recordId, recordVersion alone (enterprise integration skill)
 )
 
-const (
-	absent    = record.Pending // what a 404 means: Certyo doesn't know it, or doesn't yet
-	elsewhere = record.Unclear // the answer is about another version of the row, or another record
-)
-
 // VerifyForms lists them in the order in which they are tried.
 func VerifyForms() []string { return []string{Full, WithPayload, WithIDs, WithVersion} }
 
@@ -56,7 +51,7 @@ type question struct {
 }
 
 // Verify asks whether u is anchored, with the very bytes that were posted. The answer is returned as it came, as a JSON
-// string if it was no JSON. A record that Certyo doesn't know (yet) is record.Pending. See Error for the classes of errors.
+// string if it was no JSON. A record that Certyo doesn't know (yet) is record.Missing. See Error for the classes of errors.
 //
 // A form that is refused with 400 or 422 gives way to the next one. The first that brings an answer is kept: from then on a
 // refusal is about the record. If something else ends the search, a rate limit, say, it goes on from there the next time.
@@ -71,7 +66,7 @@ func (c *Client) Verify(ctx context.Context, u record.Unproven) (record.Anchorin
 		state, answer, err := c.verify(ctx, u, c.forms[i])
 		e, refused := errors.AsType[*Error](err)
 		if refused = refused && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity); !refused {
-			if err == nil && state != absent { // a 404 may be about anything
+			if err == nil && state != record.Missing { // a 404 may be about anything
 				c.known.CompareAndSwap(0, int32(i+1))
 			} else if first != nil {
 				c.begin.Store(int32(i))
@@ -104,7 +99,7 @@ func (c *Client) verify(ctx context.Context, u record.Unproven, f form) (record.
 	}
 	a, err := c.do(ctx, request{op, "/api/v1/verify/record", newBody(text, nil), c.cfg.VerifyTimeout, maxVerifyAnswer})
 	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotFound {
-		return absent, asJSON([]byte(e.Error())), nil
+		return record.Missing, asJSON([]byte(e.Error())), nil
 	}
 	if err != nil {
 		return "", nil, err
@@ -113,7 +108,7 @@ func (c *Client) verify(ctx context.Context, u record.Unproven, f form) (record.
 	state := p.judge()
 	switch {
 	case p.other(u):
-		state = elsewhere
+		state = record.Overtaken
 	case state == record.Anchored && !f.version && !f.payload && !p.ours(u):
 		state = record.Unclear
 	}
@@ -128,7 +123,7 @@ func (c *Client) VerifySnapshot(ctx context.Context, id string) (record.Anchorin
 		timeout: c.cfg.VerifyTimeout, limit: maxVerifyAnswer,
 	})
 	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotFound {
-		return absent, asJSON([]byte(e.Error())), nil
+		return record.Missing, asJSON([]byte(e.Error())), nil
 	}
 	if err != nil {
 		return "", nil, err

@@ -48,16 +48,3 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
-
-// pace keeps calls at least every apart.
-type pace struct {
-	every time.Duration
-	next  time.Time
-}
-
-func (p *pace) wait(ctx context.Context) {
-	if d := time.Until(p.next); d > 0 {
-		pause(ctx, d)
-	}
-	p.next = time.Now().Add(p.every)
-}

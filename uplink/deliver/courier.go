@@ -1,7 +1,7 @@
 // Package deliver carries records from the outbox to Certyo and looks after them until their anchoring is proven.
 //
 //	outbox --Head--> batch --Post--> receipts, refusals --Settle--> ledger, dead letters
-//	ledger --Due---> record --Verify--> anchored, pending, unclear, mismatch --Look--> evidence, or due again
+//	ledger --Due---> record --Verify--> how it stands --Look--> evidence, or due again
 //
 // It promises
 //
@@ -19,7 +19,18 @@
 // the records (a wrong tenant, say): nothing is parked, all is held and said. So is a record that is refused alone, until
 // one behind it is accepted.
 //
-// It never sends a record again by itself once it was accepted, not even one whose stored hash differs from ours.
+// It never sends a record again by itself once it was accepted, not even one whose stored hash differs from ours, or one that
+// Certyo doesn't know any more.
+//
+// How an accepted record stands, by the answers to its verifications:
+//
+//	pending      not anchored yet; asked again by the schedule. After Overdue: an alarm
+//	anchored     proven; done
+//	mismatch     Certyo's hash differs from that of the payload that was sent: an alarm until it is proven after all
+//	superseded   the same, but a later change of the row was sent, and some services answer for the latest: no alarm, asked again
+//	             ever more rarely, and retired after a day
+//	missing      Certyo doesn't know it, and Overdue has passed since it was accepted: an alarm; asked again each hour
+//	unclear      an answer that fits none of these; asked again by the schedule. After Overdue: an alarm
 package deliver
 
 import (
@@ -51,10 +62,19 @@ type Ledger interface {
 	Due(now time.Time, max int) (due []record.Unproven, next time.Time, err error)
 	// Look notes what verifications said.
 	Look([]record.Look) error
-	// Mismatches counts the records in it whose last look said record.Mismatch, also of earlier runs.
-	Mismatches() int
 	// Changed signals after records came in. It holds one signal.
 	Changed() <-chan struct{}
+	Book
+}
+
+// Book tells how the records of a Ledger stand.
+type Book interface {
+	// Tally counts them by what their last looks said, also those of earlier runs.
+	Tally() record.Tally
+	// Holds tells whether a record is in it still: one may be given up for want of room.
+	Holds(seq uint64) bool
+	// Later tells whether a later change of the row of u was sent, so that an answer may be about that one.
+	Later(u record.Unproven) (bool, error)
 }
 
 // Certyo is the service. Errors are of class record.Never if the request is refused for what it holds. An error with a
@@ -63,8 +83,15 @@ type Certyo interface {
 	// Post sends records in one request. The answers are aligned with records, without Seq: accepted with a Receipt, refused
 	// for good with a Refusal, or neither: the answer left it open.
 	Post(ctx context.Context, records []record.Record) ([]record.Delivery, error)
-	// Verify asks for the anchoring of one record and returns the answer as JSON.
+	// Verify asks for the anchoring of one record and returns the answer as JSON. record.Missing says that Certyo doesn't know
+	// the record, or doesn't yet; record.Overtaken that the answer is about another version of the row.
 	Verify(ctx context.Context, u record.Unproven) (record.Anchoring, json.RawMessage, error)
+}
+
+// Snapshots is a Certyo that can be asked for all records of a snapshot at once. It is used for receipts that name one.
+type Snapshots interface {
+	// VerifySnapshot asks whether a snapshot is anchored, as Verify does.
+	VerifySnapshot(ctx context.Context, id string) (record.Anchoring, json.RawMessage, error)
 }
 
 // Condition is the state of one thing outside: it is lost with a reason, or it is back. Both may be called as often as you
@@ -80,6 +107,7 @@ type Conditions struct {
 	Verification Condition // Certyo answers verifications
 	Anchoring    Condition // what was accepted gets anchored in time
 	Integrity    Condition // no stored hash differs from the record's
+	Presence     Condition // Certyo knows what it accepted
 }
 
 // Config is what may be chosen. The zero value of a field, except Linger, stands for its default.
@@ -88,9 +116,10 @@ type Config struct {
 	Batch    int           // most records in a request; default and limit of the service 1000
 	MaxBytes int           // most bytes of payload in a request with more than one record; default 4 MiB
 
-	Schedule        []time.Duration // waits before each verification; the last repeats; default 2m, 2m30s, 4m, 8m, 15m, 30m
-	VerifyPerSecond int             // default 10
-	Overdue         time.Duration   // age at which an unanchored record is reported; default 1 h
+	Budget   Budget
+	Schedule []time.Duration // waits before each verification; the last repeats; default 2m, 2m30s, 4m, 8m, 15m, 30m
+	Overdue  time.Duration   // age at which an unanchored record is reported; default 1 h
+	Singly   bool            // each record is asked for by itself, even if its receipt names a snapshot
 }
 
 func (c *Config) fill() {
@@ -103,9 +132,7 @@ func (c *Config) fill() {
 	if len(c.Schedule) == 0 {
 		c.Schedule = []time.Duration{2 * time.Minute, 150 * time.Second, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute, 30 * time.Minute}
 	}
-	if c.VerifyPerSecond <= 0 {
-		c.VerifyPerSecond = 10
-	}
+	c.Budget.fill()
 	if c.Overdue <= 0 {
 		c.Overdue = time.Hour
 	}
@@ -128,18 +155,24 @@ type Courier struct {
 
 	// verification's own
 	pace       pace
+	snapshots  Snapshots // nil if they can't be asked for, or shall not be
 	overdue    standing
 	mismatched standing
+	missing    standing
 }
 
 // New makes a courier; Run sets it to work.
 func New(cfg Config, outbox Outbox, ledger Ledger, certyo Certyo, conds Conditions) *Courier {
 	cfg.fill()
-	return &Courier{
+	c := &Courier{
 		cfg: cfg, outbox: outbox, ledger: ledger, certyo: certyo, conds: conds,
-		pace: pace{every: time.Second / time.Duration(cfg.VerifyPerSecond)}, overdue: standing{}, mismatched: standing{},
+		pace: cfg.Budget.verifications(), overdue: standing{}, mismatched: standing{}, missing: standing{},
 		keys: make(map[string]struct{}, cfg.Batch), rows: map[row]struct{}{},
 	}
+	if !cfg.Singly {
+		c.snapshots, _ = certyo.(Snapshots)
+	}
+	return c
 }
 
 // Run delivers and verifies until ctx ends. It returns an error only of class record.Stop, from the store.

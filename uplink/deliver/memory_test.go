@@ -25,7 +25,7 @@ type memory struct {
 	parked     []record.Delivery
 	ledger     []record.Unproven
 	looks      []record.Look
-	mismatched map[uint64]bool
+	later      map[string]bool // ids of rows of which a later change was sent
 	anchored   []uint64
 	trouble    error // of the outbox, if set
 	unread     error // of the ledger, if set
@@ -33,7 +33,7 @@ type memory struct {
 }
 
 func newMemory(t *testing.T) *memory {
-	return &memory{t: t, firstLook: 2 * time.Minute, mismatched: map[uint64]bool{}, put: make(chan struct{}, 1), proof: make(chan struct{}, 1)}
+	return &memory{t: t, firstLook: 2 * time.Minute, later: map[string]bool{}, put: make(chan struct{}, 1), proof: make(chan struct{}, 1)}
 }
 
 func (m *memory) Put(records ...record.Record) {
@@ -82,7 +82,7 @@ func (m *memory) Settle(deliveries []record.Delivery) error {
 			m.parked = append(m.parked, d)
 		} else {
 			now := time.Now()
-			m.ledger = append(m.ledger, record.Unproven{Seq: q.Seq, Record: q.Record, Receipt: *d.Receipt, Since: now, Due: now.Add(m.firstLook)})
+			m.ledger = append(m.ledger, record.Unproven{Seq: q.Seq, Record: q.Record, Receipt: *d.Receipt, Since: now, State: record.Pending, Due: now.Add(m.firstLook)})
 		}
 		m.queue = slices.Delete(m.queue, n, n+1)
 	}
@@ -118,19 +118,19 @@ func (b book) Look(looks []record.Look) error {
 	defer b.mu.Unlock()
 	for _, l := range looks {
 		n := slices.IndexFunc(b.ledger, func(u record.Unproven) bool { return u.Seq == l.Seq })
-		if n < 0 || (l.State == record.Anchored) != l.Due.IsZero() || l.Answer != nil && !json.Valid(l.Answer) {
+		if n < 0 || l.State.Ends() != l.Due.IsZero() || l.Answer != nil && !json.Valid(l.Answer) {
 			b.t.Errorf("look %+v at what is not in the ledger, or without or with a due time", l)
 			continue
 		}
 		b.looks = append(b.looks, l)
-		if delete(b.mismatched, l.Seq); l.State == record.Mismatch {
-			b.mismatched[l.Seq] = true
-		}
 		if l.State == record.Anchored {
 			b.anchored = append(b.anchored, l.Seq)
+		}
+		if l.State.Ends() {
 			b.ledger = slices.Delete(b.ledger, n, n+1)
 			continue
 		}
+		b.ledger[n].State = l.State
 		b.ledger[n].Looks++
 		b.ledger[n].Due = l.Due
 	}
@@ -138,10 +138,34 @@ func (b book) Look(looks []record.Look) error {
 	return b.unread
 }
 
-func (b book) Mismatches() int {
+func (b book) Tally() (t record.Tally) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.mismatched)
+	for _, u := range b.ledger {
+		*map[record.Anchoring]*int{
+			record.Pending: &t.Pending, record.Overtaken: &t.Superseded, record.Mismatch: &t.Mismatch, record.Missing: &t.Missing, record.Unclear: &t.Unclear,
+		}[u.State]++
+	}
+	return t
+}
+
+func (b book) Holds(seq uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.ledger, func(u record.Unproven) bool { return u.Seq == seq })
+}
+
+func (b book) Later(u record.Unproven) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.later[u.Record.ID], nil
+}
+
+// giveUp is what a full ledger does.
+func (m *memory) giveUp(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ledger = slices.DeleteFunc(m.ledger, func(u record.Unproven) bool { return u.Record.ID == id })
 }
 
 // state is "queued/parked/in the ledger/anchored".
@@ -253,8 +277,8 @@ type bench struct {
 	t *testing.T
 	*memory
 	*service
-	delivery, verification, anchoring, integrity cond
-	stop                                         func() error
+	delivery, verification, anchoring, integrity, presence cond
+	stop                                                   func() error
 }
 
 func run(t *testing.T, cfg Config, test func(b *bench)) {
@@ -271,7 +295,7 @@ func run(t *testing.T, cfg Config, test func(b *bench)) {
 }
 
 func (b *bench) conditions() Conditions {
-	return Conditions{&b.delivery, &b.verification, &b.anchoring, &b.integrity}
+	return Conditions{&b.delivery, &b.verification, &b.anchoring, &b.integrity, &b.presence}
 }
 
 func (b *bench) start(cfg Config) {

@@ -39,8 +39,13 @@ func (s standing) set(seq uint64, name string, since time.Time, in bool) {
 	}
 }
 
-func (s standing) oldest() (n count, first troubled) {
-	for _, t := range s {
+// oldest counts the records that are in the ledger still, and gives the oldest of them.
+func (s standing) oldest(book Book) (n count, first troubled) {
+	for seq, t := range s {
+		if !book.Holds(seq) { // it was given up
+			delete(s, seq)
+			continue
+		}
 		if first.since.IsZero() || t.since.Before(first.since) {
 			first = t
 		}

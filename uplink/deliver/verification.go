@@ -12,16 +12,17 @@ import (
 )
 
 const (
-	dueAtOnce    = 100         // records looked at between two writes to the ledger
-	mismatchWait = time.Hour   // until a mismatch is looked at again
-	askAgain     = time.Minute // the clock may be set meanwhile, so the ledger is asked again
-	failedWait   = time.Minute // at most, until a record that got no answer is looked at again: an outage tells nothing of it
+	dueAtOnce   = 100            // records looked at between two writes to the ledger
+	alarmedWait = time.Hour      // until a mismatch or a missing record is looked at again
+	retireAfter = 24 * time.Hour // a record that was superseded so long ago is not asked for any more
+	askAgain    = time.Minute    // the clock may be set meanwhile, so the ledger is asked again
+	failedWait  = time.Minute    // at most, until a record that got no answer is looked at again: an outage tells nothing of it
 )
 
 // verify is the loop that looks at accepted records until they are anchored.
 func (c *Courier) verify(ctx context.Context) error {
 	var wait backoff
-	c.reportIntegrity() // what earlier runs found
+	c.reportTally() // what earlier runs found
 	for {
 		due, next, err := c.ledger.Due(time.Now(), dueAtOnce)
 		if err != nil {
@@ -65,15 +66,11 @@ func (c *Courier) rest(ctx context.Context, next time.Time) {
 func (c *Courier) look(ctx context.Context, due []record.Unproven) error {
 	var looks []record.Look
 	var failed error
-	for _, u := range due {
-		c.pace.wait(ctx)
-		l, err := c.lookAt(ctx, u)
+	for _, group := range c.groups(due) {
+		more, err := c.lookAtGroup(ctx, group)
+		looks = append(looks, more...)
 		if ctx.Err() != nil {
 			break
-		}
-		c.watch(u, l.State)
-		if !isHeld(err) { // it comes behind the others now, so that one that always fails stops nobody
-			looks = append(looks, l)
 		}
 		if failed = err; err != nil {
 			break
@@ -89,28 +86,89 @@ func (c *Courier) look(ctx context.Context, due []record.Unproven) error {
 	return failed
 }
 
-// lookAt verifies one record. Its Look is right with an error too: the record is due again later.
-func (c *Courier) lookAt(ctx context.Context, u record.Unproven) (record.Look, error) {
-	state, answer, err := c.certyo.Verify(ctx, u)
-	if err != nil {
-		if state = record.Pending; record.ClassOf(err) == record.ThisOne {
-			state = record.Unclear
+// lookAtEach verifies records one by one, up to the first error.
+func (c *Courier) lookAtEach(ctx context.Context, due []record.Unproven) (looks []record.Look, err error) {
+	for i := range due {
+		u := &due[i]
+		c.pace.wait(ctx)
+		state, answer, err := c.certyo.Verify(ctx, *u)
+		if ctx.Err() != nil {
+			return looks, nil
 		}
+		if isHeld(err) {
+			return looks, err
+		}
+		l, failed := c.lookOf(u, state, answer, err)
+		if failed != nil {
+			return looks, failed
+		}
+		looks = append(looks, l) // with an error too: it comes behind the others now, so that one that always fails stops nobody
+		if err != nil {
+			return looks, err
+		}
+	}
+	return looks, nil
+}
+
+// lookOf makes a Look of what came of one verification.
+func (c *Courier) lookOf(u *record.Unproven, said record.Anchoring, answer json.RawMessage, err error) (record.Look, error) {
+	state, failed := said, error(nil)
+	switch {
+	case record.ClassOf(err) == record.ThisOne:
+		state = record.Unclear
 		answer, _ = json.Marshal(map[string]string{"error": err.Error()}) // strings can't fail
-	}
-	now, l := time.Now(), record.Look{Seq: u.Seq, State: state, Answer: answer}
-	switch state {
-	case record.Anchored:
-	case record.Mismatch:
-		l.Due = now.Add(mismatchWait)
+	case err != nil: // it tells nothing of the record
+		state, answer = u.State, nil
 	default:
-		gap := c.gap(u.Looks + 1)
-		if err != nil && record.ClassOf(err) == record.Again {
-			gap = min(gap, failedWait)
-		}
-		l.Due = now.Add(gap)
+		state, failed = c.judge(u, said)
 	}
-	return l, err
+	if state == "" {
+		state = record.Pending
+	}
+	c.watch(u, state)
+	l := record.Look{Seq: u.Seq, State: state, Answer: answer}
+	if !state.Ends() {
+		l.Due = time.Now().Add(c.wait(u, state, err))
+	}
+	return l, failed
+}
+
+// judge tells how a record stands after an answer.
+func (c *Courier) judge(u *record.Unproven, said record.Anchoring) (record.Anchoring, error) {
+	age := time.Since(u.Since)
+	switch {
+	case u.State == record.Mismatch && (said == record.Mismatch || said == record.Pending):
+		return record.Mismatch, nil // what was sent since excuses nothing
+	case said == record.Mismatch, said == record.Overtaken:
+		later, err := c.ledger.Later(*u)
+		switch {
+		case err != nil:
+			return said, fmt.Errorf("look for a later change of %s: %w", nameOf(u), err)
+		case later && age > retireAfter:
+			return record.Retired, nil
+		case later:
+			return record.Overtaken, nil
+		case said == record.Overtaken:
+			return record.Unclear, nil
+		}
+	case said == record.Missing && !isOverdue(u, c.cfg.Overdue):
+		return record.Pending, nil
+	}
+	return said, nil
+}
+
+// wait is the time until the next look.
+func (c *Courier) wait(u *record.Unproven, state record.Anchoring, err error) time.Duration {
+	gap := c.gap(u.Looks + 1)
+	switch {
+	case err != nil && record.ClassOf(err) == record.Again:
+		return min(gap, failedWait)
+	case state == record.Mismatch, state == record.Missing:
+		return alarmedWait
+	case state == record.Overtaken:
+		return max(gap, time.Since(u.Since)) // twice as old by then
+	}
+	return gap
 }
 
 // gap is the wait before look n, counted from 0, with a tenth of jitter so that stations don't march in step.
@@ -119,35 +177,50 @@ func (c *Courier) gap(n int) time.Duration {
 	return d + rand.N(d/10+1)
 }
 
-// watch keeps the two lists of what a person should know.
-func (c *Courier) watch(u record.Unproven, state record.Anchoring) {
-	name := fmt.Sprintf("%s/%s version %s", u.Record.Collection, u.Record.ID, u.Record.Version)
-	c.overdue.set(u.Seq, name, u.Since, state != record.Anchored && state != record.Mismatch && time.Since(u.Since) > c.cfg.Overdue)
+func isOverdue(u *record.Unproven, after time.Duration) bool { return time.Since(u.Since) > after }
+
+func nameOf(u *record.Unproven) string {
+	return fmt.Sprintf("%s/%s version %s", u.Record.Collection, u.Record.ID, u.Record.Version)
+}
+
+// watch keeps the lists of what a person should know.
+func (c *Courier) watch(u *record.Unproven, state record.Anchoring) {
+	name := nameOf(u)
+	unproven := state == record.Pending || state == record.Unclear
+	c.overdue.set(u.Seq, name, u.Since, unproven && isOverdue(u, c.cfg.Overdue))
 	c.mismatched.set(u.Seq, name, u.Since, state == record.Mismatch)
+	c.missing.set(u.Seq, name, u.Since, state == record.Missing)
 }
 
 func (c *Courier) report() {
-	if n, oldest := c.overdue.oldest(); n > 0 {
+	if n, oldest := c.overdue.oldest(c.ledger); n > 0 {
 		c.conds.Anchoring.Lost(fmt.Errorf("%s accepted but not proven anchored after %s, the oldest is %s, accepted %s: ask Certyo about it",
 			n, c.cfg.Overdue, oldest.name, oldest.since.UTC().Format(time.RFC3339)))
 	} else {
 		c.conds.Anchoring.Back()
 	}
-	c.reportIntegrity()
+	c.reportTally()
 }
 
-// reportIntegrity counts what the ledger knows, of earlier runs too, and names what this run has seen.
-func (c *Courier) reportIntegrity() {
-	seen, oldest := c.mismatched.oldest()
-	n := max(seen, count(c.ledger.Mismatches()))
+// reportTally counts what the ledger knows, of earlier runs too, and names what this run has seen.
+func (c *Courier) reportTally() {
+	t := c.ledger.Tally()
+	c.reportAlarm(c.conds.Integrity, c.mismatched, t.Mismatch, "%s whose content at Certyo differs from what was sent, %s: "+
+		"it is not sent again; compare the evidence with Certyo")
+	c.reportAlarm(c.conds.Presence, c.missing, t.Missing, "%s that Certyo accepted and doesn't know any more, %s: "+
+		"it is not sent again; ask Certyo, naming record and time")
+}
+
+func (c *Courier) reportAlarm(cond Condition, seen standing, known int, text string) {
+	here, oldest := seen.oldest(c.ledger)
+	n := max(here, count(known))
 	if n == 0 {
-		c.conds.Integrity.Back()
+		cond.Back()
 		return
 	}
-	which := "found before this start, to be looked at again within " + mismatchWait.String()
-	if seen > 0 {
+	which := "found before this start, to be looked at again within " + alarmedWait.String()
+	if here > 0 {
 		which = fmt.Sprintf("the oldest seen since the start is %s, accepted %s", oldest.name, oldest.since.UTC().Format(time.RFC3339))
 	}
-	c.conds.Integrity.Lost(fmt.Errorf("%s whose content at Certyo differs from what was sent, %s: "+
-		"it is not sent again; compare the evidence with Certyo", n, which))
+	cond.Lost(fmt.Errorf(text, n, which))
 }

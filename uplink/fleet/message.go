@@ -44,8 +44,19 @@ type Health struct {
 	OldestUnsentS     float64   `json:"oldest_unsent_s"`     // 0 if there is none
 	Unanchored        int       `json:"unanchored"`          // records sent and not yet proven
 	OldestUnanchoredS float64   `json:"oldest_unanchored_s"` // 0 if there is none
+	Anchoring         Anchoring `json:"anchoring"`           // how those stand
+	Unverified        uint64    `json:"unverified"`          // records sent and given up unproven, ever
 	DeadLetters       int       `json:"dead_letters"`        // records refused for good
 	Problems          []Problem `json:"problems"`
+}
+
+// Anchoring counts the records that are sent and not yet proven by how they stand.
+type Anchoring struct {
+	Pending    int `json:"pending"`
+	Superseded int `json:"superseded"` // the answer may be about a later change of the row
+	Mismatch   int `json:"mismatch"`   // Certyo's hash differs
+	Missing    int `json:"missing"`    // Certyo accepted it and doesn't know it
+	Unclear    int `json:"unclear"`
 }
 
 // Way is how the changes of one table are found.
