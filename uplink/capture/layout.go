@@ -158,8 +158,10 @@ func (c *Column) Image(row string) string {
 	switch c.Kind {
 	case Timestamp:
 		name = "IF(" + name + " IS NULL, NULL, COALESCE(UNIX_TIMESTAMP(" + name + "), 0))" // MariaDB's is NULL for a zero date there
-	case Float, Double:
+	case Float:
 		name = "(" + name + "+0e0)"
+	case Double: // MySQL cuts the text of a number off behind 22 characters, but not in a document
+		name = "IF(" + name + " IS NULL, NULL, JSON_EXTRACT(JSON_ARRAY(" + name + "+0e0), '$[0]'))"
 	case Big:
 		name += "+0"
 	case Text:

@@ -141,6 +141,32 @@ func TestWhatIsStoredInPartIsTakenOnce(t *testing.T) {
 	r.Agrees()
 }
 
+// A table that is altered and gets a new queue between two looks is read with the columns that it has then.
+func TestAColumnThatIsAddedIsRead(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		catalog(t, db)
+		r := &sourcetest.Rig{TB: t, Root: db.Root(), Table: products, Station: station}
+		r.Source = func() (capture.Source, error) {
+			return New(Config{DB: openDB(t, db), Table: products, Queue: DefaultName(products), Station: station, Known: r.Store.ShadowIDs,
+				Stored: r.Store.Position, Every: 3 * time.Second}) // longer than the renewal takes
+		}
+		r.Start()
+		r.Swept()
+		db.Exec(t, "INSERT INTO product_catalog.products VALUES ('a', 1, 'x')")
+		r.Want("name", "insert a/1 x")
+		db.Exec(t, "ALTER TABLE product_catalog.products ADD COLUMN note VARCHAR(20)", "DROP TABLE product_catalog."+DefaultName(products).Table)
+		for _, op := range []string{"insert", "update", "delete"} {
+			db.Exec(t, "DROP TRIGGER product_catalog.station_agent_products_"+op)
+		}
+		install(t, db, products)
+		db.Exec(t, "INSERT INTO product_catalog.products VALUES ('a', 2, 'y', 'seen')")
+		r.Count(2)
+		if got := string(r.Store.Records()[1].Payload); !strings.Contains(got, `"note":"seen"`) {
+			t.Error(got)
+		}
+	})
+}
+
 // An entry whose transaction is committed late is found though its number is older.
 func TestALateCommitIsFound(t *testing.T) {
 	db := servers.MySQL(t)

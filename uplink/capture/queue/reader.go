@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -71,6 +72,11 @@ func (r *reader) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(list) > 0 {
+		if same, err := r.layout(ctx); err != nil || !same {
+			return err
+		}
+	}
 	if err := r.give(list, chunk, next); err != nil {
 		return err
 	}
@@ -84,6 +90,17 @@ func (r *reader) look(ctx context.Context) error {
 		return err
 	}
 	return rest(ctx, r.cfg.Every)
+}
+
+// layout tells whether the table is as it was when reading began. Else what was read may lack a column that was added: it is to
+// be read once more, as the table is now.
+func (r *reader) layout(ctx context.Context) (same bool, err error) {
+	table, err := r.read.Layout(ctx)
+	if err != nil || reflect.DeepEqual(table.Columns, r.table.Columns) {
+		return err == nil, err
+	}
+	r.table, r.query = table, entries(table, r.cfg.Queue)
+	return false, nil
 }
 
 // consistent reads in one snapshot of the server.
