@@ -74,6 +74,30 @@ func TestAnotherHistoryIsAGap(t *testing.T) {
 	})
 }
 
+// A server whose history was begun anew and that has executed more transactions since than were read before looks, by its GTIDs,
+// like one that only went on. Its log's files tell: their numbers begin anew too.
+func TestAHistoryThatWasBegunAnewIsAGapHoweverLongItIs(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		s := source(t, db, ByGTID)
+		db.Exec(t, "FLUSH BINARY LOGS")
+		first := start(t, s)
+		mark(t, db, "read")
+		txs := mustFollow(t, s, first, "read")
+		from := txs[len(txs)-1].Position
+		if db.Flavor == "mysql" {
+			db.Exec(t, "RESET BINARY LOGS AND GTIDS")
+		} else {
+			db.Exec(t, "RESET MASTER")
+		}
+		for range 40 {
+			mark(t, db, "unread")
+			db.Exec(t, "DELETE FROM `external`.buylo_products")
+		}
+		mark(t, db, "end")
+		gap(t, s, from, "another history")
+	})
+}
+
 func fromFileOnly(p record.Position) record.Position {
 	p.GTID = ""
 	return p
