@@ -85,10 +85,16 @@ func (c *cell) caughtUp() {
 	c.settled()
 }
 
-// settled waits until no sweep is under way. A poll goes on sweeping.
+// settled waits until no sweep is under way. A poll goes on sweeping: it has come to every row that went once it tells of one that
+// went behind them.
 func (c *cell) settled() {
 	c.Helper()
 	if c.way == byPoll {
+		id := c.work.mark()
+		c.reader.until("stored " + id)
+		c.reader.from = len(c.reader.said())
+		c.work.unmark(id)
+		c.reader.until("stored " + id)
 		return
 	}
 	capturetest.Until(c, func() (string, bool) {

@@ -316,3 +316,12 @@ func (w *work) mark() (id string) {
 	w.committed(&p)
 	return id
 }
+
+// unmark removes the row that mark made.
+func (w *work) unmark(id string) {
+	w.t.Helper()
+	w.exec(w.conn, fmt.Sprintf("DELETE FROM `external`.goods WHERE hash = '%s'", id))
+	p := w.begin()
+	p.did(id, record.Delete, "")
+	w.committed(&p)
+}
