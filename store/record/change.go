@@ -24,7 +24,7 @@ type Position struct {
 	File   string    `json:"file,omitempty"`
 	Pos    uint64    `json:"pos,omitempty"`
 	Begun  int64     `json:"begun,omitempty"` // when the server began File, in seconds since 1970; 0 if not known
-	At     time.Time `json:"at,omitzero"` // commit time of the last transaction before it, by the server's clock
+	At     time.Time `json:"at,omitzero"`     // commit time of the last transaction before it, by the server's clock
 
 	Way    string `json:"way,omitempty"`    // "queue" or "polling"; "" for the binary log
 	Taken  string `json:"taken,omitempty"`  // queue: entries that are in the store and perhaps not marked yet

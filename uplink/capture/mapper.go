@@ -11,8 +11,12 @@ import (
 type mapper struct {
 	tables  []*Spec
 	scratch []byte
-	last    string // the station where the last row was
+	spare   []change // memory for the next ones
+	last    string   // the station where the last row was
 }
+
+// changesAtOnce are made together: they are stored together too, and it saves the collector work.
+const changesAtOnce = 32
 
 // mappedTx is a transaction without its rows.
 type mappedTx struct {
@@ -60,7 +64,12 @@ func (m *mapper) take(row *RowChange) {
 
 // change maps one row; of its transaction it knows nothing yet.
 func (m *mapper) change(row *RowChange) (*change, error) {
-	c := &change{table: row.Table.Spec, op: row.Op}
+	if len(m.spare) == 0 {
+		m.spare = make([]change, changesAtOnce)
+	}
+	c := &m.spare[0]
+	m.spare = m.spare[1:]
+	c.table, c.op = row.Table.Spec, row.Op
 	image := row.After
 	if image == nil {
 		image = row.Before

@@ -257,13 +257,19 @@ func (r *Runner) enter(g *group) error {
 func (r *Runner) before(g *group, table *Spec) (map[string]record.ShadowRow, error) {
 	collection, ids := table.Collection(), g.ids(table)
 	if g.found(table) {
-		return r.store.Shadow(collection, ids) // with the payloads, which a row that was found is compared with
+		return r.store.Shadow(collection, once(ids)) // with the payloads, which a row that was found is compared with
 	}
 	rows, ask := r.recent.known(collection, ids)
 	if len(ask) == 0 {
 		return rows, nil
 	}
-	more, err := r.store.Shadow(collection, ask)
+	more, err := r.store.Shadow(collection, once(ask))
 	maps.Copy(rows, more)
 	return rows, err
+}
+
+// once sorts ids and leaves each but once.
+func once(ids []string) []string {
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }

@@ -120,6 +120,7 @@ type Courier struct {
 	conds  Conditions
 
 	// delivery's own
+	round round
 	mixed bool                // an answer of this run left records open and accepted others
 	held  bool                // the last round refused records and accepted none
 	alike time.Time           // when a whole batch was last found refused alike, zero if not
@@ -136,7 +137,7 @@ type Courier struct {
 func New(cfg Config, outbox Outbox, ledger Ledger, certyo Certyo, conds Conditions) *Courier {
 	cfg.fill()
 	return &Courier{
-		cfg: cfg, outbox: outbox, ledger: ledger, certyo: certyo, conds: conds,
+		cfg: cfg, outbox: outbox, ledger: ledger, certyo: certyo, conds: conds, round: round{certyo: certyo},
 		pace: pace{every: time.Second / time.Duration(cfg.VerifyPerSecond)}, overdue: standing{}, mismatched: standing{},
 		keys: make(map[string]struct{}, cfg.Batch), rows: map[row]struct{}{},
 	}

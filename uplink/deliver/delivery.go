@@ -110,7 +110,9 @@ func (c *Courier) send(ctx context.Context, head []record.Queued) (progress bool
 	if time.Since(c.alike) < splitAgain {
 		head = head[:1]
 	}
-	r := newRound(c.certyo, head)
+	r := &c.round
+	r.begin(head)
+	defer r.end()
 	posting := c.post(ctx, r, head)
 	deliveries, held := c.conclude(r)
 	if len(deliveries) > 0 {
