@@ -45,8 +45,8 @@ const (
 // far tells whether the rows file lags too far behind.
 func (l *lag) far(now time.Duration) bool {
 	age := now - l.since
-	return l.turned || l.rows > mostLagRows || l.bytes > mostLagBytes || l.casts > mostLagCasts ||
-		age > lagLeast && (l.rows > lagRows || l.bytes > lagBytes) || l.rows > 0 && age > lagTime
+	return l.rows > mostLagRows || l.bytes > mostLagBytes || l.casts > mostLagCasts ||
+		age > lagLeast && (l.turned || l.rows > lagRows || l.bytes > lagBytes) || l.rows > 0 && age > lagTime
 }
 
 // shadowKey names a row. A name of MySQL holds no zero byte.
