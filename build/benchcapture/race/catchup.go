@@ -25,7 +25,7 @@ import (
 // and noted as such. In an empty store those are the rows as they are found.
 func catchUp(ctx context.Context, k Task) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // as in agent/run.go
+		debug.SetGCPercent(57) // as in agent/run.go
 	}
 	m := newMeter()
 	s, err := store.Open(store.Config{
