@@ -28,8 +28,8 @@ model: $(OUT)/station-agent ## random operators at three stations, one database,
 		$(GO) test -count=1 -timeout 0 -v -run '^TestThreeStations$$' ./build/model
 
 .PHONY: matrix
-matrix: ## every way of finding changes on each server, against what was committed, while everything breaks: ROUNDS=10, SEED=n
-	@ROUNDS=$(or $(ROUNDS),10) $(GO) test -count=1 -timeout 0 -v -run '^TestMatrix$$' ./build/matrix
+matrix: ## every way of finding changes on each server, against what was committed, while everything breaks: ROUNDS=5, SEED=n
+	@MATRIX=full ROUNDS=$(or $(ROUNDS),5) $(GO) test -count=1 -timeout 0 -v -run '^TestMatrix$$' ./build/matrix
 
 .PHONY: powercut
 powercut: ## cut the power of a card under a working store at every moment, in QEMU

@@ -41,15 +41,16 @@ func costs(way string) string {
 
 // capturing finds the changes of all tables: it decides by which way, and runs what that takes.
 type capturing struct {
-	log    *slog.Logger
-	db     *sql.DB
-	store  *store.DB
-	board  *board
-	tables []*tracked
-	scope  capture.Scope
-	every  time.Duration
-	here   poll.Here     // the bench's read of the first table's rows
-	binlog binlog.Config // but for its tables
+	log      *slog.Logger
+	db       *sql.DB
+	store    *store.DB
+	board    *board
+	tables   []*tracked
+	scope    capture.Scope
+	every    time.Duration
+	patience time.Duration // with a stream that stands still, before its tables are tried one by one
+	here     poll.Here     // the bench's read of the first table's rows
+	binlog   binlog.Config // but for its tables
 
 	armed   chan struct{} // closed once the first table's changes can't be missed any more
 	chosen  chan struct{} // somebody chose a way
@@ -66,7 +67,8 @@ type tracked struct {
 	queue string
 	cond  *condition
 
-	by, why string // as decided; by is "" before. Only the goroutine of Run reads and writes them
+	by, why string // as decided; by is "" before. Only the goroutine of Run reads and writes them, and left
+	left    bool   // out of the log's stream, as it can't be read
 }
 
 // running is a Runner and its tables.
@@ -108,6 +110,7 @@ func (c *capturing) work(ctx context.Context, open bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
+	var left []*tracked
 	for _, r := range runs {
 		g.Go(func() error { return r.Run(ctx) })
 		if r.tables[0].by == byBinlog {
@@ -117,6 +120,14 @@ func (c *capturing) work(ctx context.Context, open bool) error {
 		}
 		if r.tables[0] == c.tables[0] {
 			g.Go(func() error { return c.arm(ctx, r.Armed()) })
+		}
+		if r.tables[0].by == byBinlog && len(r.tables) > 1 {
+			g.Go(func() error {
+				if left = c.unfit(ctx, r); left != nil {
+					cancel()
+				}
+				return nil
+			})
 		}
 	}
 	g.Go(func() error {
@@ -130,7 +141,32 @@ func (c *capturing) work(ctx context.Context, open bool) error {
 		}
 		return c.watch(ctx)
 	})
-	return g.Wait()
+	err = g.Wait()
+	for _, t := range left {
+		t.by, t.left = "", true
+	}
+	return err
+}
+
+// unfit waits until the log's stream stands still and some of its tables can't be read though others can, as one that was dropped:
+// they are left out of it until they can be read again, so that the others are captured. Buylo's is never left out.
+func (c *capturing) unfit(ctx context.Context, r *running) []*tracked {
+	for wait(ctx, decideAgain) {
+		if r.Stalled() < c.patience {
+			continue
+		}
+		var left []*tracked
+		for _, t := range r.tables {
+			if err := c.probeOne(ctx, t, byBinlog); err != nil && t != c.tables[0] {
+				left = append(left, t)
+				t.cond.Lost(fmt.Errorf("find changes of %s: %w; the other tables are captured without it", t.Spec, err))
+			}
+		}
+		if len(left) > 0 && len(left) < len(r.tables) && ctx.Err() == nil {
+			return left
+		}
+	}
+	return nil
 }
 
 // watch tries the ways that are open until one more is found, and then lets everything be put together anew.

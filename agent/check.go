@@ -266,7 +266,7 @@ func checkProxy(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme):
-		return errors.New("is no address such as http://proxy.example.com:3128 (http, https or socks5)")
+		return errors.New("is no address such as http://10.0.0.1:3128 (http, https or socks5)")
 	case u.User != nil || u.RawQuery != "":
 		return errors.New("must hold neither a user nor a query: they belong into proxy_user and proxy_password_file")
 	}

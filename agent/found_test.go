@@ -47,7 +47,7 @@ func foundCapturing(t *testing.T, db *servers.Database, tables ...*tracked) *cap
 	c := &capturing{
 		log: log, db: pool, store: s.DB, board: b, every: 200 * time.Millisecond,
 		binlog: binlog.Config{Address: db.Addr, User: servers.AgentUser, Password: password, DB: pool, Explain: mysql.Explain, Station: foundStation},
-		scope:  capture.Scope{Station: foundStation}, armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: b.condition("way of capture"),
+		scope:  capture.Scope{Station: foundStation}, patience: time.Minute, armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: b.condition("way of capture"),
 	}
 	c.tables = append([]*tracked{{Spec: capture.Buylo("external"), way: byAuto}}, tables...)
 	for _, table := range c.tables {
@@ -236,6 +236,44 @@ func TestAChangeOfWayLosesNothing(t *testing.T) {
 	foundSwept(t, c, "table orders", poll.Way)
 	if keys, gaps := foundWaiting(t, c, "2"); len(keys) != 1 || gaps != 1 {
 		t.Errorf("records of the row that came meanwhile: %q; of the change of way: %d; %+v; %+v", keys, gaps, c.ways(), c.board.problems())
+	}
+}
+
+// A table of the log's stream that goes, or that the account may not read any more, doesn't keep the others from being captured. When
+// it can be read again, it is.
+func TestATableThatGoesLeavesTheOthersAlone(t *testing.T) {
+	for how, do := range map[string][2]string{
+		"dropped": {"DROP TABLE shop.orders", "CREATE TABLE shop.orders (id INT PRIMARY KEY, at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)"},
+		"refused": {"REVOKE SELECT ON shop.* FROM '" + servers.CaptureUser + "'@'%'", "GRANT SELECT ON shop.* TO '" + servers.CaptureUser + "'@'%'"},
+	} {
+		t.Run(how, func(t *testing.T) {
+			db := servers.MySQL(t)
+			c := foundOrders(t, db, snapInitial, snapInitial)
+			c.patience = time.Second
+			foundRun(t, c)
+			<-c.armed
+			foundSwept(t, c, "", "")
+			waits := func(collection, id string) {
+				t.Helper()
+				foundUntil(t, c, "recorded", func() (there bool) {
+					err := c.store.Waiting(func(q record.Queued) error {
+						there = there || q.Collection == collection && q.ID == id
+						return nil
+					})
+					return err == nil && there
+				})
+			}
+			db.Exec(t, do[0])
+			// What needs the rows compared, or the table read, now fails for the whole stream.
+			db.Exec(t, "TRUNCATE `external`.buylo_products", "INSERT INTO `external`.buylo_products (hash, buylo_active_packing_station_uuid) VALUES ('after', '"+foundStation+"')")
+			waits("buylo_products", "after")
+			if n := c.board.failures("capture of shop.orders"); n == 0 {
+				t.Errorf("nobody says that the table is not captured: %+v", c.board.problems())
+			}
+			db.Exec(t, do[1], "INSERT INTO shop.orders (id) VALUES (7)")
+			waits("orders", "7")
+			foundUntil(t, c, "said to be well again", func() bool { return c.board.failures("capture of shop.orders") == 0 })
+		})
 	}
 }
 

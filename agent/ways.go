@@ -34,14 +34,15 @@ func (c *capturing) decide(ctx context.Context) (open bool, err error) {
 		}
 		// What was found before is not tried again: a server that is away at the start must not cost the table its place. And Buylo's
 		// table is there, or its trouble is said by its own runner.
-		if by == byAuto || i > 0 && kept.Name != by {
+		if by == byAuto || i > 0 && (kept.Name != by || t.left) {
 			if by, why, err = c.probe(ctx, t, by, why); err != nil {
 				t.cond.Lost(fmt.Errorf("find changes of %s: %w", t.Spec, err))
 				open = true
 				continue
 			}
+			t.cond.Back()
 		}
-		t.by, t.why = by, why
+		t.by, t.why, t.left = by, why, false
 		errs = append(errs, c.keep(t, kept))
 	}
 	if err = errors.Join(errs...); err == nil {

@@ -213,7 +213,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	}
 	own.ServerIDs, own.ServerIDSpan = c.replicaIDs()
 	k := &capturing{
-		log: p.log, db: db, store: p.store.DB, board: p.board, every: c.Every.value(), binlog: own,
+		log: p.log, db: db, store: p.store.DB, board: p.board, every: c.Every.value(), patience: 15 * time.Second, binlog: own,
 		here: p.shared.wait, scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents},
 		armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: p.board.condition("way of capture"),
 	}

@@ -94,7 +94,7 @@ func (s *shop) waiting(want ...string) (list []record.Queued) {
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		list = nil
 		var got []string
-		head, err := s.c.store.Head(1000, 1<<20)
+		head, err := s.c.store.Head(nil, 1000, 1<<20)
 		s.ok(err)
 		for _, q := range head {
 			if q.Collection == "orders" {

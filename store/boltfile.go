@@ -71,6 +71,15 @@ func (f *boltFile) update(use func(tx *bolt.Tx) error) error {
 	})
 }
 
+// letGo gives the memory back in which pages of a file were read: what is written moves on to other pages, and the kernel has them
+// in its cache while there is room.
+func letGo(b *bolt.DB) {
+	_ = b.View(func(tx *bolt.Tx) error { // while it lasts, the map stays where it is and is as large as that
+		_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, b.Info().Data, uintptr(tx.Size()), syscall.MADV_DONTNEED)
+		return nil // where it fails the pages stay
+	})
+}
+
 // openBolt opens a file with the settings of bbolt that we allow. The list of free pages isn't written: a file only grows,
 // so opening it to write finds them by reading the root and a page for each commit.
 func openBolt(path string, flag int) (*bolt.DB, error) {

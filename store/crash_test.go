@@ -104,7 +104,7 @@ func work(s *Store) error {
 			return err
 		}
 		fmt.Println("put", put)
-		q, err := s.DB.Head(2, 1<<20)
+		q, err := s.DB.Head(nil, 2, 1<<20)
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,9 @@ type DB struct {
 	free  func(path string) (int64, error)            // bytes on the card; tests set it
 	turns sync.Mutex                                  // held over every commit
 
-	latest map[rowName]int // memory of shadowChanges, guarded by turns
+	latest   map[rowName]int // memory of shadowChanges, guarded by turns
+	settling settlement      // memory of Settle, guarded by turns
+	changes  []shadowChange  // memory of putPart, guarded by turns
 
 	changed, proof, wake chan struct{}
 

@@ -40,7 +40,7 @@ func ok(t testing.TB, err error) {
 
 func head(t testing.TB, d *DB) []record.Queued {
 	t.Helper()
-	q, err := d.Head(1<<20, 1<<30)
+	q, err := d.Head(nil, 1<<20, 1<<30)
 	ok(t, err)
 	return q
 }
@@ -74,7 +74,7 @@ func TestHeadIsBounded(t *testing.T) {
 	ok(t, s.DB.Put(group(0, 10)))
 	size := len(rec(0).Payload)
 	for _, c := range []struct{ max, bytes, want int }{{3, 1 << 20, 3}, {100, 1, 1}, {100, size*4 + size/2, 4}, {0, 100, 0}, {100, 1 << 30, 10}} {
-		q, err := s.DB.Head(c.max, c.bytes)
+		q, err := s.DB.Head(nil, c.max, c.bytes)
 		if err != nil || len(q) != c.want {
 			t.Errorf("Head(%d, %d): %d records, %v", c.max, c.bytes, len(q), err)
 		}

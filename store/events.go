@@ -173,6 +173,9 @@ func clockText(t time.Time) string {
 }
 
 func textClock(s string) time.Time {
+	if s == "" {
+		return time.Time{}
+	}
 	t, _ := time.Parse(time.RFC3339Nano, s) // zero for what isn't one
 	return t
 }

@@ -147,7 +147,7 @@ func TestALargeGroupReadsBack(t *testing.T) {
 	if err != nil {
 		return // refusing it is fine
 	}
-	q, err := s.DB.Head(1, 1)
+	q, err := s.DB.Head(nil, 1, 1)
 	if err != nil || len(q) != 1 {
 		t.Fatal(len(q), err, s.Losses())
 	}
@@ -673,7 +673,7 @@ func TestAFileGoesAfterWhatLetsItGo(t *testing.T) {
 		copied := filepath.Join(t.TempDir(), "store") // killed here
 		ok(t, os.CopyFS(copied, os.DirFS(cfg.Dir)))
 		c := openTest(t, copied)
-		c.DB.Head(100, 1<<20)
+		c.DB.Head(nil, 100, 1<<20)
 		c.DB.Due(testNow().Wall.AddDate(1, 0, 0), 100)
 		if st := c.DB.Stats(); st.Lost > 0 || st.Anchored != 10 {
 			t.Errorf("after a crash %d are lost, %d anchored: %v", st.Lost, st.Anchored, c.Losses())
@@ -820,7 +820,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	loop(func(n int) error { return d.Put(bigGroup(n*5, n*5+5)) })
 	loop(func(int) error {
-		q, err := d.Head(20, 1<<20)
+		q, err := d.Head(nil, 20, 1<<20)
 		slices.Reverse(q)
 		for i := range q {
 			if i%5 == 0 {

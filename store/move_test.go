@@ -80,7 +80,7 @@ func TestAMovedStoreGoesOnWhereItWas(t *testing.T) {
 	if got := hashesOf(s, "P"); len(got) != 1 || generationOf(s, 0) != 1 {
 		t.Error(got, s.EPCsOf(hashOf(0)))
 	}
-	head, err := s.DB.Head(100, 1<<20)
+	head, err := s.DB.Head(nil, 100, 1<<20)
 	ok(t, err)
 	if state := s.Journal.State(); len(head) != 28 || head[0].Seq != 3 || head[0].Key == "" || len(state.Open) != 49 || len(state.Parked) != 1 || state.Intent != 51 {
 		t.Errorf("%d records, %d open, %d parked", len(head), len(state.Open), len(state.Parked))

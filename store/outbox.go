@@ -122,10 +122,14 @@ func (s *Stream) putPart(g record.Group, endSnapshot bool) error {
 	return nil
 }
 
-// Head reads the oldest records of the outbox, at most max of them and at most maxBytes of payload, but one at least.
-func (d *DB) Head(max, maxBytes int) (head []record.Queued, err error) {
+// Head reads the oldest records of the outbox, at most max of them and at most maxBytes of payload, but one at least. It uses the
+// memory of into if that is large enough.
+func (d *DB) Head(into []record.Queued, max, maxBytes int) (head []record.Queued, err error) {
 	size := 0
-	head = make([]record.Queued, 0, d.most(max))
+	head = into[:0]
+	if n := d.most(max); cap(head) < n {
+		head = make([]record.Queued, 0, n)
+	}
 	err = d.each(func(a standing) bool { return a == waits }, func(seq uint64, r *stored) error {
 		size += len(r.Payload)
 		if len(head) == max || len(head) > 0 && size > maxBytes {

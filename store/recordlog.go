@@ -15,9 +15,10 @@ import (
 
 const (
 	recordsFolder = "records"
-	keptOpen      = 2 // older files that stay open for reading
-	keptBlocks    = 2 // commits that stay unpacked, of those that were read
-	keptFresh     = 2 // commits that stay as they were written, for the first who asks for their records
+	keptOpen      = 2  // older files that stay open for reading
+	keptBlocks    = 2  // commits that stay unpacked, of those that were read
+	letGoEvery    = 64 // commits
+	keptFresh     = 2  // commits that stay as they were written, for the first who asks for their records
 )
 
 // recordLog is the log of commits: files one behind the other, of which the last is written and the others are only read.
@@ -31,6 +32,7 @@ type recordLog struct {
 	codec     *codec
 
 	sum      uint32 // of the last commit
+	commits  int    // that were written
 	turnNext bool   // the next commit begins a file
 
 	mu     sync.Mutex // guards what follows
@@ -92,6 +94,9 @@ func (l *recordLog) append(c *commit, value []byte) (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last().bytes = cardBytes(l.last().path)
+	if l.commits++; l.commits%letGoEvery == 0 {
+		letGo(l.last().bolt)
+	}
 	if len(c.records) > 0 { // they are about to be asked for
 		if len(l.fresh) == keptFresh {
 			l.fresh = slices.Delete(l.fresh, 0, 1)

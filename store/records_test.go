@@ -195,7 +195,7 @@ func TestEvidenceIsExportedAndGoesWithAge(t *testing.T) {
 	for n := range 40 {
 		ok(t, s.DB.Put(bigGroup(n*10, n*10+10)))
 		if n > 0 { // the first ten wait
-			q, err := s.DB.Head(1000, 1<<30)
+			q, err := s.DB.Head(nil, 1000, 1<<30)
 			ok(t, err)
 			var out []record.Delivery
 			var looks []record.Look

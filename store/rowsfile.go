@@ -77,6 +77,7 @@ func (f *rowsFile) unseal(v []byte) ([]byte, error) {
 }
 
 func (f *rowsFile) putShadow(rows []record.ShadowRow, applied uint64) error {
+	defer letGo(f.bolt)
 	return f.update(func(tx *bolt.Tx) error {
 		b := tx.Bucket([]byte(shadowBucket))
 		p := &packer{}

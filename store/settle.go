@@ -16,14 +16,14 @@ func (d *DB) Settle(deliveries []record.Delivery) error {
 	if err := d.unburden(); err != nil {
 		return err
 	}
-	var s settlement
+	s := &d.settling
 	for _, y := range deliveries {
-		if err := d.weigh(&s, y); err != nil {
-			d.settle(&s)
+		if err := d.weigh(s, y); err != nil {
+			d.settle(s)
 			return fmt.Errorf("settle record %d: %w", y.Seq, err)
 		}
 	}
-	d.settle(&s)
+	d.settle(s)
 	d.bound()
 	signal(d.proof)
 	if d.urgent() {
@@ -82,7 +82,9 @@ func (d *DB) settle(s *settlement) {
 		d.state.events(&one)
 		d.mu.Unlock()
 	}
-	*s = settlement{}
+	clear(s.accepted)
+	clear(s.refused)
+	*s = settlement{accepted: s.accepted[:0], refused: s.refused[:0]} // the memory is used again
 }
 
 // markOf gives what the receipt of a record is likely to repeat, and the bytes of its payload: nothing if it can't be read any

@@ -45,8 +45,8 @@ const (
 // far tells whether the rows file lags too far behind.
 func (l *lag) far(now time.Duration) bool {
 	age := now - l.since
-	return l.turned || l.rows > mostLagRows || l.bytes > mostLagBytes || l.casts > mostLagCasts ||
-		age > lagLeast && (l.rows > lagRows || l.bytes > lagBytes) || l.rows > 0 && age > lagTime
+	return l.rows > mostLagRows || l.bytes > mostLagBytes || l.casts > mostLagCasts ||
+		age > lagLeast && (l.turned || l.rows > lagRows || l.bytes > lagBytes) || l.rows > 0 && age > lagTime
 }
 
 // shadowKey names a row. A name of MySQL holds no zero byte.
@@ -60,7 +60,8 @@ func (r rowName) compare(other rowName) int {
 	return cmp.Or(strings.Compare(r.collection, other.collection), strings.Compare(r.id, other.id))
 }
 
-// shadowChanges says what a group does to the shadow: by its own records where they say the same. Called with turns held.
+// shadowChanges says what a group does to the shadow: by its own records where they say the same. It is good until it is called
+// again. Called with turns held.
 func (d *DB) shadowChanges(g record.Group) []shadowChange {
 	latest := d.latest // of a group of any size: what a great one took is given back
 	if clear(latest); len(g.Records) > 2000 {
@@ -70,8 +71,12 @@ func (d *DB) shadowChanges(g record.Group) []shadowChange {
 		r := &g.Records[i]
 		latest[rowName{r.Collection, r.ID}] = i
 	}
-	changes := make([]shadowChange, len(g.Shadow))
-	for i, row := range g.Shadow {
+	changes := d.changes[:0]
+	if len(g.Shadow) > cap(changes) || cap(changes) > 2000 {
+		changes = make([]shadowChange, 0, len(g.Shadow))
+	}
+	clear(changes[:cap(changes)])
+	for _, row := range g.Shadow {
 		at, ok := latest[rowName{row.Collection, row.ID}]
 		s := shadowChange{of: -1, left: clockText(row.Left), row: row}
 		if ok && g.Records[at].Version == row.Version && (row.Gone || string(g.Records[at].Payload) == string(row.Payload)) {
@@ -80,8 +85,9 @@ func (d *DB) shadowChanges(g record.Group) []shadowChange {
 		if row.Gone {
 			s.row.Payload = nil
 		}
-		changes[i] = s
+		changes = append(changes, s)
 	}
+	d.changes = changes
 	return changes
 }
 

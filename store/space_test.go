@@ -49,7 +49,7 @@ func fill(s *Store, from int) (next int, err error) {
 // drain settles and proves what is in the outbox, in batches as delivery and verification make them.
 func drain(s *Store) error {
 	for {
-		q, err := s.DB.Head(100, 1<<20)
+		q, err := s.DB.Head(nil, 100, 1<<20)
 		if err != nil || len(q) == 0 {
 			return err
 		}

@@ -2,7 +2,7 @@
 //
 //	capture.*   catching up with 200,000 changes, half of them one a transaction and half a hundred: the agent's own parts,
 //	            from the binary log over a durable store to the last record accepted, each in a child process of its own
-//	            (TestWorker), in rounds beside the library alone, which reads the same log and does nothing with it. The sink
+//	            (package race), in rounds beside the library alone, which reads the same log and does nothing with it. The sink
 //	            in Certyo's place counts, and checks that each change came once under a key of its own.
 //	steady.*    100 changes a second at the real agent, beside the poller of Certyo's MySQL guide, which reads the same
 //	            table: what arrives, and when.
@@ -18,11 +18,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"station-agent/build/bed"
+	"station-agent/build/benchcapture/race"
 	"station-agent/build/servers"
 	"station-agent/build/sheet"
 	"station-agent/build/worker"
@@ -66,7 +68,7 @@ func BenchmarkCapture(b *testing.B) {
 func (f *figures) catchUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
-	r, err := f.newRace(ctx)
+	r, err := f.newHeat(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,11 +95,11 @@ func (f *figures) catchUp() error {
 				n+1, c.name, a["s"][0], a["cpu_us"][0], a["peak"][0]/1e6, a["file"][0]/1e6, a["anon"][0]/1e6)
 		}
 	}
-	f.noteRace(bare, ours, told)
+	f.noteHeat(bare, ours, told)
 	return nil
 }
 
-func (f *figures) noteRace(bare, ours, told worker.Answer) {
+func (f *figures) noteHeat(bare, ours, told worker.Answer) {
 	wall := sheet.Median(ours["s"])
 	f.Note("capture.parse_s", sheet.Median(bare["s"]), "s")
 	f.Note("capture.wall_s", wall, "s")
@@ -113,26 +115,30 @@ func (f *figures) noteRace(bare, ours, told worker.Answer) {
 	f.Note("capture.wall_vs_parse", wall/sheet.Median(bare["s"]), "x")
 }
 
-// race is the log that everybody reads.
-type race struct {
+// heat is the log that everybody reads.
+type heat struct {
 	changes int
 	table   *table
 	from    position
 	sink    *sink
 	dir     string // with the store as it was before the changes
+	program string // of the children
 }
 
-func (f *figures) newRace(ctx context.Context) (*race, error) {
+func (f *figures) newHeat(ctx context.Context) (*heat, error) {
 	s, err := newSink()
 	if err != nil {
 		return nil, err
 	}
-	r := &race{f.changes, newTable(ctx, f, servers.MariaDB(f), rows), position{}, s, folder(f)}
+	r := &heat{f.changes, newTable(ctx, f, servers.MariaDB(f), rows), position{}, s, folder(f), filepath.Join(folder(f), "race")}
+	if out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", r.program, "./race/run").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the children's program: %w\n%s", err, out)
+	}
 	r.table.prepare()
-	k := task{Work: "capture", Database: r.table.Addr, Dir: filepath.Join(r.dir, "begun"), Sink: s.url(), N: rows}
-	if _, err := worker.Run(k); err != nil {
+	if _, err := r.run(race.Task{Work: race.Agent, Dir: filepath.Join(r.dir, "begun"), N: rows}); err != nil {
 		return nil, fmt.Errorf("record the rows as they are: %w", err)
 	}
+	r.table.exec("FLUSH BINARY LOGS") // so that the agent begins at the head of a file, as the library does: to look for its GTID is the server's work
 	r.from = r.table.position()
 	began := time.Now()
 	r.table.change(f.changes)
@@ -141,19 +147,26 @@ func (f *figures) newRace(ctx context.Context) (*race, error) {
 }
 
 // library has the library read the log alone.
-func (r *race) library() (worker.Answer, error) {
-	return worker.Run(task{Work: "parse", Database: r.table.Addr, From: r.from, N: r.changes})
+func (r *heat) library() (worker.Answer, error) {
+	return r.run(race.Task{Work: race.Library, File: r.from.File, Pos: r.from.Pos, N: r.changes})
+}
+
+// run has a child do a task.
+func (r *heat) run(k race.Task) (worker.Answer, error) {
+	k.Database, k.User, k.Password, k.Sink = r.table.Addr, servers.CaptureUser, servers.CapturePassword, r.sink.url()
+	k.Station, k.Tenant, k.Key = bed.Station, bed.Tenant, bed.CertyoKey
+	return worker.RunProgram(r.program, k)
 }
 
 // agent has a child catch up, from the store as it was before the changes.
-func (r *race) agent(receipts bool) (worker.Answer, error) {
+func (r *heat) agent(receipts bool) (worker.Answer, error) {
 	dir := filepath.Join(r.dir, "catch-up")
 	defer os.RemoveAll(dir)
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(r.dir, "begun"))); err != nil {
 		return nil, err
 	}
 	r.sink.reset(receipts, r.changes)
-	a, err := worker.Run(task{Work: "capture", Database: r.table.Addr, Dir: dir, Sink: r.sink.url(), N: r.changes})
+	a, err := r.run(race.Task{Work: race.Agent, Dir: dir, N: r.changes})
 	if err != nil {
 		return nil, err
 	}

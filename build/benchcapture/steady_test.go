@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"station-agent/build/bed"
+	"station-agent/build/benchcapture/race"
 	"station-agent/build/servers"
 	"station-agent/build/sheet"
 )
@@ -57,7 +58,7 @@ func startAgent(ctx context.Context, site *bed.Bed, t *table) error {
 	for _, op := range []string{"insert", "update", "delete"} { // the audit's own: there is another account here
 		t.exec("DROP TRIGGER `external`.audit_" + op)
 	}
-	site.Config.Linger, site.Config.Refresh = linger.String(), "1s"
+	site.Config.Linger, site.Config.Refresh = race.Linger.String(), "1s"
 	if err := site.WriteConfig(); err != nil {
 		return err
 	}

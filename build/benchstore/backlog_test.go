@@ -84,7 +84,7 @@ func drain(t *testing.T, k task) {
 		s := open(t, store.Config{Dir: k.Path, Now: now, EvidenceDays: 1})
 		end := running(t, s)
 		for range k.N {
-			head, err := s.DB.Head(perGroup, maxHead)
+			head, err := s.DB.Head(nil, perGroup, maxHead)
 			must(t, err)
 			must(t, s.DB.Settle(accept(head, now().Wall, digest)))
 			time.Sleep(pace)

@@ -65,7 +65,7 @@ func settleAll(t *testing.T, s *store.Store, groups int, hash hashing) {
 	g, now := newGoods(0), stamps()
 	for range groups {
 		must(t, s.DB.Put(g.group(perGroup)))
-		head, err := s.DB.Head(perGroup, maxHead)
+		head, err := s.DB.Head(nil, perGroup, maxHead)
 		must(t, err)
 		if len(head) != perGroup {
 			t.Fatalf("%d records wait, %d were put", len(head), perGroup)

@@ -59,7 +59,7 @@ func (w *shift) second(n int) {
 	g.Shadow = shadow(g.Records)
 	must(w.t, w.s.DB.Put(g))
 	time.Sleep(150 * time.Millisecond)
-	head, err := w.s.DB.Head(perGroup, maxHead)
+	head, err := w.s.DB.Head(nil, perGroup, maxHead)
 	must(w.t, err)
 	must(w.t, w.s.DB.Settle(accept(head, w.now().Wall, digest)))
 	time.Sleep(150 * time.Millisecond)

@@ -167,7 +167,7 @@ func (b *bench) capture(groups int) {
 
 // deliver sends the oldest n records and verifies what is due. On a card that others filled it may have to wait.
 func (b *bench) deliver(n int) {
-	head, err := b.s.DB.Head(n, 1<<30)
+	head, err := b.s.DB.Head(nil, n, 1<<30)
 	var deliveries []record.Delivery
 	for _, q := range head {
 		deliveries = append(deliveries, record.Delivery{Seq: q.Seq, Receipt: &record.Receipt{Hash: "h"}})

@@ -240,7 +240,7 @@ func (w *worker) tags(n int) {
 
 // settle delivers the oldest n records: each seventh is refused, each eleventh stays.
 func (w *worker) settle(n int) {
-	head, err := w.s.DB.Head(n, 1<<30)
+	head, err := w.s.DB.Head(nil, n, 1<<30)
 	if err != nil {
 		w.note("head", err)
 		return

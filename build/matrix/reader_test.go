@@ -1,18 +1,17 @@
 package matrix
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"station-agent/build/servers"
 	"station-agent/build/worker"
@@ -20,200 +19,213 @@ import (
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
 	"station-agent/uplink/capture/binlog"
-	"station-agent/uplink/capture/capturetest"
 	"station-agent/uplink/capture/poll"
 	"station-agent/uplink/capture/queue"
 	"station-agent/uplink/mysql"
 )
 
-const station = "0a000000-0000-4000-8000-00000000000a"
-
-var goods = &capture.Spec{Schema: "external", Name: "goods", Key: []string{"hash"}, Updated: "touched"}
-
 // task is what a reader is asked to do.
 type task struct {
-	Way  string
-	Addr string // of the server
-	Dir  string // of the store
-	Said string // a file for what it stored, and what is wrong
+	Way     string
+	Dir     string // of its store
+	Address string // of the database
 }
 
-// TestWorker is no test: it is the body of the readers.
+const (
+	byGTID     = "gtid"
+	byPosition = "position"
+	byQueue    = "queue"
+	byPolling  = "polling"
+
+	pollEvery = 50 * time.Millisecond
+)
+
+func goodsSpec() *capture.Spec {
+	return &capture.Spec{Schema: "matrix", Name: goodsTable, Key: []string{"shop", "id"}, Updated: "updated_at"}
+}
+
+// told is a line of what a reader tells: all that it knows when it begins, and then what it put into its store.
+type told struct {
+	Row   string `json:"row,omitempty"`
+	Sum   string `json:"sum,omitempty"` // of the payload; "": it is gone
+	Armed bool   `json:"armed,omitempty"`
+	Lost  string `json:"lost,omitempty"`
+}
+
+// TestWorker is no test: it is the body of a reader, which captures into a store of its own until its input ends or it is killed.
 func TestWorker(t *testing.T) {
 	var k task
-	if there, err := worker.Task(&k); err != nil || !there {
+	there, err := worker.Task(&k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !there {
 		return
 	}
-	said, err := os.OpenFile(k.Said, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	if err := read(ctx, k); err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, k.Dir)
-	source, err := k.source(t, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := capture.New(capture.Config{Tables: []*capture.Spec{goods}, Scope: capture.Scope{Station: station}}, source, teller{s.DB, said}, condition{said})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var both sync.WaitGroup
-	both.Go(func() { _ = s.Run(context.Background()) }) // until it is killed
-	both.Go(func() {
-		<-r.Armed()
-		fmt.Fprintln(said, "armed")
-	})
-	err = r.Run(context.Background())
-	fmt.Fprintln(said, "ended:", err)
-	both.Wait()
+	worker.Done()
 }
 
-func open(t testing.TB, dir string) *store.Store {
-	t.Helper()
-	s, err := store.Open(store.Config{
-		Dir: dir, Reserve: -1, Identity: store.Identity{Environment: "test", Station: station, Database: "matrix/external"},
-		Now: func() record.Stamp {
-			return record.Stamp{Boot: "matrix", Mono: time.Since(began), Wall: time.Now().UTC(), Trusted: true}
-		},
-	})
+// read captures as the agent wires it (agent/capture.go): the tables that are read from the log have one runner, each other has
+// one and a stream of its own.
+func read(ctx context.Context, k task) error {
+	s, err := openStore(k.Dir)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	return s
-}
-
-var began = time.Unix(0, 0)
-
-func (k task) source(t testing.TB, s *store.Store) (capture.Source, error) {
-	user, password := servers.CaptureUser, servers.CapturePassword
-	if k.Way == byQueue {
-		user, password = servers.AgentUser, servers.AgentPassword
-	}
+	password := func() (string, error) { return servers.CapturePassword, nil }
 	db, err := mysql.Open(mysql.Config{
-		Address: k.Addr, Schema: "external", User: user, Password: func() (string, error) { return password, nil }, Program: "matrix", Station: station, MaxConns: 3,
+		Address: k.Address, Schema: "matrix", User: servers.CaptureUser, Password: password, Program: "station-agent", Station: here, MaxConns: 3,
 	})
 	if err != nil {
-		return nil, err
+		return err
+	}
+	defer db.Close()
+	out := &teller{out: json.NewEncoder(os.Stdout)}
+	goods, products := goodsSpec(), capture.Buylo("external")
+	var runners []*capture.Runner
+	run := func(name string, source func(*store.Stream, *teller) (capture.Source, error), tables ...*capture.Spec) error {
+		stream, err := s.DB.Stream(name)
+		if err != nil {
+			return err
+		}
+		src, err := source(stream, out)
+		if err != nil {
+			return err
+		}
+		for _, spec := range tables {
+			if err := out.all(stream, spec); err != nil {
+				return err
+			}
+		}
+		r, err := capture.New(capture.Config{Tables: tables, Scope: capture.Scope{Station: here}}, src, storeThatTells{stream, out}, out)
+		runners = append(runners, r)
+		return err
+	}
+	polled := func(spec *capture.Spec) func(*store.Stream, *teller) (capture.Source, error) {
+		return func(stream *store.Stream, out *teller) (capture.Source, error) {
+			return poll.New(poll.Config{DB: db, Explain: mysql.Explain, Table: spec, Station: here, Shadow: stream, Every: pollEvery})
+		}
 	}
 	switch k.Way {
 	case byQueue:
-		return queue.New(queue.Config{
-			DB: db, Explain: mysql.Explain, Table: goods, Queue: queue.DefaultName(goods), Station: station, Known: s.DB.ShadowIDs, Stored: s.DB.Position,
-			Every: 50 * time.Millisecond,
-		})
-	case byPoll:
-		return poll.New(poll.Config{DB: db, Explain: mysql.Explain, Table: goods, Station: station, Shadow: s.DB, Every: 100 * time.Millisecond})
+		err = run("", func(stream *store.Stream, _ *teller) (capture.Source, error) {
+			return queue.New(queue.Config{
+				DB: db, Explain: mysql.Explain, Table: goods, Queue: queue.DefaultName(goods), Station: here, Known: stream.ShadowIDs,
+				Stored: stream.Position, Every: pollEvery,
+			})
+		}, goods)
+	case byPolling:
+		if err = run("", polled(goods), goods); err == nil {
+			err = run("products", polled(products), products)
+		}
+	default:
+		err = run("", func(stream *store.Stream, out *teller) (capture.Source, error) {
+			return binlog.New(binlog.Config{
+				Address: k.Address, User: servers.CaptureUser, Password: password, DB: db, Explain: mysql.Explain, Mode: binlog.Mode(k.Way),
+				Tables: []*capture.Spec{goods, products}, Known: stream.ShadowIDs, Station: here, Version: "matrix", Memory: s.DB, Warn: out.Lost,
+			})
+		}, goods, products)
 	}
-	return binlog.New(binlog.Config{
-		Address: k.Addr, User: user, Password: func() (string, error) { return password, nil }, DB: db, Explain: mysql.Explain, Known: s.DB.ShadowIDs,
-		Memory: s.DB, Tables: []*capture.Spec{goods}, Mode: binlog.Mode(k.Way), Station: station, Version: "matrix",
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.Run(ctx) })
+	for _, r := range runners {
+		g.Go(func() error { return r.Run(ctx) })
+	}
+	g.Go(func() error {
+		for _, r := range runners {
+			select {
+			case <-r.Armed():
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		out.say(told{Armed: true})
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+// openStore opens the store of a reader as the agent does.
+func openStore(dir string) (*store.Store, error) {
+	return store.Open(store.Config{
+		Dir: dir, Now: stamp, Reserve: -1, Identity: store.Identity{Environment: "test", Station: here, Database: "the matrix"},
+		PackageOf: func(record.Record) (record.Value, bool) { return nil, false },
 	})
 }
 
-// teller tells which rows were stored.
+// stamp is this moment on the clock of this boot, which goes on from reader to reader.
+func stamp() record.Stamp {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // can't fail: the clock id is valid
+	return record.Stamp{Boot: "5f0c9f0e-2d5b-4a43-9c25-0a7d5c4b8f10", Mono: time.Duration(ts.Nano()), Wall: time.Now().UTC(), Trusted: true}
+}
+
+// teller tells the test what goes on.
 type teller struct {
-	*store.DB
-	said *os.File
+	mu  sync.Mutex
+	out *json.Encoder
+}
+
+func (t *teller) say(line told) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_ = t.out.Encode(line) // with nobody to hear it, it ends anyway
+}
+
+// Lost implements capture.Condition.
+func (t *teller) Lost(err error) { t.say(told{Lost: err.Error()}) }
+
+// Back implements capture.Condition.
+func (t *teller) Back() {}
+
+// all tells what the store knows of a table.
+func (t *teller) all(stream *store.Stream, spec *capture.Spec) error {
+	return stream.ShadowAll(spec.Collection(), func(row record.ShadowRow) error {
+		t.row(&row)
+		return nil
+	})
+}
+
+func (t *teller) row(row *record.ShadowRow) {
+	line := told{Row: rowOf(row.Collection, row.ID)}
+	if !row.Gone {
+		line.Sum = sum(row.Payload)
+	}
+	t.say(line)
+}
+
+// storeThatTells is a stream of the store, and tells what was put.
+type storeThatTells struct {
+	*store.Stream
+	out *teller
 }
 
 // Put implements capture.Store.
-func (s teller) Put(g record.Group) error { return s.tell(g, s.DB.Put(g)) }
+func (s storeThatTells) Put(g record.Group) error { return s.tell(&g, s.Stream.Put(g)) }
 
 // PutSnapshot implements capture.Store.
-func (s teller) PutSnapshot(g record.Group) error { return s.tell(g, s.DB.PutSnapshot(g)) }
+func (s storeThatTells) PutSnapshot(g record.Group) error { return s.tell(&g, s.Stream.PutSnapshot(g)) }
 
-func (s teller) tell(g record.Group, err error) error {
-	if err == nil {
-		var b bytes.Buffer
-		for _, r := range g.Records {
-			fmt.Fprintln(&b, "stored", r.ID)
-		}
-		if g.Position.Sweep != "" {
-			fmt.Fprintln(&b, "sweeping")
-		} else if !g.Position.Zero() {
-			fmt.Fprintln(&b, "swept")
-		}
-		_, err = s.said.Write(b.Bytes())
-	}
-	return err
-}
-
-type condition struct{ said *os.File }
-
-func (c condition) Lost(err error) { fmt.Fprintln(c.said, "lost:", err) }
-func (c condition) Back()          {}
-
-// reader is a process that follows the table by one way into a store.
-type reader struct {
-	t    *testing.T
-	task task
-	cmd  *exec.Cmd
-	from int // how much had been said when it was started
-}
-
-func newReader(t *testing.T, way string, db *servers.Database) *reader {
-	dir := t.TempDir()
-	return &reader{t: t, task: task{way, db.Addr, filepath.Join(dir, "store"), filepath.Join(dir, "said")}}
-}
-
-// start starts it; it may be armed later.
-func (r *reader) start() {
-	r.t.Helper()
-	text, err := json.Marshal(r.task)
+func (s storeThatTells) tell(g *record.Group, err error) error {
 	if err != nil {
-		r.t.Fatal(err)
+		return fmt.Errorf("put: %w", err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		r.t.Fatal(err)
+	for i := range g.Shadow {
+		s.out.row(&g.Shadow[i])
 	}
-	r.from = len(r.said())
-	r.cmd = exec.Command(self, "-test.run=^TestWorker$", "-test.timeout=30m")
-	r.cmd.Env = append(os.Environ(), worker.Variable+"="+string(text))
-	if err := r.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(r.kill)
-}
-
-// kill ends it as a power cut would end it.
-func (r *reader) kill() {
-	if r.cmd != nil {
-		_ = r.cmd.Process.Kill()
-		_ = r.cmd.Wait() // it says that it was killed
-		r.cmd = nil
-	}
-}
-
-func (r *reader) said() string {
-	b, err := os.ReadFile(r.task.Said)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		r.t.Fatal(err)
-	}
-	return string(b)
-}
-
-// until waits until it has said a line since it was started.
-func (r *reader) until(line string) {
-	r.t.Helper()
-	capturetest.Until(r.t, func() (string, bool) {
-		said := r.said()
-		return fmt.Sprintf("%s: no line %q; the end of what it said:\n%s", r.task.Way, line, said[max(0, len(said)-1500):]), strings.Contains("\n"+said[r.from:], "\n"+line+"\n")
-	})
-}
-
-// records opens the store and gives what it would send, in order. The reader must be dead.
-func (r *reader) records() (list []record.Record) {
-	r.t.Helper()
-	s := open(r.t, r.task.Dir)
-	defer s.Close()
-	err := s.DB.Waiting(func(q record.Queued) error {
-		q.Payload = bytes.Clone(q.Payload)
-		list = append(list, q.Record)
-		return nil
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return list
+	return nil
 }

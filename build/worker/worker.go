@@ -17,8 +17,8 @@ import (
 	"strings"
 )
 
-// Variable holds the task of a child process, as JSON.
-const Variable = "BENCH_WORKER_TASK"
+// variable holds the task of a child process, as JSON.
+const variable = "BENCH_WORKER_TASK"
 
 const done = "done"
 
@@ -27,7 +27,7 @@ var ErrWork = errors.New("the child ended without an answer")
 
 // Task reads the task of this process into k; there is none in a process that is no child.
 func Task(k any) (there bool, err error) {
-	text, there := os.LookupEnv(Variable)
+	text, there := os.LookupEnv(variable)
 	if !there {
 		return false, nil
 	}
@@ -47,6 +47,35 @@ func Done() { Tell(done, 1) }
 
 // Run has a child do the task k, below the tracer if there is one.
 func Run(k any, tracer ...string) (Answer, error) {
+	cmd, err := Command(k, tracer...)
+	if err != nil {
+		return nil, err
+	}
+	return answer(cmd, k)
+}
+
+// RunProgram has a program of its own do the task k, which reads it by Task as well.
+func RunProgram(program string, k any) (Answer, error) {
+	text, err := json.Marshal(k)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), variable+"="+string(text))
+	return answer(cmd, k)
+}
+
+func answer(cmd *exec.Cmd, k any) (Answer, error) {
+	out, err := cmd.CombinedOutput()
+	a := readAnswer(out)
+	if len(a[done]) > 0 && err == nil {
+		return a, nil
+	}
+	return nil, fmt.Errorf("%+v: %w: %w\n%s", k, ErrWork, err, out)
+}
+
+// Command is a child with the task k, for a caller that starts and ends it.
+func Command(k any, tracer ...string) (*exec.Cmd, error) {
 	text, err := json.Marshal(k)
 	if err != nil {
 		return nil, err
@@ -58,13 +87,8 @@ func Run(k any, tracer ...string) (Answer, error) {
 	args := append(tracer, self, "-test.run=^TestWorker$", "-test.timeout=8m")
 	args = append(args, strings.Fields(os.Getenv("BENCH_WORKER_FLAGS"))...)
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), Variable+"="+string(text))
-	out, err := cmd.CombinedOutput()
-	a := readAnswer(out)
-	if len(a[done]) > 0 && err == nil {
-		return a, nil
-	}
-	return nil, fmt.Errorf("%s: %w: %w\n%s", text, ErrWork, err, out)
+	cmd.Env = append(os.Environ(), variable+"="+string(text))
+	return cmd, nil
 }
 
 func readAnswer(out []byte) Answer {

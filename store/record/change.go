@@ -23,7 +23,8 @@ type Position struct {
 	GTID   string    `json:"gtid,omitempty"`   // executed set (MySQL) or last GTID by domain (MariaDB); "" if read by file
 	File   string    `json:"file,omitempty"`
 	Pos    uint64    `json:"pos,omitempty"`
-	At     time.Time `json:"at,omitzero"` // commit time of the last transaction before it, by the server's clock
+	Begun  int64     `json:"begun,omitempty"` // when the server began File, in seconds since 1970; 0 if not known
+	At     time.Time `json:"at,omitzero"`     // commit time of the last transaction before it, by the server's clock
 
 	Way    string `json:"way,omitempty"`    // "queue" or "polling"; "" for the binary log
 	Taken  string `json:"taken,omitempty"`  // queue: entries that are in the store and perhaps not marked yet

@@ -171,10 +171,8 @@ func appendText[S string | []byte](dst []byte, c *Column, s S) ([]byte, error) {
 		return appendString(dst, s), nil
 	case Decimal:
 		return appendString(dst, trimDecimal(string(s))), nil
-	case Timestamp:
-		return appendString(dst, strings.Replace(fraction(string(s), c.Fraction), " ", "T", 1)+"Z"), nil
-	case Datetime, Time:
-		return appendString(dst, fraction(string(s), c.Fraction)), nil
+	case Timestamp, Datetime, Time:
+		return appendMoment(dst, s, c.Fraction, c.Kind == Timestamp), nil
 	case Document:
 		doc, err := appendDocument(nil, []byte(s))
 		if err != nil {
@@ -325,6 +323,42 @@ func textOf(v any) ([]byte, error) {
 		return *v, nil
 	}
 	return nil, badValue(v)
+}
+
+// appendMoment appends a time as a JSON string with so many digits behind the second; one in UTC as RFC 3339 has it.
+func appendMoment[S string | []byte](dst []byte, s S, digits int, utc bool) []byte {
+	dot, from := len(s), len(dst)+1
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '.' && dot == len(s):
+			dot = i
+		case c >= '0' && c <= '9' || c == '-' || c == ':' || c == ' ':
+		default: // no server prints it
+			text := fraction(string(s), digits)
+			if utc {
+				text = strings.Replace(text, " ", "T", 1) + "Z"
+			}
+			return appendString(dst, text)
+		}
+	}
+	dst = append(append(dst, '"'), s[:dot]...)
+	if utc {
+		if i := bytes.IndexByte(dst[from:], ' '); i >= 0 {
+			dst[from+i] = 'T'
+		}
+	}
+	if digits > 0 {
+		part := s[min(dot+1, len(s)):]
+		part = part[:min(digits, len(part))]
+		dst = append(append(dst, '.'), part...)
+		for range digits - len(part) {
+			dst = append(dst, '0')
+		}
+	}
+	if utc {
+		dst = append(dst, 'Z')
+	}
+	return append(dst, '"')
 }
 
 // fraction gives a time exactly n digits behind the second.

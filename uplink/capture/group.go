@@ -93,7 +93,7 @@ func (g *group) wait(since time.Duration) time.Duration {
 // ripe tells whether the group is to be stored now that nothing more is at hand.
 func (g *group) ripe(since time.Duration) bool { return !g.empty() && since >= g.every() }
 
-// ids lists the rows of a table that the group concerns, once each.
+// ids lists the rows of a table that the group concerns, some of them more than once.
 func (g *group) ids(table *Spec) []string {
 	ids := make([]string, 0, len(g.changes))
 	for _, c := range g.changes {
@@ -105,8 +105,7 @@ func (g *group) ids(table *Spec) []string {
 			ids = append(ids, c.was)
 		}
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
+	return ids
 }
 
 // found tells whether the group has rows of the table that were found or missed, and not seen to change.

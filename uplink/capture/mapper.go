@@ -3,6 +3,7 @@ package capture
 import (
 	"bytes"
 	"slices"
+	"sync"
 
 	"station-agent/store/record"
 )
@@ -11,7 +12,56 @@ import (
 type mapper struct {
 	tables  []*Spec
 	scratch []byte
-	last    string // the station where the last row was
+	spare   []*change // memory for the next ones
+	used    *recycled // where more of it comes from, nil for none
+	last    string    // the station where the last row was
+}
+
+// changesAtOnce are made together, or taken from those that were stored.
+const changesAtOnce = 64
+
+// recycled are changes that were stored, to be used again: one of the stream's goroutines gives, the other takes.
+type recycled struct {
+	mu   sync.Mutex
+	list []*change
+}
+
+// give takes changes that nobody uses any more.
+func (r *recycled) give(list []*change) {
+	for _, c := range list {
+		*c = change{}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.list) < groupRecords {
+		r.list = append(r.list, list...)
+	}
+}
+
+// take appends some to list, in which there is room.
+func (r *recycled) take(list []*change) []*change {
+	if r == nil {
+		return list
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rest := max(0, len(r.list)-changesAtOnce)
+	list = append(list, r.list[rest:]...)
+	clear(r.list[rest:])
+	r.list = r.list[:rest]
+	return list
+}
+
+// next is an empty change.
+func (m *mapper) next() (c *change) {
+	if len(m.spare) == 0 {
+		m.spare = m.used.take(m.spare)
+	}
+	if n := len(m.spare); n > 0 {
+		m.spare, c = m.spare[:n-1], m.spare[n-1]
+		return c
+	}
+	return new(change)
 }
 
 // mappedTx is a transaction without its rows.
@@ -60,7 +110,8 @@ func (m *mapper) take(row *RowChange) {
 
 // change maps one row; of its transaction it knows nothing yet.
 func (m *mapper) change(row *RowChange) (*change, error) {
-	c := &change{table: row.Table.Spec, op: row.Op}
+	c := m.next()
+	c.table, c.op = row.Table.Spec, row.Op
 	image := row.After
 	if image == nil {
 		image = row.Before

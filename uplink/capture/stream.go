@@ -24,7 +24,8 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 	r.recent = newRecent()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	txs, m := newQueue(), mapper{tables: r.cfg.Tables}
+	txs, used := newQueue(), &recycled{}
+	m := mapper{tables: r.cfg.Tables, used: used}
 	take := func(c *RowChange) bool {
 		if !keep(c) {
 			return false
@@ -37,7 +38,7 @@ func (r *Runner) stream(ctx context.Context, from record.Position) error {
 		defer close(txs.list)
 		ended <- r.source.Run(ctx, from, take, func(tx Tx) error { return txs.put(ctx, m.tx(tx)) })
 	}()
-	err = r.collect(ctx, txs, from)
+	err = r.collect(ctx, txs, used, from)
 	cancel()
 	for range txs.list { // let the source end
 	}
@@ -102,7 +103,7 @@ func holds(known map[string]struct{}, t *Table, row []any) bool {
 
 // collect groups transactions and stores the groups: at once when one is full, else as the rule of latency says. While
 // the store refuses a group, nothing is read: the source waits with its connection open, for as long as the server lets it.
-func (r *Runner) collect(ctx context.Context, txs *queue, from record.Position) error {
+func (r *Runner) collect(ctx context.Context, txs *queue, used *recycled, from record.Position) error {
 	began := time.Now()
 	stored := began
 	g := &group{position: from}
@@ -142,6 +143,7 @@ func (r *Runner) collect(ctx context.Context, txs *queue, from record.Position) 
 		if why, err := r.missed(); err != nil || why != "" || stored.Sub(began) > streamAge {
 			return cmp.Or(err, errRenew)
 		}
+		used.give(g.changes)
 		clear(g.changes)
 		*g = group{position: g.position, changes: g.changes[:0]}
 	}
@@ -257,13 +259,19 @@ func (r *Runner) enter(g *group) error {
 func (r *Runner) before(g *group, table *Spec) (map[string]record.ShadowRow, error) {
 	collection, ids := table.Collection(), g.ids(table)
 	if g.found(table) {
-		return r.store.Shadow(collection, ids) // with the payloads, which a row that was found is compared with
+		return r.store.Shadow(collection, once(ids)) // with the payloads, which a row that was found is compared with
 	}
 	rows, ask := r.recent.known(collection, ids)
 	if len(ask) == 0 {
 		return rows, nil
 	}
-	more, err := r.store.Shadow(collection, ask)
+	more, err := r.store.Shadow(collection, once(ask))
 	maps.Copy(rows, more)
 	return rows, err
+}
+
+// once sorts ids and leaves each but once.
+func once(ids []string) []string {
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }

@@ -16,20 +16,40 @@ type body struct {
 	mu    sync.Mutex
 	bytes []byte
 	users int
-	free  *sync.Pool // of *[]byte; nil: the bytes are used once
+	free  *spare // nil: the bytes are used once
 }
 
-// maxKept is the largest buffer that is kept: a single huge record must not stay in memory.
-const maxKept = 8 << 20
+// spare is the buffer of the last bulk body, for the next one. (A sync.Pool is emptied by the collector, which runs many times
+// from one body to the next.)
+type spare struct {
+	mu    sync.Mutex
+	bytes []byte
+}
 
-func newBody(bytes []byte, free *sync.Pool) *body { return &body{bytes: bytes, users: 1, free: free} }
+// maxKept is the largest buffer that is kept: a huge request must not stay in memory.
+const maxKept = 1 << 20
 
-// buffer gives an empty one of at least size bytes.
-func buffer(free *sync.Pool, size int) []byte {
-	if b, ok := free.Get().(*[]byte); ok && cap(*b) >= size {
-		return (*b)[:0]
+func newBody(bytes []byte, free *spare) *body { return &body{bytes: bytes, users: 1, free: free} }
+
+// take gives an empty buffer of at least size bytes, which is the caller's alone.
+func (s *spare) take(size int) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bytes
+	s.bytes = nil
+	if cap(b) < size {
+		b = make([]byte, 0, size+size/8) // the next one may be a little larger
 	}
-	return make([]byte, 0, size)
+	return b[:0]
+}
+
+// give takes a buffer back that nobody uses any more.
+func (s *spare) give(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cap(b) <= maxKept && cap(b) > cap(s.bytes) {
+		s.bytes = b
+	}
 }
 
 // open gives a reader from the beginning. net/http closes each one that it gets.
@@ -53,9 +73,8 @@ func (b *body) let() {
 	if b.users--; b.users > 0 {
 		return
 	}
-	if b.free != nil && cap(b.bytes) <= maxKept {
-		bytes := b.bytes
-		b.free.Put(&bytes)
+	if b.free != nil {
+		b.free.give(b.bytes)
 	}
 	b.bytes = nil
 }

@@ -37,7 +37,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -75,9 +74,9 @@ type Config struct {
 
 // Client is a client of Certyo's API. It may be used by several goroutines.
 type Client struct {
-	cfg     Config
-	http    *http.Client
-	buffers sync.Pool // of *[]byte, for bulk bodies
+	cfg   Config
+	http  *http.Client
+	spare spare // for bulk bodies
 
 	keys   []apiKey
 	worked atomic.Int32 // index of the key that worked last

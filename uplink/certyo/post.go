@@ -29,7 +29,7 @@ func (c *Client) Post(ctx context.Context, records []record.Record) ([]record.De
 	if err != nil {
 		return nil, record.Never(fmt.Errorf("%s: %w", op, err))
 	}
-	r.body = newBody(bytes, &c.buffers)
+	r.body = newBody(bytes, &c.spare)
 	a, err := c.do(ctx, r)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (c *Client) ingest(records []record.Record, single bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := buffer(&c.buffers, c.size(records, len(tenant)+len(client)))
+	b := c.spare.take(c.size(records, len(tenant)+len(client)))
 	if !single {
 		b = append(append(append(b, `{"tenantId":`...), tenant...), `,"records":[`...)
 	}

@@ -46,9 +46,10 @@ import (
 // Outbox is the durable queue of records.
 type Outbox interface {
 	// Head reads the oldest records, at most max of them and of about maxBytes, but at least one if there is any. It
-	// removes nothing.
-	Head(max, maxBytes int) ([]record.Queued, error)
-	// Settle moves records with a receipt to the ledger and those with a refusal to the dead letters, in one transaction.
+	// removes nothing. They come in the memory of into, which is used again: a payload is the store's own.
+	Head(into []record.Queued, max, maxBytes int) ([]record.Queued, error)
+	// Settle moves records with a receipt to the ledger and those with a refusal to the dead letters, in one transaction. It
+	// keeps no memory of the list.
 	Settle([]record.Delivery) error
 	// Changed signals after records came in. It holds one signal.
 	Changed() <-chan struct{}
@@ -147,6 +148,8 @@ type Courier struct {
 	conds  Conditions
 
 	// delivery's own
+	round round
+	head  []record.Queued
 	mixed bool                // an answer of this run left records open and accepted others
 	held  bool                // the last round refused records and accepted none
 	alike time.Time           // when a whole batch was last found refused alike, zero if not
@@ -165,7 +168,7 @@ type Courier struct {
 func New(cfg Config, outbox Outbox, ledger Ledger, certyo Certyo, conds Conditions) *Courier {
 	cfg.fill()
 	c := &Courier{
-		cfg: cfg, outbox: outbox, ledger: ledger, certyo: certyo, conds: conds,
+		cfg: cfg, outbox: outbox, ledger: ledger, certyo: certyo, conds: conds, round: round{certyo: certyo},
 		pace: cfg.Budget.verifications(), overdue: standing{}, mismatched: standing{}, missing: standing{},
 		keys: make(map[string]struct{}, cfg.Batch), rows: map[row]struct{}{},
 	}

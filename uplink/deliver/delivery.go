@@ -54,7 +54,8 @@ func (c *Courier) gather(ctx context.Context, linger time.Duration) ([]record.Qu
 	}
 	var patience <-chan time.Time
 	for {
-		head, err := c.outbox.Head(c.cfg.Batch, reach)
+		head, err := c.outbox.Head(c.head[:0], c.cfg.Batch, reach)
+		c.head = head
 		if err != nil {
 			return nil, fmt.Errorf("read outbox: %w", err)
 		}
@@ -110,7 +111,12 @@ func (c *Courier) send(ctx context.Context, head []record.Queued) (progress bool
 	if time.Since(c.alike) < splitAgain {
 		head = head[:1]
 	}
-	r := newRound(c.certyo, head)
+	r := &c.round
+	r.begin(head)
+	defer func() {
+		r.end()
+		clear(c.head)
+	}()
 	posting := c.post(ctx, r, head)
 	deliveries, held := c.conclude(r)
 	if len(deliveries) > 0 {

@@ -54,7 +54,7 @@ func signal(c chan struct{}) {
 }
 
 // Head counts bytes as a store does that compresses.
-func (m *memory) Head(max, maxBytes int) (head []record.Queued, err error) {
+func (m *memory) Head(_ []record.Queued, max, maxBytes int) (head []record.Queued, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, q := range m.queue {

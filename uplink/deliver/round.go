@@ -17,13 +17,20 @@ type round struct {
 	mixed   bool // an answer left records open and accepted others
 }
 
-func newRound(certyo Certyo, batch []record.Queued) *round {
-	n := len(batch)
-	r := &round{certyo: certyo, answers: make([]record.Delivery, n), records: make([]record.Record, n), seqs: make([]uint64, n)}
+// begin makes r the round of a batch, in the memory of the last one.
+func (r *round) begin(batch []record.Queued) {
+	r.end()
 	for i := range batch {
-		r.records[i], r.seqs[i] = batch[i].Record, batch[i].Seq
+		r.records, r.seqs = append(r.records, batch[i].Record), append(r.seqs, batch[i].Seq)
+		r.answers = append(r.answers, record.Delivery{})
 	}
-	return r
+}
+
+// end lets go of the batch.
+func (r *round) end() {
+	clear(r.records)
+	clear(r.answers)
+	*r = round{certyo: r.certyo, records: r.records[:0], seqs: r.seqs[:0], answers: r.answers[:0]}
 }
 
 // post sends the records from..to-1. An error means that some stayed open, and that nothing behind them may be posted

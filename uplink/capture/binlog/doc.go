@@ -58,9 +58,14 @@
 // the places in the log, the layouts and the rows would be of two.
 //
 // A server that falls silent is noticed by its heartbeats. One that has them but sends nothing is noticed by a question: while
-// no event comes, it is asked once a minute where its log ends; if that went on and still nothing came for a minute, the
-// stream ends with an error that says so, and the next one gives no sign of life before something comes. While events come,
-// or wait for the store, nothing is asked.
+// no event comes, it is asked after ten seconds and then once a minute where its log ends; if that went on and still nothing came
+// for a minute, the stream ends with an error that says so, and the next one gives no sign of life before something comes. While
+// events come, or wait for the store, nothing is asked.
+//
+// A log that is begun anew (RESET) is not told to who reads it: the server goes on to say that it lives, at the old place. That its
+// log ends before this place is an ErrGap at once. While nobody reads, GTIDs, the numbers of the files and the time at which the
+// file was begun tell. What stays unnoticed is a history that was begun anew while nobody read, if it has come further than the old
+// one both in transactions and in files.
 //
 // # What the server refuses
 //

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"station-agent/build/servers"
 	"station-agent/store/record"
@@ -71,6 +72,72 @@ func TestAnotherHistoryIsAGap(t *testing.T) {
 		from.Flavor = "oracle"
 		gap(t, byGTID, from, "the server was oracle")
 		gap(t, byGTID, fromFileOnly(start(t, byPosition)), "has no GTID")
+	})
+}
+
+// beginAnew has the server forget its log and count from the beginning.
+func beginAnew(t *testing.T, db *servers.Database) {
+	t.Helper()
+	if db.Flavor == "mysql" {
+		db.Exec(t, "RESET BINARY LOGS AND GTIDS")
+	} else {
+		db.Exec(t, "RESET MASTER")
+	}
+}
+
+// A server whose history was begun anew and that has executed more transactions since than were read before looks, by its GTIDs
+// and by the length of its log, like one that only went on. The numbers of its files tell, which begin anew too, and when the file
+// was begun.
+func TestAHistoryThatWasBegunAnewIsAGapHoweverLongItIs(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		for _, mode := range []Mode{ByGTID, ByPosition} {
+			for name, files := range map[string]int{"one file": 0, "two files": 1} {
+				t.Run(string(mode)+"/"+name, func(t *testing.T) {
+					beginAnew(t, db)
+					for range files {
+						db.Exec(t, "FLUSH BINARY LOGS")
+					}
+					s := source(t, db, mode)
+					mark(t, db, "first") // a history without one has no GTID
+					first := start(t, s)
+					mark(t, db, "read")
+					txs := mustFollow(t, s, first, "read")
+					from := txs[len(txs)-1].Position
+					time.Sleep(time.Until(time.Unix(from.Begun+1, 0))) // a second file within the second would look like the first
+					beginAnew(t, db)
+					for range 40 {
+						db.Exec(t, "DELETE FROM `external`.buylo_products")
+						mark(t, db, "unread")
+					}
+					db.Exec(t, "DELETE FROM `external`.buylo_products")
+					mark(t, db, "end")
+					txs, err := follow(t, s, from, "end")
+					if !errors.Is(err, capture.ErrGap) || len(txs) > 0 {
+						t.Errorf("%v: %v", lines(txs), err)
+					}
+				})
+			}
+		}
+	})
+}
+
+// A server doesn't tell a stream that its log was begun anew: it says that it lives, and sends nothing any more.
+func TestAHistoryThatIsBegunAnewUnderAStreamIsAGap(t *testing.T) {
+	servers.Databases(t, func(t *testing.T, db *servers.Database) {
+		for _, mode := range []Mode{ByGTID, ByPosition} {
+			t.Run(string(mode), func(t *testing.T) {
+				s := source(t, db, mode)
+				s.look = 3 * time.Second // heartbeats come every two
+				for range 20 {
+					mark(t, db, "old")
+					db.Exec(t, "DELETE FROM `external`.buylo_products")
+				}
+				gap(t, s, start(t, s), "another history", func() {
+					time.Sleep(heartbeat) // one has come: what is read is known
+					beginAnew(t, db)
+				})
+			})
+		}
 	})
 }
 

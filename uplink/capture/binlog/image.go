@@ -26,7 +26,14 @@ type image struct {
 	numbers []int64
 	reals   []float64
 	texts   [][]byte
+	moments []moment // the last TIMESTAMP of each column: many rows have the same
 	printed []byte
+}
+
+// moment is a second, and how it is printed.
+type moment struct {
+	seconds uint32 // 0: none yet
+	text    [len(time.DateTime)]byte
 }
 
 var errCut = errors.New("a row image is cut off")
@@ -82,7 +89,7 @@ func (m *image) decode(b []byte, table *replication.TableMapEvent, there []byte)
 
 func (m *image) begin(columns int) {
 	if len(m.row) != columns {
-		*m = image{row: make([]any, columns), numbers: make([]int64, columns), reals: make([]float64, columns), texts: make([][]byte, columns)}
+		*m = image{row: make([]any, columns), numbers: make([]int64, columns), reals: make([]float64, columns), texts: make([][]byte, columns), moments: make([]moment, columns)}
 	}
 	clear(m.row)
 	m.skipped, m.printed = m.skipped[:0], m.printed[:0]
@@ -228,7 +235,14 @@ func (m *image) value(i int, b []byte, typ byte, meta uint16) any {
 		return &m.texts[i]
 	}
 	from := len(m.printed)
-	m.printed = appendPrinted(m.printed, b, typ, meta)
+	switch typ {
+	case mysql.MYSQL_TYPE_TIMESTAMP:
+		m.printed = m.moments[i].append(m.printed, binary.LittleEndian.Uint32(b))
+	case mysql.MYSQL_TYPE_TIMESTAMP2:
+		m.printed = appendFraction(m.moments[i].append(m.printed, binary.BigEndian.Uint32(b)), big(b[4:]), len(b)-4, int(meta))
+	default:
+		m.printed = appendPrinted(m.printed, b, typ, meta)
+	}
 	m.texts[i] = m.printed[from:len(m.printed):len(m.printed)]
 	return &m.texts[i]
 }
@@ -238,10 +252,6 @@ func appendPrinted(dst, b []byte, typ byte, meta uint16) []byte {
 	switch typ {
 	case mysql.MYSQL_TYPE_NEWDECIMAL:
 		return appendDecimal(dst, b, meta)
-	case mysql.MYSQL_TYPE_TIMESTAMP:
-		return appendUnix(dst, binary.LittleEndian.Uint32(b), nil, 0)
-	case mysql.MYSQL_TYPE_TIMESTAMP2:
-		return appendUnix(dst, binary.BigEndian.Uint32(b), b[4:], int(meta))
 	case mysql.MYSQL_TYPE_DATETIME: // YYYYMMDDhhmmss in decimal
 		v := binary.LittleEndian.Uint64(b)
 		dst = appendDate(dst, v/1e10, v/1e8%100, v/1e6%100)
@@ -306,18 +316,16 @@ func appendFraction(dst []byte, v uint64, bytes, digits int) []byte {
 	return appendDigits(append(dst, '.'), v, digits)
 }
 
-// appendUnix appends a TIMESTAMP in UTC; 0 is the zero date.
-func appendUnix(dst []byte, seconds uint32, part []byte, digits int) []byte {
+// append appends a TIMESTAMP's seconds since 1970 in UTC; 0 is the zero date.
+func (m *moment) append(dst []byte, seconds uint32) []byte {
 	if seconds == 0 {
-		dst = append(dst, "0000-00-00 00:00:00"...)
-	} else {
-		t := time.Unix(int64(seconds), 0).UTC()
-		year, month, day := t.Date()
-		hour, minute, second := t.Clock()
-		dst = appendDate(dst, uint64(year), uint64(month), uint64(day))
-		dst = appendClock(append(dst, ' '), uint64(hour), uint64(minute), uint64(second))
+		return append(dst, "0000-00-00 00:00:00"...)
 	}
-	return appendFraction(dst, big(part), len(part), digits)
+	if m.seconds != seconds {
+		m.seconds = seconds
+		time.Unix(int64(seconds), 0).UTC().AppendFormat(m.text[:0], time.DateTime)
+	}
+	return append(dst, m.text[:]...)
 }
 
 // appendTime appends a TIME: 1 bit sign (inverted), 1 unused, 10 bits hour, 6 minute, 6 second and the fraction, as one number;

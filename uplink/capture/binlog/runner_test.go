@@ -269,6 +269,27 @@ func TestAPurgedLogIsReconciled(t *testing.T) {
 	})
 }
 
+// A row that is deleted and comes back in a gap, all within a second of MariaDB's clock, has versions that rise.
+func TestARowThatComesBackInAGapIsYoungerThanItsDelete(t *testing.T) {
+	db := servers.MariaDB(t)
+	for _, mode := range []Mode{ByGTID, ByPosition} {
+		t.Run(string(mode), func(t *testing.T) {
+			db.Exec(t, "DELETE FROM `external`.buylo_products", insert("back", stationA))
+			store := &capturetest.Store{}
+			cond, stop := startRunner(t, source(t, db, mode), store)
+			db.Exec(t, "DO SLEEP(1 - MICROSECOND(NOW(6)) / 1000000)", // to the beginning of a second
+				"DELETE FROM `external`.buylo_products WHERE hash = 'back'",
+				"RENAME TABLE `external`.buylo_products TO `external`.aside", strings.Replace(insert("back", stationA), "buylo_products", "aside", 1),
+				"RENAME TABLE `external`.aside TO `external`.buylo_products", insert("end", stationA))
+			until(t, store, "end", cond)
+			stop()
+			if told := sourcetest.Told(t, store.Records(), products.Collection()); told["back"] == "" {
+				t.Errorf("%v", got(store.Records()))
+			}
+		})
+	}
+}
+
 // The rows that a snapshot read and the same rows in the log are the same to the byte.
 func TestSnapshotAndLogAgreeOnProducts(t *testing.T) {
 	servers.Databases(t, func(t *testing.T, db *servers.Database) {

@@ -147,6 +147,9 @@ func (s *Source) resume(ctx context.Context, sv *server, from record.Position) (
 		return false, capture.Gap("the server was %s and is %s", from.Flavor, sv.flavor)
 	}
 	if s.cfg.Mode != ByPosition && from.GTID != "" && sv.gtid {
+		if err := s.wentOn(ctx, sv, from); err != nil {
+			return true, err
+		}
 		if sv.flavor == mysql.MariaDBFlavor {
 			return true, mariaResume(sv.executed, from.GTID)
 		}
@@ -161,6 +164,27 @@ func (s *Source) resume(ctx context.Context, sv *server, from record.Position) (
 		}
 	}
 	return false, s.fileResume(ctx, sv, from)
+}
+
+// wentOn holds that the server's log wasn't begun anew: GTIDs don't tell, once as many were given again as were read. The numbers
+// of its files do, if more than one was written before.
+func (s *Source) wentOn(ctx context.Context, sv *server, from record.Position) error {
+	if from.Server != sv.id || from.File == "" {
+		return nil
+	}
+	files, err := s.list(ctx, s.cfg.DB, "SHOW BINARY LOGS")
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	if last := files[len(files)-1][0]; sameName(last, from.File) && fileNumber(last) < fileNumber(from.File) {
+		return capture.Gap("the server has another history: %s was read, and its log has only come to %s", from.File, last)
+	}
+	return nil
+}
+
+// sameName tells whether two files of a log have the same name but for their numbers.
+func sameName(a, b string) bool {
+	return a[:strings.LastIndexByte(a, '.')+1] == b[:strings.LastIndexByte(b, '.')+1]
 }
 
 // mysqlResume holds that the server has executed all that we read, and still has all that we didn't.

@@ -75,9 +75,12 @@ func (s *Source) now(ctx context.Context, conn *sql.Conn, sv *server) (p record.
 		return p, errNoGTID
 	}
 	p = record.Position{Flavor: sv.flavor, Server: sv.id}
+	last := ""
 	switch {
 	case sv.flavor == mysql.MariaDBFlavor:
-		err = s.mariaNow(ctx, conn, &p)
+		if last, err = s.mariaNow(ctx, conn, &p); s.cfg.Mode != ByPosition {
+			p.GTID = last
+		}
 	case s.cfg.Mode != ByPosition && sv.gtid && sv.executed != "":
 		p.GTID = sv.executed
 	default:
@@ -87,17 +90,24 @@ func (s *Source) now(ctx context.Context, conn *sql.Conn, sv *server) (p record.
 		return p, err
 	}
 	p.At, err = s.clock(ctx, conn)
-	p.At = likeTheLog(p.At, sv.flavor)
+	p.At = likeTheLog(p.At, sv.flavor, last)
 	return p, err
 }
 
-// likeTheLog is a time of the server as its log would have it: MariaDB's has whole seconds, and a state that was found must not
-// look younger than a change that follows within the second.
-func likeTheLog(at time.Time, flavor string) time.Time {
-	if flavor == mysql.MariaDBFlavor {
-		return at.Truncate(time.Second)
+// likeTheLog is a time of the server as its log would have it. MariaDB's has whole seconds, and within one the numbers of the
+// transactions tell which was later (the tick of a change, beginMaria): the last one that was shown stands for the time within
+// the second, so that a state that was found is younger than the changes before it and older than those behind.
+func likeTheLog(at time.Time, flavor, last string) time.Time {
+	if flavor != mysql.MariaDBFlavor {
+		return at
 	}
-	return at
+	var number uint64
+	if gtids, err := parseMaria(last); err == nil {
+		for _, g := range gtids {
+			number = max(number, g.SequenceNumber)
+		}
+	}
+	return at.Truncate(time.Second).Add(time.Duration(number%1e6) * time.Microsecond)
 }
 
 // clock is the server's time.
@@ -109,33 +119,32 @@ func (s *Source) clock(ctx context.Context, db capture.Querier) (time.Time, erro
 	return time.Parse("2006-01-02 15:04:05.999999", rows[0][0])
 }
 
-// mariaNow takes MariaDB's snapshot of engine and log.
-func (s *Source) mariaNow(ctx context.Context, conn *sql.Conn, p *record.Position) error {
-	err := s.begin(ctx, conn, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+// mariaNow takes MariaDB's snapshot of engine and log, and tells the last transaction of each domain that it shows.
+func (s *Source) mariaNow(ctx context.Context, conn *sql.Conn, p *record.Position) (last string, err error) {
+	err = s.begin(ctx, conn, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT")
 	if err != nil {
-		return err
+		return "", err
 	}
 	place, err := s.list(ctx, conn, "SHOW STATUS WHERE Variable_name IN ('Binlog_snapshot_file', 'Binlog_snapshot_position')")
 	if err != nil {
-		return err
+		return "", err
 	}
 	said := make(map[string]string)
 	for _, row := range place {
 		said[strings.ToLower(row[0])] = row[1]
 	}
 	if p.File = said["binlog_snapshot_file"]; p.File == "" {
-		return errNoEnd
+		return "", errNoEnd
 	}
-	if p.Pos, err = strconv.ParseUint(said["binlog_snapshot_position"], 10, 64); err != nil || s.cfg.Mode == ByPosition {
-		return err
+	if p.Pos, err = strconv.ParseUint(said["binlog_snapshot_position"], 10, 64); err != nil {
+		return "", err
 	}
 	var gtid sql.NullString
 	err = s.explain(conn.QueryRowContext(ctx, "SELECT BINLOG_GTID_POS(?, ?)", p.File, p.Pos).Scan(&gtid))
-	if err == nil && !gtid.Valid {
-		return fmt.Errorf("the server doesn't say the GTID at %s:%d of its binary log", p.File, p.Pos)
+	if err == nil && !gtid.Valid && s.cfg.Mode != ByPosition {
+		return "", fmt.Errorf("the server doesn't say the GTID at %s:%d of its binary log", p.File, p.Pos)
 	}
-	p.GTID = gtid.String
-	return err
+	return gtid.String, err
 }
 
 // fileNow begins a transaction of locking reads and takes the end of the log. It waits for a lock for a short time only:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
@@ -128,18 +129,19 @@ func (s *Source) follow(ctx context.Context, st *stream, sv *server, user, passw
 		return s.classify(err)
 	}
 	s.noteDump(ctx, sv, syncer.LastConnectionID())
-	return s.await(ctx, st, events)
+	return s.await(ctx, st, sv, events)
 }
 
 // await waits until the stream ends, and ends it when it is stuck.
-func (s *Source) await(ctx context.Context, st *stream, events *replication.BinlogStreamer) error {
+func (s *Source) await(ctx context.Context, st *stream, sv *server, events *replication.BinlogStreamer) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer stop(nil)
 	watching.Go(func() {
 		if err := st.watch.run(ctx, s.look, s.ends); err != nil {
-			s.stuck.Store(true)
+			err = s.wentBack(ctx, sv, err)
+			s.stuck.Store(!errors.Is(err, capture.ErrGap))
 			stop(err)
 		}
 	})
@@ -203,8 +205,12 @@ func (s *stream) handle(h *replication.EventHeader, event replication.Event) err
 		return s.rotate(h, e)
 	case *replication.FormatDescriptionEvent:
 		s.renumber()
+		if err := s.begun(h); err != nil {
+			return err
+		}
 		return s.sink(capture.Tx{}) // connected
 	case *replication.HeartbeatEvent:
+		s.watch.beat(s.stands(h, e))
 		return s.sink(capture.Tx{Idle: s.tx.id == ""})
 	case *replication.GenericEvent:
 		return s.generic(h, e)
@@ -221,11 +227,22 @@ func (s *stream) renumber() {
 // rotate goes on to the next file. The server invents such an event at the start of a stream to tell its file.
 func (s *stream) rotate(h *replication.EventHeader, e *replication.RotateEvent) error {
 	s.renumber()
-	s.at.File, s.at.Pos = string(e.NextLogName), e.Position
+	s.at.File, s.at.Pos, s.at.Begun = string(e.NextLogName), e.Position, 0
 	if invented := h.Flags&replication.LOG_EVENT_ARTIFICIAL_F != 0 || h.LogPos == 0; invented || s.tx.id != "" {
 		return nil
 	}
 	return s.give(capture.Tx{Position: s.at})
+}
+
+// begun notes when the file was begun: the event at its head says so, also to a stream that begins behind it. A file that was read
+// before and was begun at another time is one of another history, however long.
+func (s *stream) begun(h *replication.EventHeader) error {
+	was := s.from.Begun
+	if s.at.Begun = int64(h.Timestamp); s.at.File != s.from.File || s.at.Server != s.from.Server || was == 0 || s.at.Begun == was {
+		return nil
+	}
+	at := func(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }
+	return capture.Gap("the server has another history: %s was begun at %s, and the one that was read at %s", s.at.File, at(s.at.Begun), at(was))
 }
 
 // generic handles what the library leaves undecoded.

@@ -192,18 +192,23 @@ func (w *sweeper) end(ctx context.Context) (p record.Position, err error) {
 	if p.At, err = s.clock(ctx, conn); err != nil {
 		return p, err
 	}
-	p.At = likeTheLog(p.At, w.flavor)
-	if w.st.read == nil {
-		p.File, p.Pos, err = s.end(ctx, conn)
-		return p, err
-	}
 	variable := "gtid_executed"
 	if w.flavor == mysql.MariaDBFlavor {
 		variable = "gtid_binlog_pos"
 	}
-	err = s.explain(conn.QueryRowContext(ctx, "SELECT @@GLOBAL."+variable).Scan(&p.GTID))
-	p.GTID = strings.ReplaceAll(p.GTID, "\n", "")
-	return p, err
+	var last string
+	if w.st.read != nil || w.flavor == mysql.MariaDBFlavor {
+		if err = s.explain(conn.QueryRowContext(ctx, "SELECT @@GLOBAL."+variable).Scan(&last)); err != nil {
+			return p, err
+		}
+	}
+	p.At = likeTheLog(p.At, w.flavor, last)
+	if w.st.read == nil {
+		p.File, p.Pos, err = s.end(ctx, conn)
+		return p, err
+	}
+	p.GTID = strings.ReplaceAll(last, "\n", "")
+	return p, nil
 }
 
 // past tells whether everything before a position was read.

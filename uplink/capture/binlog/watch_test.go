@@ -2,6 +2,7 @@ package binlog
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,16 +14,19 @@ import (
 	"station-agent/uplink/capture"
 )
 
-// A stream that gets nothing while the log grows is stuck; one that is idle, busy or waits for us is not, and a busy one
-// asks nothing.
+// A stream that gets nothing while the log grows is stuck, and so is one whose log ends before what was read; one that is idle,
+// busy or waits for us is not, and a busy one asks nothing.
 func TestWatch(t *testing.T) {
-	const rest, grows, busy, waits, late = "rest", "grows", "busy", "waits", "late"
-	for _, how := range []string{rest, grows, busy, waits, late} {
+	const rest, grows, anew, busy, waits, late = "rest", "grows", "anew", "busy", "waits", "late"
+	for _, how := range []string{rest, grows, anew, busy, waits, late} {
 		synctest.Test(t, func(t *testing.T) {
 			w, asked, pos := &watch{}, 0, uint64(4)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 			defer cancel()
 			go func() {
+				if how == anew {
+					w.beat(place{"log.1", 100})
+				}
 				for n := 1; ctx.Err() == nil; n++ {
 					time.Sleep(time.Second)
 					w.note(&replication.EventHeader{EventType: replication.HEARTBEAT_EVENT})
@@ -43,10 +47,13 @@ func TestWatch(t *testing.T) {
 			took := time.Since(began)
 			cancel()
 			time.Sleep(2 * time.Second) // the other one ends
-			if stuck := err != nil; stuck != (how == grows) || stuck && (took > 4*time.Minute || !strings.Contains(err.Error(), "log.1:6")) {
+			if stuck := err != nil; stuck != (how == grows || how == anew) || stuck && (took > 4*time.Minute || !strings.Contains(err.Error(), "log.1:")) {
 				t.Errorf("%s: after %v: %v", how, took, err)
 			}
-			if most := map[string]int{rest: 60, grows: 2, late: 60}[how]; asked > most {
+			if how == anew && (took > 20*time.Second || !errors.Is(err, errWentBack)) {
+				t.Errorf("a log that was begun anew is noticed after %v: %v", took, err)
+			}
+			if most := map[string]int{rest: 60, grows: 2, anew: 1, late: 80}[how]; asked > most {
 				t.Errorf("%s: asked %d times", how, asked)
 			}
 		})

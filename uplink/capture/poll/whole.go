@@ -190,6 +190,7 @@ func (w *whole) news(found []capture.State, now time.Time, tx *capture.Tx) error
 		if ok && w.where.Run == "" && !s.Updated.IsZero() && s.Updated.Before(w.at.Add(-w.overlap)) {
 			w.overlap = min(max(w.overlap, 2*now.Sub(s.Updated)), overlapMost)
 		}
+		delete(w.seen, s.ID) // if it becomes again what was seen, that is news
 		tx.Found = append(tx.Found, *s)
 	}
 	return nil
@@ -207,6 +208,7 @@ func (w *whole) lookFor(ctx context.Context, missing []string, tx *capture.Tx) e
 			return err
 		}
 		for _, id := range absent {
+			delete(w.seen, id)
 			tx.Missing = append(tx.Missing, capture.Absence{Table: w.cfg.Table, ID: id, From: w.missing[id], To: tx.At})
 		}
 		clear(w.missing)

@@ -63,6 +63,21 @@ func TestAQuietBeginning(t *testing.T) {
 	r.Want("name", "update s%2F1/7 x")
 }
 
+// A row that went to another state by a time that was set by hand, or was gone, and then is as it was seen not long ago is found
+// again: what was seen doesn't hide it.
+func TestARowThatIsAsItWasSeenBeforeIsFound(t *testing.T) {
+	db := servers.MariaDB(t)
+	catalog(t, db, 10, "TIMESTAMP")
+	r := newRig(t, db, products)
+	r.Agrees()
+	db.Exec(t, "UPDATE product_catalog.products SET name = 'a' WHERE id IN (3, 4)", "CREATE TABLE product_catalog.was AS SELECT * FROM product_catalog.products WHERE id IN (3, 4)")
+	r.Agrees()
+	db.Exec(t, "UPDATE product_catalog.products SET name = 'b', updated_at = '2026-01-01 00:00:00' WHERE id = 3", "DELETE FROM product_catalog.products WHERE id = 4")
+	r.Agrees()
+	db.Exec(t, "REPLACE INTO product_catalog.products SELECT * FROM product_catalog.was")
+	r.Agrees()
+}
+
 // A transaction that is committed long after its statements ran is found all the same, and the look goes back further then.
 func TestALateCommit(t *testing.T) {
 	db := servers.MariaDB(t)

@@ -1,4 +1,4 @@
-package benchcapture
+package race
 
 import (
 	"context"
@@ -8,13 +8,10 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
-	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"station-agent/build/bed"
-	"station-agent/build/servers"
 	"station-agent/store"
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
@@ -26,34 +23,41 @@ import (
 
 // catchUp runs what lies between the database and Certyo as the agent wires it (agent/wire.go), until k.N records were accepted
 // and noted as such. In an empty store those are the rows as they are found.
-func catchUp(t *testing.T, k task) {
+func catchUp(ctx context.Context, k Task) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // as in agent/run.go
+		debug.SetGCPercent(57) // as in agent/run.go
 	}
 	m := newMeter()
 	s, err := store.Open(store.Config{
 		Dir: k.Dir, Now: stamp, Reserve: -1, FirstLook: time.Hour, PackageOf: packageOf,
-		Identity: store.Identity{Environment: "test", Station: bed.Station, Database: k.Database + "/external"},
+		Identity: store.Identity{Environment: "test", Station: k.Station, Database: k.Database + "/external"},
 	})
-	must(t, err)
+	if err != nil {
+		return err
+	}
+	source, err := newCapture(k, s)
+	if err != nil {
+		return err
+	}
 	out := &outbox{DB: s.DB, left: k.N, empty: make(chan struct{})}
-	parts := []interface{ Run(context.Context) error }{s, newCapture(t, k, s), newDelivery(k, out)}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	parts := []interface{ Run(context.Context) error }{s, source, newDelivery(k, out)}
+	working, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make([]error, len(parts))
 	var all sync.WaitGroup
 	for i, p := range parts {
-		all.Go(func() { errs[i] = p.Run(ctx) })
+		all.Go(func() { errs[i] = p.Run(working) })
 	}
+	var late error
 	select {
 	case <-out.empty:
 	case <-ctx.Done():
-		t.Error(ctx.Err())
+		late = ctx.Err()
 	}
 	m.tell(k.N)
 	cancel()
 	all.Wait()
-	must(t, errors.Join(append(errs, s.Close())...))
+	return errors.Join(append(errs, late, s.Close())...)
 }
 
 // packageOf reads the package of a row, as the agent does (agent/wire.go).
@@ -65,38 +69,39 @@ func packageOf(r record.Record) (pkg record.Value, ok bool) {
 	return row.Package, err == nil
 }
 
-func newCapture(t *testing.T, k task, s *store.Store) *capture.Runner {
-	password := func() (string, error) { return servers.CapturePassword, nil }
+func newCapture(k Task, s *store.Store) (*capture.Runner, error) {
+	password := func() (string, error) { return k.Password, nil }
 	db, err := mysql.Open(mysql.Config{
-		Address: k.Database, Schema: "external", User: servers.CaptureUser, Password: password, Program: "station-agent",
-		Station: bed.Station, MaxConns: 1,
+		Address: k.Database, Schema: "external", User: k.User, Password: password, Program: "station-agent",
+		Station: k.Station, MaxConns: 1,
 	})
-	must(t, err)
-	t.Cleanup(func() { db.Close() })
+	if err != nil {
+		return nil, err
+	}
 	spec := capture.Buylo("external")
 	source, err := binlog.New(binlog.Config{
-		Address: k.Database, User: servers.CaptureUser, Password: password, DB: db, Explain: mysql.Explain,
-		Tables: []*capture.Spec{spec}, Station: bed.Station, Memory: s.DB,
+		Address: k.Database, User: k.User, Password: password, DB: db, Explain: mysql.Explain,
+		Tables: []*capture.Spec{spec}, Station: k.Station, Memory: s.DB,
 	})
-	must(t, err)
-	r, err := capture.New(capture.Config{Tables: []*capture.Spec{spec}, Scope: capture.Scope{Station: bed.Station}}, source, s.DB, condition("capture"))
-	must(t, err)
-	return r
+	if err != nil {
+		return nil, err
+	}
+	return capture.New(capture.Config{Tables: []*capture.Spec{spec}, Scope: capture.Scope{Station: k.Station}}, source, s.DB, condition("capture"))
 }
 
-func newDelivery(k task, out *outbox) *deliver.Courier {
+func newDelivery(k Task, out *outbox) *deliver.Courier {
 	client := certyo.New(certyo.Config{
-		URL: k.Sink, Tenant: bed.Tenant, Client: "bench-1", Key: func() (string, error) { return bed.CertyoKey, nil },
+		URL: k.Sink, Tenant: k.Tenant, Client: "bench-1", Key: func() (string, error) { return k.Key, nil },
 		UserAgent: "station-agent/bench",
 	})
-	return deliver.New(deliver.Config{Linger: linger}, out, ledger{out.DB}, client, deliver.Conditions{
+	return deliver.New(deliver.Config{Linger: Linger}, out, ledger{out.DB}, client, deliver.Conditions{
 		Delivery: condition("certyo"), Verification: condition("verification"), Anchoring: condition("anchoring"), Integrity: condition("integrity"),
 		Presence: condition("missing records"),
 	})
 }
 
-// linger is the agent's default.
-const linger = 2 * time.Second
+// Linger is the agent's default.
+const Linger = 2 * time.Second
 
 // outbox is the store's, and tells when so many records were accepted.
 type outbox struct {

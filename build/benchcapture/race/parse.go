@@ -1,38 +1,45 @@
-package benchcapture
+package race
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"strconv"
-	"testing"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
-
-	"station-agent/build/servers"
 )
 
 // parse reads the log with the library alone, as its documentation shows, and counts the rows: the work that no program on
 // this library can leave out, as long as it lets the library decode.
-func parse(t *testing.T, k task) {
+func parse(ctx context.Context, k Task) error {
 	host, port, err := net.SplitHostPort(k.Database)
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	n, err := strconv.ParseUint(port, 10, 16)
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	m := newMeter()
 	syncer := replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
 		ServerID: 4711, Flavor: mysql.MariaDBFlavor, Host: host, Port: uint16(n),
-		User: servers.CaptureUser, Password: servers.CapturePassword, Logger: slog.New(slog.DiscardHandler),
+		User: k.User, Password: k.Password, Logger: slog.New(slog.DiscardHandler),
 	})
 	defer syncer.Close()
-	events, err := syncer.StartSync(mysql.Position{Name: k.From.File, Pos: k.From.Pos})
-	must(t, err)
+	events, err := syncer.StartSync(mysql.Position{Name: k.File, Pos: k.Pos})
+	if err != nil {
+		return err
+	}
 	for changes := 0; changes < k.N; {
-		e, err := events.GetEvent(t.Context())
-		must(t, err)
+		e, err := events.GetEvent(ctx)
+		if err != nil {
+			return err
+		}
 		if r, ok := e.Event.(*replication.RowsEvent); ok {
 			changes += len(r.Rows) / 2 // an update has two images
 		}
 	}
 	m.tell(k.N)
+	return nil
 }
