@@ -206,6 +206,9 @@ func (c *cell) records() []record.Record {
 		c.t.Fatal(err)
 	}
 	defer s.Close()
+	if lost := s.Losses(); len(lost) > 0 {
+		c.t.Errorf("%s: the store lost something: %+v", c.way, lost)
+	}
 	var list []record.Record
 	err = s.DB.Waiting(func(q record.Queued) error {
 		q.Payload = slices.Clone(q.Payload)
