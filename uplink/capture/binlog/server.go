@@ -173,8 +173,11 @@ func (s *Source) wentOn(ctx context.Context, sv *server, from record.Position) e
 		return nil
 	}
 	files, err := s.list(ctx, s.cfg.DB, "SHOW BINARY LOGS")
-	if err != nil || len(files) == 0 {
-		return err
+	if err != nil {
+		return fmt.Errorf("ask for the files of the log: %w; as administrator %s TO the account if it is refused", err, grants)
+	}
+	if len(files) == 0 {
+		return nil
 	}
 	if last := files[len(files)-1][0]; sameName(last, from.File) && fileNumber(last) < fileNumber(from.File) {
 		return capture.Gap("the server has another history: %s was read, and its log has only come to %s", from.File, last)
