@@ -16,6 +16,9 @@ const splitAgain = 10 * time.Minute
 // heldReach is how many times the bytes of a request are read while refused records are held.
 const heldReach = 4
 
+// heldMost is how many records are read at least while refused ones are held, for requests of fewer.
+const heldMost = 10
+
 // deliver is the loop from the outbox to Certyo.
 func (c *Courier) deliver(ctx context.Context) error {
 	var wait backoff
@@ -48,13 +51,13 @@ func (c *Courier) deliver(ctx context.Context) error {
 
 // gather waits for records and lets few of them linger for company. It returns nothing if ctx ended.
 func (c *Courier) gather(ctx context.Context, linger time.Duration) ([]record.Queued, error) {
-	reach := c.cfg.MaxBytes
-	if c.held { // a large record must not be all that is seen
-		reach *= heldReach
+	most, reach := c.cfg.Batch, c.cfg.MaxBytes
+	if c.held { // a large record must not be all that is seen, nor one that fills a request by itself
+		most, reach = max(most, heldMost), reach*heldReach
 	}
 	var patience <-chan time.Time
 	for {
-		head, err := c.outbox.Head(c.head[:0], c.cfg.Batch, reach)
+		head, err := c.outbox.Head(c.head[:0], most, reach)
 		c.head = head
 		if err != nil {
 			return nil, fmt.Errorf("read outbox: %w", err)
@@ -87,7 +90,7 @@ func (c *Courier) cut(head []record.Queued) (n int, full bool) {
 	for i := range head {
 		q := &head[i]
 		size += len(q.Payload)
-		if _, twice := c.keys[q.Key]; twice || i > 0 && size > c.cfg.MaxBytes {
+		if _, twice := c.keys[q.Key]; twice || i == c.cfg.Batch || i > 0 && size > c.cfg.MaxBytes {
 			return i, true
 		}
 		c.keys[q.Key] = struct{}{}

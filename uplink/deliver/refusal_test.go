@@ -95,6 +95,14 @@ func TestARefusedRecordThatStandsAloneFindsCompany(t *testing.T) {
 }
 
 // Behind a mixed answer a row that is refused again and again doesn't stand in its own way.
+func TestABadRecordFindsCompanyThoughEachRequestHasOneRecord(t *testing.T) {
+	run(t, Config{Batch: 1}, func(b *bench) {
+		b.post = whole(func(r record.Record) bool { return r.ID == "bad" })
+		b.Put(items("bad", "good", "good", "bad", "good")...)
+		b.after(time.Minute, "0/2/3/0")
+	})
+}
+
 func TestChangesOfARowAreRefusedApart(t *testing.T) {
 	run(t, Config{}, func(b *bench) {
 		open := true
