@@ -97,7 +97,7 @@ func (m *model) disagreement(known map[string]string, tables []string) string {
 			if knows {
 				return fmt.Sprintf("it knows %s, which is gone", row)
 			}
-		case last.station == nowhere && !knows:
+		case last.station == nowhere && !knows && captured(row, []string{productTable}): // another station may speak for it
 		case got != sum(is):
 			return fmt.Sprintf("it doesn't know %s as it is: %s", row, is)
 		}
