@@ -61,7 +61,7 @@ func TestTransactionsComeWholeAndInOrder(t *testing.T) {
 			t.Errorf("the last commit was at %v, now is %v", end.At, want.At)
 		}
 		end.At, end.Begun = want.At, want.Begun // a snapshot does not know when the file was begun
-		if want.File == "" { // where the GTIDs say it all
+		if want.File == "" {                    // where the GTIDs say it all
 			end.File, end.Pos = "", 0
 		}
 		if end != want {
