@@ -156,17 +156,36 @@ func (c *capturing) unfit(ctx context.Context, r *running) []*tracked {
 			continue
 		}
 		var left []*tracked
+		why, readable := make(map[*tracked]error), false
 		for _, t := range r.tables {
-			if err := c.probeOne(ctx, t, byBinlog); err != nil && t != c.tables[0] {
+			if why[t] = c.readable(ctx, t); why[t] == nil {
+				readable = true
+			} else if t != c.tables[0] {
 				left = append(left, t)
-				t.cond.Lost(fmt.Errorf("find changes of %s: %w; the other tables are captured without it", t.Spec, err))
 			}
 		}
-		if len(left) > 0 && len(left) < len(r.tables) && ctx.Err() == nil {
-			return left
+		if !readable || len(left) == 0 || ctx.Err() != nil {
+			continue // it isn't the tables: the server is away, or the store is full
 		}
+		for _, t := range left {
+			t.cond.Lost(fmt.Errorf("find changes of %s: %w; the other tables are captured without it", t.Spec, why[t]))
+		}
+		return left
 	}
 	return nil
+}
+
+// readable asks the server for a table alone, and for no log: the stream that stands still keeps its connection.
+func (c *capturing) readable(ctx context.Context, t *tracked) error {
+	ctx, cancel := context.WithTimeout(ctx, c.patience.Abs()+decideAgain)
+	defer cancel()
+	own := c.binlog
+	own.Tables = []*capture.Spec{t.Spec}
+	source, err := binlog.New(own)
+	if err != nil {
+		return err
+	}
+	return source.Readable(ctx)
 }
 
 // watch tries the ways that are open until one more is found, and then lets everything be put together anew.
