@@ -148,27 +148,6 @@ func (c *capturing) work(ctx context.Context, open bool) error {
 	return err
 }
 
-// unfit waits until the log's stream stands still and some of its tables can't be read though others can, as one that was dropped:
-// they are left out of it until they can be read again, so that the others are captured. Buylo's is never left out.
-func (c *capturing) unfit(ctx context.Context, r *running) []*tracked {
-	for wait(ctx, decideAgain) {
-		if r.Stalled() < c.patience {
-			continue
-		}
-		var left []*tracked
-		for _, t := range r.tables {
-			if err := c.probeOne(ctx, t, byBinlog); err != nil && t != c.tables[0] {
-				left = append(left, t)
-				t.cond.Lost(fmt.Errorf("find changes of %s: %w; the other tables are captured without it", t.Spec, err))
-			}
-		}
-		if len(left) > 0 && len(left) < len(r.tables) && ctx.Err() == nil {
-			return left
-		}
-	}
-	return nil
-}
-
 // watch tries the ways that are open until one more is found, and then lets everything be put together anew.
 func (c *capturing) watch(ctx context.Context) error {
 	for {

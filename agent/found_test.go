@@ -277,6 +277,26 @@ func TestATableThatGoesLeavesTheOthersAlone(t *testing.T) {
 	}
 }
 
+// A server that is away costs no table its place in the log's stream: to come back there its rows would have to be compared.
+func TestAServerThatIsAwayLeavesNoTableOut(t *testing.T) {
+	db := servers.MySQL(t)
+	c := foundOrders(t, db, snapInitial, snapInitial)
+	for _, table := range c.tables {
+		table.by = byBinlog
+	}
+	runs, err := c.assemble()
+	if err != nil || len(runs) != 1 {
+		t.Fatal(runs, err)
+	}
+	c.patience = -1 // as if it stood still
+	db.Kill()
+	ctx, cancel := context.WithTimeout(t.Context(), decideAgain+2*time.Second)
+	defer cancel()
+	if left := c.unfit(ctx, runs[0]); left != nil {
+		t.Errorf("%d tables are left out", len(left))
+	}
+}
+
 // A change that was found by polling isn't given once more by the log, when its table comes back there.
 func TestBackToTheLog(t *testing.T) {
 	db := servers.MySQL(t)

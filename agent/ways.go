@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"station-agent/store"
+	"station-agent/uplink/capture"
+	"station-agent/uplink/capture/binlog"
 )
 
 const decideAgain = 5 * time.Second
@@ -126,4 +128,44 @@ func wait(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// unfit waits until the log's stream stands still and some of its tables can't be read though others can, as one that was dropped:
+// they are left out of it until they can be read again, so that the others are captured. Buylo's is never left out.
+func (c *capturing) unfit(ctx context.Context, r *running) []*tracked {
+	for wait(ctx, decideAgain) {
+		if r.Stalled() < c.patience {
+			continue
+		}
+		var left []*tracked
+		why, readable := make(map[*tracked]error), false
+		for _, t := range r.tables {
+			if why[t] = c.readable(ctx, t); why[t] == nil {
+				readable = true
+			} else if t != c.tables[0] {
+				left = append(left, t)
+			}
+		}
+		if !readable || len(left) == 0 || ctx.Err() != nil {
+			continue // it isn't the tables: the server is away, or the store is full
+		}
+		for _, t := range left {
+			t.cond.Lost(fmt.Errorf("find changes of %s: %w; the other tables are captured without it", t.Spec, why[t]))
+		}
+		return left
+	}
+	return nil
+}
+
+// readable asks the server for a table alone, and for no log: the stream that stands still keeps its connection.
+func (c *capturing) readable(ctx context.Context, t *tracked) error {
+	ctx, cancel := context.WithTimeout(ctx, c.patience.Abs()+decideAgain)
+	defer cancel()
+	own := c.binlog
+	own.Tables = []*capture.Spec{t.Spec}
+	source, err := binlog.New(own)
+	if err != nil {
+		return err
+	}
+	return source.Readable(ctx)
 }

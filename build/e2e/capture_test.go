@@ -19,7 +19,7 @@ func TestTheWayIsChosenAndKept(t *testing.T) {
 		s := newSite(t, db)
 		s.Config.Source, s.Config.Capturer = "auto", ""
 		s.started()
-		if w := s.way("external.buylo_products"); w["way"] != "polling" || !strings.Contains(w["why"].(string), "REPLICATION") || w["cost"] == "" {
+		if w := s.decided("external.buylo_products", "polling"); !strings.Contains(w["why"].(string), "REPLICATION") || w["cost"] == "" {
 			t.Errorf("way: %v", w)
 		}
 		items := s.stock(1, 3)
@@ -33,14 +33,12 @@ func TestTheWayIsChosenAndKept(t *testing.T) {
 		db.Exec(t, "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '"+servers.AgentUser+"'@'%'")
 		mark := s.Agent.Mark()
 		s.started()
-		if w := s.way("external.buylo_products"); w["way"] != "polling" {
-			t.Errorf("after the grant: %v", w)
-		}
+		s.decided("external.buylo_products", "polling")
 		if lines := s.Agent.Lines(func(l bed.Line) bool { return strings.HasPrefix(l.Msg, "changes are found") }); len(lines) != 1 {
 			t.Errorf("the way was said %d times", len(lines))
 		}
 		s.command(0, "capture", "use", "external.buylo_products", "auto")
-		s.until("the log is read", func() bool { return s.way("external.buylo_products")["way"] == "binlog" })
+		s.decided("external.buylo_products", "binlog")
 		s.saidSince(mark, "recovered", "capture")
 		s.pack("PKG-2026-0002", items[2])
 		s.anchored(items[2], "PKG-2026-0002")
@@ -66,9 +64,7 @@ func TestTablesOfTheCustomersOwn(t *testing.T) {
 				s.queue()
 			}
 			s.started()
-			if w := s.way("product_catalog.products"); w["way"] != way {
-				t.Errorf("way: %v", w)
-			}
+			s.decided("product_catalog.products", way)
 			s.until("the rows are anchored", func() bool { return s.has("upsert", "1") && s.has("upsert", "2") })
 			db.Exec(t, "UPDATE product_catalog.products SET name = CONCAT(name, '!') WHERE id = 2")
 			s.until("the change is anchored", func() bool { return s.has("update", "2") })
@@ -110,6 +106,14 @@ func (s *site) layOut() {
 			s.DB.Exec(s.t, statement)
 		}
 	}
+}
+
+// decided waits until the status says by which way a table is captured, which is a moment after capture works.
+func (s *site) decided(table, way string) map[string]any {
+	s.t.Helper()
+	var w map[string]any
+	s.until(table+" is captured by "+way, func() bool { w = s.way(table); return w["way"] == way })
+	return w
 }
 
 // way is how the status says that a table is captured.

@@ -16,15 +16,8 @@ var errLives = errors.New("the log can be read")
 func (s *Source) Probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	for _, spec := range s.cfg.Tables {
-		read := capture.Snapshot{DB: s.cfg.DB, Table: spec, Explain: s.cfg.Explain}
-		table, err := read.Layout(ctx)
-		if err != nil {
-			return err
-		}
-		if _, err := read.Absent(ctx, table, []string{""}); err != nil {
-			return err
-		}
+	if err := s.Readable(ctx); err != nil {
+		return err
 	}
 	p, _, err := s.Snapshot(ctx, nil, "")
 	if err != nil {
@@ -35,4 +28,19 @@ func (s *Source) Probe(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// Readable tells whether the tables can be read, of which it needs no log.
+func (s *Source) Readable(ctx context.Context) error {
+	for _, spec := range s.cfg.Tables {
+		read := capture.Snapshot{DB: s.cfg.DB, Table: spec, Explain: s.cfg.Explain}
+		table, err := read.Layout(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := read.Absent(ctx, table, []string{""}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
