@@ -46,10 +46,10 @@ func (d *DB) Retry(seqs ...uint64) (n int, err error) {
 
 // Drop forgets records that wait or were refused, on a person's word, and counts them.
 func (d *DB) Drop(seqs ...uint64) (n int, err error) {
-	return d.act(seqs, func(a standing) bool { return a == declined || a == waits }, func(c *commit, part span) error {
+	return d.act(seqs, func(a standing) bool { return a == declined || a.queued() }, func(c *commit, part span) error {
 		c.Dropped = append(c.Dropped, part)
 		for seq := part.First; seq <= part.Last; seq++ {
-			if s, ok := d.standing(seq); !ok || s.As != waits {
+			if s, ok := d.standing(seq); !ok || !s.As.queued() {
 				continue
 			}
 			r, err := d.record(seq)

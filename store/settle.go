@@ -51,7 +51,7 @@ func (d *DB) weigh(s *settlement, y record.Delivery) error {
 	if err := d.failed(); err != nil {
 		return err
 	}
-	if r, ok := d.standing(y.Seq); !ok || r.As != waits {
+	if r, ok := d.standing(y.Seq); !ok || !r.As.queued() {
 		return nil
 	}
 	m, bytes, err := d.markOf(y)

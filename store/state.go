@@ -32,6 +32,10 @@ type state struct {
 	Unverified uint64 `json:"unverified,omitempty"`
 	Waived     uint64 `json:"waived,omitempty"` // so many of those a person knows of
 	Lost       uint64 `json:"lost,omitempty"`
+	Passed     uint64 `json:"passed,omitempty"`  // found states that were not sent, as a newer change of the row was
+	Doubled    uint64 `json:"doubled,omitempty"` // accepted, and possibly for the second time
+
+	Horizon []horizon `json:"horizon,omitempty"` // see Posting
 }
 
 // place finds a commit: by the sequence that the next record had, then by its own number.
@@ -59,6 +63,7 @@ type standing byte
 
 const (
 	waits      standing = 'w' // in the outbox
+	found      standing = 'h' // in the outbox, behind all that waits: a state that was found
 	accepted   standing = 'a' // in the ledger
 	mismatch   standing = 'm' // in the ledger, last seen as record.Mismatch
 	superseded standing = 's' // in the ledger, last seen as record.Overtaken
@@ -66,6 +71,8 @@ const (
 	unclear    standing = 'u' // in the ledger, last seen as record.Unclear
 	declined   standing = 'r' // a dead letter
 )
+
+func (s standing) queued() bool { return s == waits || s == found }
 
 func (s standing) ledger() bool {
 	return s == accepted || s == mismatch || s == superseded || s == unknown || s == unclear
@@ -238,9 +245,13 @@ func (s *state) place(c *commit) {
 	if c.count > 0 {
 		s.Next = c.first + uint64(c.count)
 		s.Runs.set(run{span: span{c.first, s.Next - 1}, As: waits})
+		for _, sp := range c.Later {
+			s.Runs.set(run{span: sp, As: found})
+		}
 	}
+	s.extend(c.Horizon)
 	s.carry(c)
-	if len(c.Lost) > 0 && s.Runs.count(span{0, math.MaxUint64}, func(a standing) bool { return a == waits }) == 0 {
+	if len(c.Lost) > 0 && s.Runs.count(span{0, math.MaxUint64}, standing.queued) == 0 {
 		s.QueueBytes = 0 // nobody knows any more how long those were
 	}
 }
@@ -268,13 +279,13 @@ func (s *state) carry(c *commit) {
 func (s *state) events(c *commit) {
 	in := place{c.first, c.number}
 	for _, sp := range spans(c.accepted, func(a *acceptance) uint64 { return a.seq }) {
-		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == waits }) {
+		for _, part := range s.Runs.within(sp, standing.queued) {
 			s.Accepted += part.Last - part.First + 1
 			s.Runs.set(run{span: part, As: accepted, In: in, Since: c.At})
 		}
 	}
 	for _, r := range c.refused {
-		if w, ok := s.Runs.at(r.seq); ok && w.As == waits {
+		if w, ok := s.Runs.at(r.seq); ok && w.As.queued() {
 			s.Runs.set(run{span: span{r.seq, r.seq}, As: declined})
 			s.Refused = append(s.Refused, letter{r.seq, r.text, c.At})
 		}
@@ -283,6 +294,12 @@ func (s *state) events(c *commit) {
 		n := alike(rest)
 		s.look(rest[0].state, span{rest[0].seq, rest[n-1].seq})
 		rest = rest[n:]
+	}
+	for _, sp := range c.Passed {
+		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == found }) {
+			s.Passed += part.Last - part.First + 1
+			s.Runs.cut(part)
+		}
 	}
 	for _, sp := range c.Retried {
 		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == declined }) {
@@ -355,6 +372,6 @@ func spans[T any](list []T, of func(*T) uint64) (out []span) {
 
 func (s state) clone() state {
 	s.Runs, s.Refused, s.Carried = slices.Clone(s.Runs), slices.Clone(s.Refused), slices.Clone(s.Carried)
-	s.Streams = maps.Clone(s.Streams)
+	s.Streams, s.Horizon = maps.Clone(s.Streams), slices.Clone(s.Horizon)
 	return s
 }

@@ -13,6 +13,7 @@ import (
 // Stats are counts and sizes. Asking for them costs a look at the card, and now and then one commit to be read.
 type Stats struct {
 	QueueRecords     int          `json:"queue_records"`
+	QueueHistory     int          `json:"queue_history"` // of these, found states that go behind the others
 	QueueBytes       int64        `json:"queue_bytes"`
 	OldestQueued     time.Time    `json:"oldest_queued,omitzero"` // when it was put, by the clock as it stands now
 	Unanchored       int          `json:"unanchored"`
@@ -25,6 +26,8 @@ type Stats struct {
 	Retired          uint64       `json:"retired"`           // superseded and given up, ever
 	Unverified       uint64       `json:"unverified"`        // accepted and given up unproven, ever
 	NewlyUnverified  uint64       `json:"newly_unverified"`  // of these, since Acknowledge
+	Passed           uint64       `json:"passed"`            // found states that were not sent, as a newer change of their row was, ever
+	Doubled          uint64       `json:"possibly_doubled"`  // accepted after a post that was more than a day old and may have arrived, ever
 	Lost             uint64       `json:"lost"`              // records that could not be read any more, ever
 	RecordBytes      int64        `json:"record_bytes"`      // of all record files on the card
 	EvidenceBytes    int64        `json:"evidence_bytes"`    // of those in which every record is anchored
@@ -41,17 +44,18 @@ func (d *DB) Stats() Stats {
 	d.mu.Lock()
 	s, now := d.state.clone(), d.cfg.now()
 	out := Stats{QueueBytes: s.QueueBytes, Anchored: s.Anchored, Accepted: s.Accepted, DeadLetters: len(s.Refused), Lost: s.Lost, Paused: d.paused,
-		Retired: s.Retired, Unverified: s.Unverified, NewlyUnverified: s.Unverified - s.Waived}
+		Retired: s.Retired, Unverified: s.Unverified, NewlyUnverified: s.Unverified - s.Waived, Passed: s.Passed, Doubled: s.Doubled}
 	front := d.front
 	if err := cmp.Or(d.trouble, d.exportErr, d.lazyErr); err != nil {
 		out.Trouble = err.Error()
 	}
 	d.mu.Unlock()
 	all := span{0, math.MaxUint64}
-	out.QueueRecords = s.Runs.count(all, func(a standing) bool { return a == waits })
+	out.QueueRecords = s.Runs.count(all, standing.queued)
+	out.QueueHistory = s.Runs.count(all, func(a standing) bool { return a == found })
 	t := s.Runs.tally()
 	out.Unanchored, out.Mismatches, out.Ledger = t.All(), t.Mismatch, t
-	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As == waits }); i >= 0 {
+	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As.queued() }); i >= 0 {
 		out.OldestQueued = sometime(now, d.frontSince(front, s.Runs[i].First))
 	}
 	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As.ledger() }); i >= 0 {
