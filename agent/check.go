@@ -239,6 +239,14 @@ func (c *certyoConfig) check(r report) {
 	r.number("certyo.verify_per_second", c.VerifyRate, 0, 1000)
 	r.number("certyo.max_unproven", c.MaxUnproven, 100, 1_000_000)
 	r.between("certyo.linger", c.Linger, 0, 30*time.Second)
+	r.number("certyo.parallel", c.Parallel, 1, 8)
+	r.between("certyo.start_jitter", c.StartJitter, 0, 10*time.Minute)
+	r.number("certyo.max_mb_per_day", c.MaxMBADay, 0, 1_000_000)
+	for _, w := range c.Hours {
+		if _, err := w.value(); err != nil {
+			r("certyo.hours", err)
+		}
+	}
 	if len(c.VerifyAfter) == 0 {
 		r("certyo.verify_after", errMissing)
 	}

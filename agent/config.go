@@ -112,6 +112,10 @@ type certyoConfig struct {
 	VerifyForm  string     `toml:"verify_form"`
 	Batch       int        `toml:"batch"`
 	Linger      duration   `toml:"linger"`
+	Parallel    int        `toml:"parallel"`
+	StartJitter duration   `toml:"start_jitter"`
+	Hours       []window   `toml:"hours"`
+	MaxMBADay   int        `toml:"max_mb_per_day"`
 	Requests    int        `toml:"requests_per_minute"`
 	VerifyAfter []duration `toml:"verify_after"`
 	VerifyShare int        `toml:"verify_share"`
@@ -173,7 +177,8 @@ func defaults() config {
 		},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
 		Capture: captureConfig{Source: byAuto, Snapshot: snapInitial, Every: "1s", Mode: "auto"},
-		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", Requests: 600, VerifyShare: 20, Snapshots: true, MaxUnproven: 200_000,
+		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", Parallel: 2, StartJitter: "5s", Hours: []window{}, Requests: 600,
+			VerifyShare: 20, Snapshots: true, MaxUnproven: 200_000,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Writeback: writebackConfig{Every: "10s"},
 		Fleet:     fleetConfig{Interval: "30s"},

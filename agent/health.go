@@ -36,7 +36,7 @@ func (f *facts) health() fleet.Health {
 		LastScanS: since(now, j.LastScan), IntentsOpen: len(j.Open), IntentsParked: len(j.Parked), LastSettledS: since(now, j.LastDone),
 		QueueRecords: q.QueueRecords, QueueBytes: q.QueueBytes, OldestUnsentS: age(now.Wall, q.OldestQueued),
 		Unanchored: q.Unanchored, OldestUnanchoredS: age(now.Wall, q.OldestUnanchored), DeadLetters: q.DeadLetters,
-		Anchoring: fleet.Anchoring(q.Ledger), Unverified: q.Unverified,
+		Anchoring: fleet.Anchoring(q.Ledger), Unverified: q.Unverified, Replayed: q.Replayed, Doubled: q.Doubled, Passed: q.Passed,
 		Capture: f.ways(), Problems: f.board.problems(),
 	}
 	for _, n := range j.Verdicts {

@@ -99,7 +99,7 @@ func (s *status) print(out io.Writer) error {
 	}
 	line("certyo", "%d records unsent%s, %d not anchored yet%s%s, %d dead letters, %d anchored%s",
 		s.QueueRecords, oldest(s.OldestUnsentS), s.Unanchored, oldest(s.OldestUnanchoredS), standings(record.Tally(s.Anchoring)), s.DeadLetters, s.AnchoredTotal,
-		some(s.Unverified, "given up unverified"))
+		some(s.Unverified, "given up unverified")+some(s.Replayed, "replayed")+some(s.Doubled, "possibly doubled"))
 	if s.CertyoKey != "" {
 		line("certyo", "the key in use is that in %s", s.CertyoKey)
 	}

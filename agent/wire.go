@@ -248,7 +248,10 @@ func (p *parts) addCertyo() error {
 	for i, d := range c.VerifyAfter {
 		schedule[i] = d.value()
 	}
-	p.add(deliver.New(deliver.Config{Batch: c.Batch, Linger: c.Linger.value(), Schedule: schedule, Budget: c.budget(), Singly: !c.Snapshots},
+	p.add(deliver.New(deliver.Config{
+		Batch: c.Batch, Linger: c.Linger.value(), Parallel: c.Parallel, Spread: c.StartJitter.value(), Schedule: schedule, Budget: c.budget(),
+		Hours: c.hours(), DayBytes: int64(c.MaxMBADay) << 20, Singly: !c.Snapshots,
+	},
 		p.store.DB, ledger{p.store.DB}, client, deliver.Conditions{
 			Delivery: p.board.condition("certyo"), Verification: p.board.condition("verification"),
 			Anchoring: p.board.condition("anchoring"), Integrity: p.board.condition("integrity"),
@@ -267,9 +270,18 @@ func (l ledger) Changed() <-chan struct{} { return l.LedgerChanged() }
 func (c *certyoConfig) budget() deliver.Budget {
 	b := deliver.Budget{PerMinute: c.Requests, Verify: c.VerifyShare}
 	if c.VerifyRate > 0 {
-		b.Verify = min(max(1, c.VerifyRate*60*100/c.Requests), 100)
+		b.Verify = min(max(1, c.VerifyRate*60*100/c.Requests), 90)
 	}
 	return b
+}
+
+// hours are the times of the day in which something is sent.
+func (c *certyoConfig) hours() (h deliver.Hours) {
+	for _, w := range c.Hours {
+		v, _ := w.value() // it was checked
+		h = append(h, v)
+	}
+	return h
 }
 
 // renamed names the old fields that are in use.

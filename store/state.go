@@ -32,8 +32,9 @@ type state struct {
 	Unverified uint64 `json:"unverified,omitempty"`
 	Waived     uint64 `json:"waived,omitempty"` // so many of those a person knows of
 	Lost       uint64 `json:"lost,omitempty"`
-	Passed     uint64 `json:"passed,omitempty"`  // found states that were not sent, as a newer change of the row was
-	Doubled    uint64 `json:"doubled,omitempty"` // accepted, and possibly for the second time
+	Passed     uint64 `json:"passed,omitempty"`   // found states that were not sent, as a newer change of the row was
+	Replayed   uint64 `json:"replayed,omitempty"` // accepted before, by what the service said
+	Doubled    uint64 `json:"doubled,omitempty"`  // accepted, and possibly for the second time
 
 	Horizon []horizon `json:"horizon,omitempty"` // see Posting
 }
@@ -278,6 +279,9 @@ func (s *state) carry(c *commit) {
 // that folding twice is folding once.
 func (s *state) events(c *commit) {
 	in := place{c.first, c.number}
+	for i := range c.accepted {
+		s.tellAgain(&c.accepted[i])
+	}
 	for _, sp := range spans(c.accepted, func(a *acceptance) uint64 { return a.seq }) {
 		for _, part := range s.Runs.within(sp, standing.queued) {
 			s.Accepted += part.Last - part.First + 1
@@ -313,6 +317,21 @@ func (s *state) events(c *commit) {
 	for _, sp := range slices.Concat(c.Dropped, c.Lost) {
 		s.Runs.cut(sp)
 		s.forgive(sp)
+	}
+}
+
+// tellAgain counts a record that was accepted before, or may have been.
+func (s *state) tellAgain(a *acceptance) {
+	if !a.receipt.Replayed && !a.receipt.Doubled {
+		return
+	}
+	if r, ok := s.Runs.at(a.seq); !ok || !r.As.queued() {
+		return
+	}
+	if a.receipt.Replayed {
+		s.Replayed++
+	} else {
+		s.Doubled++
 	}
 }
 

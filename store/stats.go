@@ -27,6 +27,7 @@ type Stats struct {
 	Unverified       uint64       `json:"unverified"`        // accepted and given up unproven, ever
 	NewlyUnverified  uint64       `json:"newly_unverified"`  // of these, since Acknowledge
 	Passed           uint64       `json:"passed"`            // found states that were not sent, as a newer change of their row was, ever
+	Replayed         uint64       `json:"replayed"`          // accepted once more, by what Certyo said: the first answer was lost, ever
 	Doubled          uint64       `json:"possibly_doubled"`  // accepted after a post that was more than a day old and may have arrived, ever
 	Lost             uint64       `json:"lost"`              // records that could not be read any more, ever
 	RecordBytes      int64        `json:"record_bytes"`      // of all record files on the card
@@ -44,7 +45,7 @@ func (d *DB) Stats() Stats {
 	d.mu.Lock()
 	s, now := d.state.clone(), d.cfg.now()
 	out := Stats{QueueBytes: s.QueueBytes, Anchored: s.Anchored, Accepted: s.Accepted, DeadLetters: len(s.Refused), Lost: s.Lost, Paused: d.paused,
-		Retired: s.Retired, Unverified: s.Unverified, NewlyUnverified: s.Unverified - s.Waived, Passed: s.Passed, Doubled: s.Doubled}
+		Retired: s.Retired, Unverified: s.Unverified, NewlyUnverified: s.Unverified - s.Waived, Passed: s.Passed, Replayed: s.Replayed, Doubled: s.Doubled}
 	front := d.front
 	if err := cmp.Or(d.trouble, d.exportErr, d.lazyErr); err != nil {
 		out.Trouble = err.Error()

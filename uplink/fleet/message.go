@@ -46,6 +46,9 @@ type Health struct {
 	OldestUnanchoredS float64   `json:"oldest_unanchored_s"` // 0 if there is none
 	Anchoring         Anchoring `json:"anchoring"`           // how those stand
 	Unverified        uint64    `json:"unverified"`          // records sent and given up unproven, ever
+	Replayed          uint64    `json:"replayed"`            // records that Certyo had already, as the first answer was lost, ever
+	Doubled           uint64    `json:"possibly_doubled"`    // records that Certyo may have twice: sent again after a day, ever
+	Passed            uint64    `json:"passed"`              // found states that were not sent, as a newer change of the row was, ever
 	DeadLetters       int       `json:"dead_letters"`        // records refused for good
 	Problems          []Problem `json:"problems"`
 }
