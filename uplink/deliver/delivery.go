@@ -310,7 +310,7 @@ func (d *delivery) land(ctx context.Context, p *parcel) error {
 	if err == nil {
 		err = held
 	}
-	if errors.Is(err, errOpen) && len(deliveries) > 0 {
+	if errors.Is(err, errOpen) && (len(deliveries) > 0 || d.areStuck(p)) {
 		d.setAside(p)
 		err = nil
 	}
@@ -386,6 +386,16 @@ func (d *delivery) setAside(p *parcel) {
 	if len(d.stuck) > stuckMost {
 		d.until = d.due(now)
 	}
+}
+
+// areStuck tells whether all rows of a parcel are known to be stuck.
+func (d *delivery) areStuck(p *parcel) bool {
+	for i := range p.records {
+		if d.stuck[rowOf(&p.records[i])] == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // unstick forgets the rows whose records were decided.

@@ -200,6 +200,53 @@ type service struct {
 	mu     sync.Mutex // held by post
 	vmu    sync.Mutex // held by verify
 	posts  []string   // the ids of each request
+
+	slow   time.Duration // how long a post takes
+	lookup func(record.Record) (record.Known, *record.Receipt, error)
+	umu    sync.Mutex
+	under  map[row]bool // way
+	most   int          // posts that were under way together
+	flying int
+	broken string // a promise about rows
+}
+
+// enter notes that records are under way, and leave that they arrived.
+func (s *service) enter(records []record.Record) (leave func()) {
+	s.umu.Lock()
+	defer s.umu.Unlock()
+	rows := map[row]bool{}
+	for i := range records {
+		rows[rowOf(&records[i])] = true
+	}
+	for r := range rows {
+		if s.under[r] {
+			s.broken = "a row is in two requests: " + r.id
+		}
+		if s.under == nil {
+			s.under = map[row]bool{}
+		}
+		s.under[r] = true
+	}
+	s.flying++
+	s.most = max(s.most, s.flying)
+	return func() {
+		s.umu.Lock()
+		defer s.umu.Unlock()
+		s.flying--
+		for r := range rows {
+			delete(s.under, r)
+		}
+	}
+}
+
+func (s *service) Lookup(ctx context.Context, r record.Record) (record.Known, *record.Receipt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.posts = append(s.posts, "?"+r.ID)
+	if s.lookup == nil {
+		return record.KnownUnclear, nil, nil
+	}
+	return s.lookup(r)
 }
 
 func (s *service) Post(ctx context.Context, records []record.Record) ([]record.Delivery, error) {
@@ -207,6 +254,8 @@ func (s *service) Post(ctx context.Context, records []record.Record) ([]record.D
 	for _, r := range records {
 		ids = append(ids, r.ID)
 	}
+	defer s.enter(records)()
+	pause(ctx, s.slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.posts = append(s.posts, strings.Join(ids, " "))
@@ -306,6 +355,9 @@ func run(t *testing.T, cfg Config, test func(b *bench)) {
 		defer func() {
 			if err := b.stop(); err != nil {
 				t.Errorf("run: %v", err)
+			}
+			if b.broken != "" {
+				t.Error(b.broken)
 			}
 		}()
 		test(b)
