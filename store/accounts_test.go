@@ -92,8 +92,14 @@ func TestAccountsTellWhatWasCarriedAndExported(t *testing.T) {
 	ok(t, d.Put(group(0, 10)))
 	anchorAll(t, d, 5, 6)
 	ok(t, d.Settle([]record.Delivery{{Seq: 6, Receipt: &record.Receipt{Hash: "h6"}}}))
+	ok(t, d.Flush())
 	nextFile(t, d)
 	ok(t, d.Put(group(10, 12)))
+	_, next := d.oldest()
+	d.turns.Lock()
+	err = d.carry(d.liveBefore(next)) // a crash here leaves them in both files
+	d.turns.Unlock()
+	ok(t, err)
 	if before := accounts(t, d); len(before) != 12 {
 		t.Fatalf("%d accounts before", len(before))
 	}
