@@ -24,9 +24,8 @@ const (
 var errTurned = errors.New("the store let old records go meanwhile: ask again")
 
 // Accounts gives f all that is known of each record that want wants, in the order of their sequences but for the few that were
-// carried on, which come first. What was exported is read too, from the folder that it was exported to, as far as it isn't in the
-// store any more. Memory is bounded by some thousand records, however many there are. What can't be read is passed over: Losses
-// tells. want may be called from within the store's locks and must not call the store.
+// carried on, which come first. Memory is bounded by some thousand records, however many there are. What can't be read is passed
+// over: Losses tells. What was exported and let go is told by ExportedAccounts.
 func (d *DB) Accounts(want func(*record.Record) bool, f func(*record.Account) error) error {
 	if err := d.Flush(); err != nil {
 		return err
@@ -35,9 +34,6 @@ func (d *DB) Accounts(want func(*record.Record) bool, f func(*record.Account) er
 	moved := slices.Clone(d.state.Carried)
 	d.mu.Unlock()
 	oldest, _ := d.oldest()
-	if err := d.exportedAccounts(moved, want, f); err != nil {
-		return err
-	}
 	b := d.newBatch(f)
 	if err := d.carriedAccounts(moved, want, b); err != nil {
 		return err
@@ -247,15 +243,22 @@ func (a *accounted) conclude(r run, known bool, clock clocks) {
 	a.Answered, a.Refused = clock.date(a.answered).Moment(), clock.date(a.refused).Moment()
 }
 
-// exportedAccounts gives f what lies in files of the export folder and not in the store.
-func (d *DB) exportedAccounts(moved []carried, want func(*record.Record) bool, f func(*record.Account) error) error {
+// ExportedAccounts is Accounts for what lies in files of the export folder and not in the store any more. Whether the clock was
+// trusted doesn't stand there.
+func (d *DB) ExportedAccounts(want func(*record.Record) bool, f func(*record.Account) error) error {
 	if d.cfg.exportDir == "" {
 		return nil
+	}
+	if _, err := os.Stat(d.cfg.exportDir); err != nil {
+		return fmt.Errorf("read exported evidence: %w", err)
 	}
 	paths, err := filepath.Glob(filepath.Join(d.cfg.exportDir, "evidence-"+d.cfg.id+"-*.ndjson.gz"))
 	if err != nil {
 		return err
 	}
+	d.mu.Lock()
+	moved := slices.Clone(d.state.Carried)
+	d.mu.Unlock()
 	d.log.mu.Lock()
 	kept := d.log.files[0].first.First
 	d.log.mu.Unlock()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -15,13 +16,15 @@ import (
 func accounts(t *testing.T, d *DB) map[uint64]record.Account {
 	t.Helper()
 	all := map[uint64]record.Account{}
-	ok(t, d.Accounts(func(*record.Record) bool { return true }, func(a *record.Account) error {
+	take := func(a *record.Account) error {
 		if _, twice := all[a.Seq]; twice {
 			t.Errorf("record %d is told twice", a.Seq)
 		}
 		all[a.Seq] = *a
 		return nil
-	}))
+	}
+	every := func(*record.Record) bool { return true }
+	ok(t, errors.Join(d.ExportedAccounts(every, take), d.Accounts(every, take)))
 	return all
 }
 
