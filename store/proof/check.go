@@ -122,7 +122,7 @@ func (c *Checker) record(n int, r *Record) {
 		c.fault(n, "record %d stands in line %d, too", r.Seq, was)
 	}
 	c.seqs[r.Seq] = n
-	row := strings.Join([]string{r.Database, r.Collection, r.ID}, "\x00")
+	row := rowName(r)
 	c.versions[row] = append(c.versions[row], versioned{r.Seq, ordered(r.Version), r.Key})
 	c.state(n, r)
 	c.goods(n, r)
@@ -259,6 +259,13 @@ func (c *Checker) order() {
 		}
 	}
 }
+
+// Later tells whether the file has a later version of r's row.
+func (c *Checker) Later(r *Record) bool {
+	return slices.ContainsFunc(c.versions[rowName(r)], func(v versioned) bool { return v.order > ordered(r.Version) })
+}
+
+func rowName(r *Record) string { return strings.Join([]string{r.Database, r.Collection, r.ID}, "\x00") }
 
 // links holds records against the scans that led to them.
 func (c *Checker) links() {
