@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -134,8 +135,8 @@ func (q *asking) ask(ctx context.Context, out io.Writer, path, tenant string, c 
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			says, _, err := client.Verify(ctx, l.Unproven())
-			return w.hear(l, says, err)
+			says, answer, err := client.Verify(ctx, l.Unproven())
+			return w.hear(l, says, answer, err)
 		})
 	})
 	if err != nil {
@@ -154,7 +155,7 @@ type witness struct {
 }
 
 // hear takes what Certyo says of one record. An error that is not about this record ends it.
-func (w *witness) hear(l *proof.Record, says record.Anchoring, err error) error {
+func (w *witness) hear(l *proof.Record, says record.Anchoring, answer json.RawMessage, err error) error {
 	name := oneLine(fmt.Sprintf("record %d (%s %s, version %s)", l.Seq, l.Collection, l.ID, l.Version))
 	claimed := l.State == record.Fate(record.Anchored)
 	switch {
@@ -167,7 +168,7 @@ func (w *witness) hear(l *proof.Record, says record.Anchoring, err error) error 
 		if w.confirmed++; !claimed {
 			fmt.Fprintf(w.out, "note       %s is %s in the file, and anchored by now\n", name, l.State)
 		}
-	case (says == record.Mismatch || says == record.Overtaken) && w.checker.Later(l):
+	case (says == record.Mismatch && !isAbout(l, answer) || says == record.Overtaken) && w.checker.Later(l):
 		w.open++
 		fmt.Fprintf(w.out, "can't say  %s: Certyo answers for a later change of the row\n", name)
 	case says == record.Mismatch:
@@ -181,6 +182,12 @@ func (w *witness) hear(l *proof.Record, says record.Anchoring, err error) error 
 		fmt.Fprintf(w.out, "can't say  %s: %s in the file, and Certyo says %q\n", name, l.State, says)
 	}
 	return nil
+}
+
+// isAbout tells whether an answer is surely about l and no other version of its row: what Certyo has is what its receipt named.
+func isAbout(l *proof.Record, answer json.RawMessage) bool {
+	_, stored, _ := certyo.Weigh(l.Unproven(), answer)
+	return proof.SameHash(stored, l.Receipt.Hash)
 }
 
 func (w *witness) wrong(format string, args ...any) {

@@ -195,15 +195,17 @@ type hashing struct {
 }
 
 func (h *hashing) hold(line int, is, should string) {
-	is, should = plainHash(is), plainHash(should)
 	switch {
 	case is == "" || should == "":
-	case is == should:
+	case SameHash(is, should):
 		h.holds++
 	default:
 		h.differ = append(h.differ, line)
 	}
 }
+
+// SameHash tells whether two hashes are the same one, each with or without "sha256:". No hash is the same as none.
+func SameHash(a, b string) bool { return a != "" && plainHash(a) == plainHash(b) }
 
 func plainHash(hash string) string {
 	return strings.TrimPrefix(strings.ToLower(strings.TrimSpace(hash)), "sha256:")
