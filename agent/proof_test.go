@@ -110,7 +110,7 @@ func TestFilesOfEvidence(t *testing.T) {
 		p.want(0, []string{"2 records and "}, "evidence", "export", p.path("part"), "--since", "2026-05-19T11:02:00Z", "--until", "2026-05-19T11:04:00Z")
 		p.want(exitFailed, []string{"export evidence to /nowhere/file"}, "evidence", "export", "/nowhere/file")
 		for _, file := range []string{one, all, zipped} {
-			wantCommand(t, 0, []string{"the file is whole", "payloads are the bytes", "Certyo was not asked", "proves nothing by itself"}, "proof", "verify", file)
+			wantCommand(t, 0, []string{"the file is whole", "payloads that are the bytes", "Certyo was not asked", "proves nothing by itself"}, "proof", "verify", file)
 		}
 		wantCommand(t, 0, []string{"Package PKG-1\n", "NOT PROVEN: it is empty."}, "proof", "show", one)
 		wantCommand(t, exitFailed, []string{"line 2", "it isn't written as"}, "proof", "verify", changedFile(t, one, `"verdict":"accepted"`, `"Verdict":"accepted"`))
@@ -167,7 +167,7 @@ func TestCertyoIsAskedAnew(t *testing.T) {
 	write(t, one, p.want(0, nil, "proof", "PKG-1", "--json"))
 	write(t, keyFile, key+"\n")
 	ask := []string{"proof", "verify", one, "--certyo", "http://" + cloud.Addr(), "--key-file", keyFile, "--per-minute", "60000"}
-	wantCommand(t, 0, []string{"5 times Certyo's recordHash is the SHA-256", "Certyo confirms 5 of 5 records as anchored; 0 it was never given"}, ask...)
+	wantCommand(t, 0, []string{"recordHash is the SHA-256 of the payload: 5", "Certyo confirms 5 of 5 records as anchored; 0 were never sent there"}, ask...)
 	wantCommand(t, exitFailed, []string{"refused the key in " + keyFile, `for tenant "other"`}, append(ask, "--tenant", "other")...)
 	forged := p.path("forged")
 	write(t, forged, forge(t, one, `"buylo_name":"Mug"`, `"buylo_name":"Cup"`))
@@ -177,7 +177,9 @@ func TestCertyoIsAskedAnew(t *testing.T) {
 	cloud.Switch(func(s *uplinktest.Switches) { s.VerifyLatest = true })
 	wantCommand(t, 0, []string{"(buylo_products aa, version 1001): Certyo answers for a later change of the row", "confirms 3 of 5"}, ask...)
 	cloud.Switch(func(s *uplinktest.Switches) { s.VerifyLatest = false })
-	cloud.Switch(func(s *uplinktest.Switches) { s.Mismatch = func(r uplinktest.Received) bool { return r.Version == "1004" } })
+	cloud.Switch(func(s *uplinktest.Switches) {
+		s.Mismatch = func(r uplinktest.Received) bool { return r.Version == "1004" }
+	})
 	wantCommand(t, exitFailed, []string{"(buylo_products aa, version 1004): what Certyo has differs", "confirms 4 of 5"}, ask...)
 	empty, err := uplinktest.NewCertyo(uplinktest.CertyoConfig{Tenant: "t", Keys: []string{key}})
 	if err != nil {

@@ -68,7 +68,7 @@ func (q *asking) check() error {
 	return nil
 }
 
-var errContradicted = errors.New("this file is NOT to be relied on, see above")
+var errContradicted = errors.New("it contradicts itself or Certyo and is NOT to be relied on, see above")
 
 func verifyFile(cmd *cobra.Command, path string, q asking) error {
 	out := cmd.OutOrStdout()
@@ -100,7 +100,7 @@ func verifyFile(cmd *cobra.Command, path string, q asking) error {
 		return err
 	}
 	if n := len(r.Faults); n > 0 {
-		return fmt.Errorf("verify %s: %d contradictions: %w", path, n, errContradicted)
+		return fmt.Errorf("verify %s: %w (%d)", path, errContradicted, n)
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func (q *asking) ask(ctx context.Context, out io.Writer, path, tenant string, c 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Certyo confirms %d of %d records as anchored; %d it was never given.\n", w.confirmed, w.confirmed+w.open+w.against+w.unsent, w.unsent)
+	fmt.Fprintf(out, "Certyo confirms %d of %d records as anchored; %d were never sent there.\n", w.confirmed, w.confirmed+w.open+w.against+w.unsent, w.unsent)
 	return nil
 }
 

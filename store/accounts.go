@@ -27,9 +27,6 @@ var errTurned = errors.New("the store let old records go meanwhile: ask again")
 // carried on, which come first. Memory is bounded by some thousand records, however many there are. What can't be read is passed
 // over: Losses tells. What was exported and let go is told by ExportedAccounts.
 func (d *DB) Accounts(want func(*record.Record) bool, f func(*record.Account) error) error {
-	if err := d.Flush(); err != nil {
-		return err
-	}
 	d.mu.Lock()
 	moved := slices.Clone(d.state.Carried)
 	d.mu.Unlock()
@@ -131,6 +128,9 @@ func (b *accountBatch) end() error {
 	d.mu.Lock()
 	rs, letters, now := slices.Clone(d.state.Runs), slices.Clone(d.state.Refused), d.cfg.now()
 	d.mu.Unlock()
+	if err := d.Flush(); err != nil { // what led to that state has to be in the commits that are read now
+		return err
+	}
 	clock := clocks{}
 	clock.note(now)
 	if err := b.follow(clock); err != nil {

@@ -135,6 +135,25 @@ func TestAccountsTellWhatWasCarriedAndExported(t *testing.T) {
 	}
 }
 
+// What becomes of a record while it is told is told, or is for the next time: it is never lost.
+func TestAccountsOfRecordsThatAreOnTheirWay(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	defer s.Close()
+	ok(t, s.DB.Put(group(0, 3)))
+	ok(t, s.DB.Accounts(func(r *record.Record) bool {
+		if r.ID == rec(1).ID {
+			accept(t, s.DB, 1, 2)
+			ok(t, s.DB.Look([]record.Look{{Seq: 1, State: record.Anchored, Answer: []byte(`{}`)}}))
+		}
+		return true
+	}, func(a *record.Account) error {
+		if want := []record.Fate{"anchored", "pending", record.Waits}[a.Seq-1]; a.Fate != want {
+			t.Errorf("record %d is %s, want %s", a.Seq, a.Fate, want)
+		}
+		return nil
+	}))
+}
+
 // A hundred thousand records are told within some tens of megabytes.
 func TestAccountsTakeLittleMemory(t *testing.T) {
 	if testing.Short() {

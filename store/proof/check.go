@@ -110,7 +110,7 @@ func (c *Checker) record(n int, r *Record) {
 	case sum(r.Payload) != r.Sum:
 		c.fault(n, "payload_sha256 of record %d isn't that of its payload", r.Seq)
 	default:
-		c.agreed["payloads are the bytes that their SHA-256 names"]++
+		c.agreed["payloads that are the bytes that their SHA-256 names"]++
 	}
 	if !slices.Contains([]record.Op{record.Insert, record.Update, record.Delete, record.Upsert}, r.Op) {
 		c.fault(n, "record %d has the operation %q, which there isn't", r.Seq, r.Op)
@@ -178,7 +178,7 @@ func (c *Checker) state(n int, r *Record) {
 	anchored := r.State == record.Fate(record.Anchored)
 	switch {
 	case anchored && says == record.Anchored:
-		c.agreed["records are anchored by the answer of Certyo that is kept with them"]++
+		c.agreed["records that are anchored by the answer of Certyo that is kept with them"]++
 	case anchored:
 		c.fault(n, "record %d is said to be anchored, but the answer of Certyo that is kept with it says %q", r.Seq, says)
 	case says == record.Anchored && r.State == record.Fate(record.Mismatch):
@@ -225,18 +225,20 @@ func (c *Checker) Report() (r Report) {
 	c.hashed()
 	c.compareManifests()
 	c.held()
-	for what, n := range c.agreed {
-		r.Agreed = append(r.Agreed, fmt.Sprintf("%d %s", n, what))
-	}
-	for what, n := range c.open {
-		r.Open = append(r.Open, fmt.Sprintf("%d %s", n, what))
-	}
-	slices.Sort(r.Agreed)
-	slices.Sort(r.Open)
+	r.Agreed, r.Open = counted(c.agreed), counted(c.open)
 	if r.Faults = c.faults; c.more > 0 {
 		r.Faults = append(r.Faults, fmt.Sprintf("and %d more", c.more))
 	}
 	return r
+}
+
+// counted tells each thing with how often it was so.
+func counted(of map[string]int) (list []string) {
+	for what, n := range of {
+		list = append(list, fmt.Sprintf("%s: %d", what, n))
+	}
+	slices.Sort(list)
+	return list
 }
 
 // order holds the versions of each row, and the keys: one change, one key.
@@ -246,7 +248,7 @@ func (c *Checker) order() {
 		good := true
 		for i, v := range list {
 			if was, twice := c.keys[v.key]; twice {
-				c.open[fmt.Sprintf("records have the key of another one (the last is %d, of %d): the same change, found twice after a damage of the card", v.seq, was)]++
+				c.open[fmt.Sprintf("records with the key of another one (%d with that of %d), the same change found twice after a damage of the card", v.seq, was)]++
 				continue
 			}
 			c.keys[v.key] = v.seq
@@ -257,7 +259,7 @@ func (c *Checker) order() {
 			}
 		}
 		if good {
-			c.agreed["rows have versions in the order of their records"]++
+			c.agreed["rows whose versions are in the order of their records"]++
 		}
 	}
 }
@@ -275,11 +277,11 @@ func (c *Checker) links() {
 		wishes, known := c.scans[l.scan]
 		switch {
 		case !known:
-			c.open["records name a scan that isn't in the file: scans are kept for some days"]++
+			c.open["records that name a scan which isn't in the file, as scans are kept for some days"]++
 		case !slices.ContainsFunc(wishes, func(w Wish) bool { return w.Hash == l.item && record.Same(w.Package, l.pkg) }):
 			c.fault(l.line, "scan %d, which is said to have led to it, wanted no such thing of %s", l.scan, l.item)
 		default:
-			c.agreed["records show what the scan wanted that led to them"]++
+			c.agreed["records that show what the scan wanted that led to them"]++
 		}
 	}
 }
@@ -288,12 +290,12 @@ func (c *Checker) links() {
 func (c *Checker) hashed() {
 	for _, h := range c.hashes {
 		if h.holds > 0 {
-			c.agreed["times "+h.what] = h.holds
+			c.agreed["records where "+h.what] = h.holds
 			for _, n := range h.differ {
 				c.fault(n, "%s in %d others, but not here: payload or hash was changed, or Certyo hashes in more than one way", h.what, h.holds)
 			}
 		} else if len(h.differ) > 0 {
-			c.open[fmt.Sprintf("times it can't be told whether %s: Certyo's form isn't published", h.what)] = len(h.differ)
+			c.open[fmt.Sprintf("records where it can't be told whether %s, as Certyo's form isn't published", h.what)] = len(h.differ)
 		}
 	}
 }
@@ -306,10 +308,10 @@ func (c *Checker) compareManifests() {
 			c.fault(c.seqs[m.record.Seq], "manifest %d of package %q and the rows differ: %s", m.record.Seq, m.Package, text)
 		}
 		if len(d.unknown) > 0 {
-			c.open["items that a manifest names have no row in the file"] += len(d.unknown)
+			c.open["items that a manifest names and of which the file has no row"] += len(d.unknown)
 		}
 		if len(d.differ)+len(d.unknown) == 0 {
-			c.agreed["manifests agree with the rows"]++
+			c.agreed["manifests that agree with the rows"]++
 		}
 	})
 }
@@ -328,10 +330,10 @@ func (c *Checker) held() {
 			c.fault(0, "the contents don't follow from the records: they are %d items, and the records say %d: %s", len(c.contents.Items), len(want), names(want))
 			return
 		}
-		c.agreed[fmt.Sprintf("contents follow from the records: %d items", len(want))]++
+		c.agreed["items of the contents, which follow from the records"] = len(want)
 	}
 	if c.records == 0 {
-		c.open["records: there is nothing to prove"] = 0
+		c.open["records, so there is nothing to prove"] = 0
 	}
 }
 

@@ -132,12 +132,13 @@ func TestASoundFileHasNoFault(t *testing.T) {
 	if err != nil || len(r.Faults) > 0 {
 		t.Fatal(err, r.Faults)
 	}
-	for _, want := range []string{"7 payloads are", "7 times Certyo's recordHash is the SHA-256", "2 manifests agree", "3 records show what the scan wanted", "1 contents follow from the records: 1 items", "3 rows have versions", "6 records are anchored by"} {
+	for _, want := range []string{"payloads that are the bytes that their SHA-256 names: 7", "recordHash is the SHA-256 of the payload: 7", "manifests that agree with the rows: 2",
+		"what the scan wanted that led to them: 3", "items of the contents, which follow from the records: 1", "in the order of their records: 3", "anchored by the answer of Certyo that is kept with them: 6"} {
 		if !strings.Contains(strings.Join(r.Agreed, "\n"), want) {
 			t.Errorf("%q is missing in %q", want, r.Agreed)
 		}
 	}
-	if len(r.Open) != 1 || !strings.Contains(r.Open[0], "1 records name a scan that isn't in the file") {
+	if len(r.Open) != 1 || !strings.Contains(r.Open[0], "a scan which isn't in the file, as scans are kept for some days: 1") {
 		t.Errorf("%q", r.Open)
 	}
 }
@@ -310,7 +311,7 @@ func TestNothingIsClaimedOfAForeignHash(t *testing.T) {
 	if err != nil || len(r.Faults) > 0 || strings.Contains(strings.Join(r.Agreed, "\n"), "recordHash") {
 		t.Errorf("%v %q", err, r)
 	}
-	if open := strings.Join(r.Open, "\n"); !strings.Contains(open, "2 times it can't be told whether Certyo's recordHash is") || !strings.Contains(open, "isn't published") {
+	if open := strings.Join(r.Open, "\n"); !strings.Contains(open, "whether Certyo's recordHash is the SHA-256 of the payload, as Certyo's form isn't published: 2") {
 		t.Errorf("%q", r.Open)
 	}
 }

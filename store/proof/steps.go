@@ -110,10 +110,18 @@ func (t *teller) happened() {
 		t.line("    key %s", r.Key)
 		if r.Receipt != nil {
 			t.line("    record hash %s", cmp.Or(r.Receipt.Hash, "not named by Certyo"))
-			t.line("    accepted %s%s", t.moment(*r.Accepted), t.answered(r))
+			t.line("    accepted %s%s", t.accepted(r), t.answered(r))
 		}
 	}
 	t.line("")
+}
+
+// accepted is by Certyo's clock, if it said.
+func (t *teller) accepted(r *Record) string {
+	if at := r.Receipt.AcceptedAt; !at.IsZero() {
+		return t.time(at) + " by Certyo's clock"
+	}
+	return t.moment(*r.Accepted)
 }
 
 func (t *teller) answered(r *Record) string {

@@ -42,7 +42,7 @@ func TestTheStoryOfAPackage(t *testing.T) {
 		"NOT PROVEN: it holds 1 item. None of it is anchored",
 		"  b  mug <b>\n      since 2026-05-19 14:05:00 +02:00; pending: accepted by Certyo in snapshot snap-1, not anchored yet\n",
 		"2026-05-19 14:01:00 +02:00  a: seen first, in package P\n    by scan 1 of \"a\" at reader scanner, 2026-05-19 14:01:00 +02:00, badge 8f2c, shift 3\n    record 1, version 1001, update: anchored in snapshot snap-1\n    key key1\n    record hash sha256:",
-		"accepted 2026-05-19 14:59:00 +02:00, found anchored 2026-05-19 14:59:00 +02:00\n",
+		"accepted 2026-05-19 14:01:00 +02:00 by Certyo's clock, found anchored 2026-05-19 14:59:00 +02:00\n",
 		"14:02:00 +02:00  b: seen first, in package P\n    by scan 2 of \"b\" at reader scanner, 1m30s after the start b00tb00t of the machine; its clock was NOT trusted",
 		"14:03:00 +02:00  manifest of package P: 2 items; it agrees with the rows\n",
 		"14:04:00 +02:00  b: cleared, out of package P\n    by scan 3 of",
