@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"station-agent/store/record"
 )
@@ -22,7 +21,6 @@ type Checker struct {
 
 	header    Header
 	scans     map[uint64][]Wish
-	waits     map[string]bool
 	places    *places
 	versions  map[string][]versioned
 	seqs      map[uint64]int
@@ -59,7 +57,7 @@ const mostFaults = 100
 
 // NewChecker makes one for one file.
 func NewChecker(row Row, judge Judge) *Checker {
-	return &Checker{row: row, judge: judge, scans: map[uint64][]Wish{}, waits: map[string]bool{}, places: newPlaces(row),
+	return &Checker{row: row, judge: judge, scans: map[uint64][]Wish{}, places: newPlaces(row),
 		versions: map[string][]versioned{}, seqs: map[uint64]int{}, keys: map[string]uint64{}, counts: map[record.Fate]int{},
 		agreed: map[string]int{}, open: map[string]int{}, hashes: []*hashing{
 			{what: "Certyo's recordHash is the SHA-256 of the payload"},
@@ -78,8 +76,6 @@ func (c *Checker) Line(n int, line any) error {
 			c.fault(n, "scan %d is there twice", l.Seq)
 		}
 		c.scans[l.Seq] = l.Wishes
-	case *Intent:
-		c.waits[l.Hash] = true
 	case *Record:
 		c.record(n, l)
 	case *Contents:
@@ -301,9 +297,8 @@ func (c *Checker) hashed() {
 }
 
 func (c *Checker) compareManifests() {
-	whole := c.header.Subject.Item == ""
-	successions(c.manifests, func(m manifest, next time.Time) {
-		d := c.places.compare(m, next, c.waits, whole)
+	eachManifest(c.manifests, func(m manifest, last bool) {
+		d := c.places.compare(m, last)
 		for _, text := range d.differ {
 			c.fault(c.seqs[m.record.Seq], "manifest %d of package %q and the rows differ: %s", m.record.Seq, m.Package, text)
 		}

@@ -15,13 +15,21 @@ import (
 // Manifests is the collection of the records that say which items a package held, and no other.
 const Manifests = "station_agent_manifests"
 
-// manifest is what counts of such a record; there may be more in it.
+// manifest is what counts of such a record; there is more in it. It names what its station put into the package and says of which
+// items it didn't know yet, or that they will not be there.
 type manifest struct {
-	Package string   `json:"package"`
-	Hashes  []string `json:"hashes"`
-	Count   *int     `json:"count"`
+	Package  string   `json:"package"`
+	Hashes   []string `json:"hashes"`
+	Count    *int     `json:"count"`
+	Open     []unsure `json:"open"`
+	Conflict []unsure `json:"conflict"`
+	Entry    uint64   `json:"seq"` // the journal's sequence up to which it speaks; 0 if it doesn't say
 
 	record *Record
+}
+
+type unsure struct {
+	Hash string `json:"hash"`
 }
 
 // readManifest reads a record of that collection.
@@ -52,8 +60,7 @@ func Concerns(r *record.Record, s Subject) bool {
 
 // comparison is a manifest held against the rows.
 type comparison struct {
-	agree   int      // items that the rows show in the package, from the manifest's time until the next one's
-	unknown []string // items of which the file has no row, or whose assignment waits
+	unknown []string // items of which the file has no row that could tell
 	differ  []string // what contradicts the manifest, for a person
 }
 
@@ -61,69 +68,67 @@ type comparison struct {
 func (c comparison) String() string {
 	switch {
 	case len(c.differ) > 0:
-		return "differs from the rows: " + strings.Join(c.differ, "; ")
+		return "DIFFERS from the rows: " + strings.Join(c.differ, "; ")
 	case len(c.unknown) > 0:
-		return fmt.Sprintf("agrees with the rows as far as they are known: of %d items they aren't", len(c.unknown))
+		return fmt.Sprintf("agrees with the rows as far as they are known (not known: %d)", len(c.unknown))
 	}
 	return "agrees with the rows"
 }
 
-// compare holds a manifest against the rows. next is the time of the package's next one, zero if there is none; waits are the items
-// whose assignment waits. "No other" can be told only where the file has the rows of the whole package.
-func (p *places) compare(m manifest, next time.Time, waits map[string]bool, whole bool) (c comparison) {
-	at, listed := m.record.Changed, map[string]bool{}
+// compare holds a manifest against the rows, without a look at clocks, as there are two: what a manifest says is true once the scans
+// up to its journal entry are in the rows. Each item that it names must have been in the package by some row. The last manifest of a
+// package must name each item that the last scan up to it put there, if it still is there, and none that such a scan took out.
+// Others than this station may have changed rows since, which contradicts nothing.
+func (p *places) compare(m manifest, last bool) (c comparison) {
+	named := map[string]bool{}
 	for _, item := range m.Hashes {
-		listed[item] = true
-		_, known := p.held(item, at)
-		switch {
-		case p.wasIn(item, m.Package, at, next):
-			c.agree++
-		case !known || waits[item]:
+		named[item] = true
+		h, known := p.held(item, time.Time{})
+		switch since := p.scanOf(item, h.Since); {
+		case !known:
 			c.unknown = append(c.unknown, item)
-		default:
-			c.differ = append(c.differ, fmt.Sprintf("no row shows %s in it then", item))
+		case !p.wasIn(item, m.Package):
+			c.differ = append(c.differ, fmt.Sprintf("no row ever shows %s in it", item))
+		case last && !isIn(h, m.Package) && since > 0 && since <= m.Entry:
+			c.differ = append(c.differ, fmt.Sprintf("%s was taken out by scan %d before", item, since))
 		}
 	}
-	if !whole {
-		return c
-	}
-	in := func(item string, at time.Time) bool {
-		h, ok := p.held(item, at)
-		return ok && h.Package != nil && *h.Package == m.Package
-	}
-	end := next
-	if !end.IsZero() {
-		end = end.Add(-1)
+	for _, u := range slices.Concat(m.Open, m.Conflict) {
+		named[u.Hash] = true
 	}
 	for item := range p.of {
-		if !listed[item] && !waits[item] && in(item, at) && in(item, end) {
-			c.differ = append(c.differ, fmt.Sprintf("the rows show %s in it, too", item))
+		h, _ := p.held(item, time.Time{})
+		if since := p.scanOf(item, h.Since); last && !named[item] && isIn(h, m.Package) && since > 0 && since <= m.Entry {
+			c.differ = append(c.differ, fmt.Sprintf("scan %d put %s into it, too", since, item))
 		}
 	}
 	slices.Sort(c.differ)
 	return c
 }
 
-// wasIn tells whether an item was in a package at a time or came into it before next.
-func (p *places) wasIn(item, pkg string, at, next time.Time) bool {
-	if h, ok := p.held(item, at); ok && h.Package != nil && *h.Package == pkg {
-		return true
-	}
-	return slices.ContainsFunc(p.of[item], func(s sighting) bool {
-		return s.pkg != nil && *s.pkg == pkg && s.at.After(at) && (next.IsZero() || s.at.Before(next))
-	})
+func isIn(h Held, pkg string) bool { return h.Package != nil && *h.Package == pkg }
+
+// wasIn tells whether any row shows an item in a package.
+func (p *places) wasIn(item, pkg string) bool {
+	return slices.ContainsFunc(p.of[item], func(s sighting) bool { return s.pkg != nil && *s.pkg == pkg })
 }
 
-// successions sorts manifests and gives each with the time of the next one of its package.
-func successions(list []manifest, f func(m manifest, next time.Time)) {
+// scanOf is the scan that led to one record of an item.
+func (p *places) scanOf(item string, seq uint64) uint64 {
+	for _, s := range p.of[item] {
+		if s.seq == seq {
+			return s.scan
+		}
+	}
+	return 0
+}
+
+// eachManifest gives f manifests in the order of their records, and tells which are the last of their package and station.
+func eachManifest(list []manifest, f func(m manifest, last bool)) {
 	slices.SortStableFunc(list, func(a, b manifest) int {
-		return cmp.Or(strings.Compare(a.Package, b.Package), a.record.Changed.Compare(b.record.Changed), cmp.Compare(a.record.Seq, b.record.Seq))
+		return cmp.Or(strings.Compare(a.record.ID, b.record.ID), cmp.Compare(a.record.Seq, b.record.Seq))
 	})
 	for i, m := range list {
-		next := time.Time{}
-		if i+1 < len(list) && list[i+1].Package == m.Package {
-			next = list[i+1].record.Changed
-		}
-		f(m, next)
+		f(m, i+1 == len(list) || list[i+1].record.ID != m.record.ID)
 	}
 }

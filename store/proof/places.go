@@ -34,6 +34,7 @@ type sighting struct {
 	pkg   record.Value // nil for none
 	gone  bool         // the row was deleted
 	state record.Fate
+	scan  uint64 // that led to it, 0 if none did
 }
 
 func newPlaces(row Row) *places { return &places{row, map[string][]sighting{}} }
@@ -44,7 +45,7 @@ func (p *places) add(r *Record) (pkg record.Value, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	s := sighting{r.Seq, r.Key, ordered(r.Version), r.Changed, g.Package, r.Op == record.Delete, r.State}
+	s := sighting{r.Seq, r.Key, ordered(r.Version), r.Changed, g.Package, r.Op == record.Delete, r.State, r.Scan}
 	if s.gone {
 		s.pkg = nil
 	}

@@ -76,11 +76,11 @@ func scan(seq uint64, trusted bool, item, pkg string) *record.Entry {
 		Intents: []record.Intent{{ID: seq, Hash: item, Package: v, Replaces: []record.Value{nil}, Scan: seq}}}
 }
 
-func manifestOf(seq uint64, minutes int, pkg string, items ...string) *record.Account {
+func manifestOf(seq uint64, minutes, entry int, pkg string, items ...string) *record.Account {
 	list, _ := json.Marshal(append([]string{}, items...))
 	a := moved(seq, "x", "", minutes, 0)
 	a.Record.Collection, a.Record.ID = Manifests, pkg
-	a.Record.Payload = fmt.Appendf(nil, `{"package":%q,"hashes":%s,"count":%d,"station":"s"}`, pkg, list, len(items))
+	a.Record.Payload = fmt.Appendf(nil, `{"package":%q,"hashes":%s,"count":%d,"station":"s","seq":%d}`, pkg, list, len(items), entry)
 	a.Receipt.Hash = sum(a.Record.Payload)
 	a.Answer = fmt.Appendf(nil, `{"says":"anchored","stored":%q}`, sum(a.Record.Payload))
 	return a
@@ -120,10 +120,10 @@ func check(text string) (Report, error) {
 
 // parcel is a file with everything in it: two items are packed, one moves on, one is cleared and put in again.
 func parcel(t testing.TB) string {
-	return file(t, Subject{Package: "P"}, []*record.Entry{scan(1, true, "a", "P"), scan(2, false, "b", "P"), scan(3, true, "b", "")},
+	return file(t, Subject{Package: "P"}, []*record.Entry{scan(1, true, "a", "P"), scan(2, false, "b", "P"), scan(3, true, "b", ""), scan(4, true, "a", "Q")},
 		[]record.Intent{{ID: 9, Hash: "c", Package: record.Package("P"), Scan: 77}},
-		moved(1, "a", "P", 1, 1), moved(2, "b", "P", 2, 2), manifestOf(3, 3, "P", "a", "b"), moved(4, "b", "", 4, 3),
-		stands(moved(5, "b", "P", 5, 99), "pending"), moved(6, "a", "Q", 6, 0), manifestOf(7, 7, "P", "b"))
+		moved(1, "a", "P", 1, 1), moved(2, "b", "P", 2, 2), manifestOf(3, 3, 2, "P", "a", "b"), moved(4, "b", "", 4, 3),
+		stands(moved(5, "b", "P", 5, 5), "pending"), moved(6, "a", "Q", 6, 4), manifestOf(7, 7, 5, "P", "b"))
 }
 
 // A sound file says what was checked and what can't be told.
@@ -133,7 +133,7 @@ func TestASoundFileHasNoFault(t *testing.T) {
 		t.Fatal(err, r.Faults)
 	}
 	for _, want := range []string{"payloads that are the bytes that their SHA-256 names: 7", "recordHash is the SHA-256 of the payload: 7", "manifests that agree with the rows: 2",
-		"what the scan wanted that led to them: 3", "items of the contents, which follow from the records: 1", "in the order of their records: 3", "anchored by the answer of Certyo that is kept with them: 6"} {
+		"what the scan wanted that led to them: 4", "items of the contents, which follow from the records: 1", "in the order of their records: 3", "anchored by the answer of Certyo that is kept with them: 6"} {
 		if !strings.Contains(strings.Join(r.Agreed, "\n"), want) {
 			t.Errorf("%q is missing in %q", want, r.Agreed)
 		}
@@ -243,13 +243,14 @@ func TestAForgedFileContradictsItself(t *testing.T) {
 		"refusal":                {of(1, func(r *Record) { r.Refusal = "no" }), "its refusal"},
 		"scan":                   {of(1, func(r *Record) { r.Scan = 2 }), "wanted no such thing"},
 		"deleted":                {of(5, func(r *Record) { r.Op = record.Delete }), "contents don't follow"},
-		"manifest's items":       {of(3, func(r *Record) { repay(r, `["a","b"]`, `["a","d"]`) }), "too"},
+		"manifest's items":       {of(3, func(r *Record) { repay(r, `["a","b"]`, `["a","d"]`) }), "but not here"},
 		"manifest's count":       {of(3, func(r *Record) { repay(r, `"count":2`, `"count":3`) }), "its count"},
 		"manifest's order":       {of(3, func(r *Record) { repay(r, `["a","b"]`, `["b","a"]`) }), "in order"},
 		"manifest, twice":        {of(3, func(r *Record) { repay(r, `["a","b"]`, `["a","a"]`) }), "twice"},
 		"manifest's package":     {of(3, func(r *Record) { repay(r, `"package":"P"`, `"package":""`) }), "names no package"},
-		"manifest without one":   {of(7, func(r *Record) { repay(r, `["b"],"count":1`, `[],"count":0`) }), "the rows show b in it, too"},
-		"manifest with one more": {of(7, func(r *Record) { repay(r, `["b"],"count":1`, `["a","b"],"count":2`) }), "no row shows a in it"},
+		"manifest without one":   {of(7, func(r *Record) { repay(r, `["b"],"count":1`, `[],"count":0`) }), "scan 5 put b into it, too"},
+		"manifest with one more": {of(7, func(r *Record) { repay(r, `["b"],"count":1`, `["a","b"],"count":2`) }), "a was taken out by scan 4 before"},
+		"manifest of a stranger": {of(7, func(r *Record) { repay(r, `"package":"P"`, `"package":"R"`) }), "no row ever shows b in it"},
 		"time":                   {of(6, func(r *Record) { r.Changed = noon(0) }), ""},
 		"scan's wish": {func(line any) {
 			if s, ok := line.(*Scan); ok && s.Seq == 1 {

@@ -17,6 +17,8 @@ type step struct {
 	record *Record
 	text   string
 	out    bool // of the package that the file is about
+
+	manifest bool // the last one of the package that the file is about
 }
 
 // steps are in the order of time, by the database's clock.
@@ -25,10 +27,6 @@ func (t *teller) steps() (list []step) {
 		list = append(list, t.itemSteps(item)...)
 	}
 	var manifests []manifest
-	waits := map[string]bool{}
-	for _, i := range t.intents {
-		waits[i.Hash] = true
-	}
 	for _, r := range t.records {
 		if r.Collection != Manifests {
 			continue
@@ -39,9 +37,9 @@ func (t *teller) steps() (list []step) {
 			list = append(list, step{record: r, text: "manifest that can't be used: " + err.Error()})
 		}
 	}
-	successions(manifests, func(m manifest, next time.Time) {
-		text := fmt.Sprintf("manifest of package %s: %d items", m.Package, len(m.Hashes))
-		list = append(list, step{record: m.record, text: text + "; it " + t.places.compare(m, next, waits, t.header.Subject.Item == "").String()})
+	eachManifest(manifests, func(m manifest, last bool) {
+		text := fmt.Sprintf("manifest of package %s: %s", m.Package, number(len(m.Hashes), "item"))
+		list = append(list, step{record: m.record, text: text + "; it " + t.places.compare(m, last).String(), manifest: last && m.Package == t.header.Subject.Package})
 	})
 	slices.SortStableFunc(list, func(a, b step) int {
 		return cmp.Or(a.record.Changed.Compare(b.record.Changed), cmp.Compare(a.record.Seq, b.record.Seq))
@@ -59,7 +57,7 @@ func (t *teller) itemSteps(item string) (list []step) {
 		text := change(item, was, known, s)
 		concerned := pkg == "" || is(was) && known || is(s.pkg)
 		if concerned {
-			list = append(list, step{t.last[s.seq], text, pkg != "" && known && is(was) && !is(s.pkg)})
+			list = append(list, step{record: t.last[s.seq], text: text, out: pkg != "" && known && is(was) && !is(s.pkg)})
 		}
 		was, known = s.pkg, true
 	}
@@ -156,4 +154,11 @@ func (t *teller) stamp(s record.Stamp) string {
 		return t.moment(s.Moment())
 	}
 	return fmt.Sprintf("%s after the start %.8s of the machine; its clock was NOT trusted and stood at %s", s.Mono.Round(time.Second), s.Boot, t.time(s.Wall))
+}
+
+func number(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
 }

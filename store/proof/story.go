@@ -105,6 +105,11 @@ func (t *teller) head() {
 	t.line("%s, environment %s; read %s", cmp.Or(t.header.Name, t.header.Station), t.header.Environment, t.time(t.header.Made))
 	t.line("")
 	t.line("%s", t.verdict())
+	for _, s := range t.steps() {
+		if s.manifest {
+			t.line("%s, recorded %s, %s.", s.text, t.time(s.record.Changed), t.state(s.record))
+		}
+	}
 	t.line("")
 }
 
@@ -146,10 +151,8 @@ func (t *teller) what() string {
 	switch pkg := t.header.Subject.Package != ""; {
 	case pkg && len(items) == 0:
 		return "it is empty."
-	case pkg && len(items) == 1:
-		return "it holds 1 item."
 	case pkg:
-		return fmt.Sprintf("it holds %d items.", len(items))
+		return fmt.Sprintf("it holds %s.", number(len(items), "item"))
 	case len(items) == 0:
 		return "no row shows it."
 	case items[0].Gone:

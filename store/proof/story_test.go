@@ -39,16 +39,16 @@ func wants(t *testing.T, text string, list ...string) {
 func TestTheStoryOfAPackage(t *testing.T) {
 	wants(t, tell(t, parcel(t)),
 		"Package P\n", "bench 1, environment test; read 2026-05-19 14:59:00 +02:00\n",
-		"NOT PROVEN: it holds 1 item. None of it is anchored",
+		"NOT PROVEN: it holds 1 item. None of it is anchored", "manifest of package P: 1 item; it agrees with the rows, recorded 2026-05-19 14:07:00 +02:00, anchored in snapshot snap-1.\n",
 		"  b  mug <b>\n      since 2026-05-19 14:05:00 +02:00; pending: accepted by Certyo in snapshot snap-1, not anchored yet\n",
 		"2026-05-19 14:01:00 +02:00  a: seen first, in package P\n    by scan 1 of \"a\" at reader scanner, 2026-05-19 14:01:00 +02:00, badge 8f2c, shift 3\n    record 1, version 1001, update: anchored in snapshot snap-1\n    key key1\n    record hash sha256:",
 		"accepted 2026-05-19 14:01:00 +02:00 by Certyo's clock, found anchored 2026-05-19 14:59:00 +02:00\n",
 		"14:02:00 +02:00  b: seen first, in package P\n    by scan 2 of \"b\" at reader scanner, 1m30s after the start b00tb00t of the machine; its clock was NOT trusted",
 		"14:03:00 +02:00  manifest of package P: 2 items; it agrees with the rows\n",
 		"14:04:00 +02:00  b: cleared, out of package P\n    by scan 3 of",
-		"14:05:00 +02:00  b: put into package P\n    by scan 99, which isn't kept any more",
-		"14:06:00 +02:00  a: moved from package P to package Q\n    by no scan of this station",
-		"14:07:00 +02:00  manifest of package P: 1 items; it agrees",
+		"14:05:00 +02:00  b: put into package P\n    by scan 5, which isn't kept any more",
+		"14:06:00 +02:00  a: moved from package P to package Q\n    by scan 4 of ",
+		"14:07:00 +02:00  manifest of package P: 1 item; it agrees",
 		"Scanned, but the table doesn't show it", "  c into package P, by scan 77, which isn't kept any more: it waits for the database",
 		"The proof is Certyo's word")
 }
