@@ -60,6 +60,9 @@ func (p *place) packs(t *testing.T) {
 	put(3, "bb", "", &i)
 	put(4, "aa", "PKG-2", nil)
 	wish("cc", nil, record.Package("PKG-1"))
+	if _, err := st.Journal.Append(record.Entry{Scan: &record.Scan{Verdict: record.Conflict, Package: "PKG-7", Hash: "aa"}}); err != nil {
+		t.Fatal(err)
+	}
 	gap := record.Record{Database: "external", Collection: proof.Gaps, ID: "g", Version: "1", Op: record.Insert, At: packed, Key: "g", Payload: []byte(`{"collection":"buylo_products","reason":"the log was purged"}`)}
 	if err := st.DB.Put(record.Group{Records: []record.Record{gap}}); err != nil {
 		t.Fatal(err)
@@ -105,7 +108,7 @@ func TestFilesOfEvidence(t *testing.T) {
 		one, all, zipped := p.path("one"), p.path("all"), p.path("all.gz")
 		text := p.want(0, nil, "proof", "PKG-1", "--json")
 		write(t, one, text)
-		p.want(0, []string{"5 records and 4 scans are in " + all}, "evidence", "export", all)
+		p.want(0, []string{"5 records and 5 scans are in " + all}, "evidence", "export", all)
 		p.want(0, nil, "evidence", "export", zipped)
 		p.want(0, []string{"2 records and "}, "evidence", "export", p.path("part"), "--since", "2026-05-19T11:02:00Z", "--until", "2026-05-19T11:04:00Z")
 		p.want(exitFailed, []string{"export evidence to /nowhere/file"}, "evidence", "export", "/nowhere/file")
@@ -113,11 +116,14 @@ func TestFilesOfEvidence(t *testing.T) {
 			wantCommand(t, 0, []string{"the file is whole", "payloads that are the bytes", "Certyo was not asked", "proves nothing by itself"}, "proof", "verify", file)
 		}
 		wantCommand(t, 0, []string{"Package PKG-1\n", "NOT PROVEN: it is empty."}, "proof", "show", one)
-		wantCommand(t, exitFailed, []string{"line 2", "it isn't written as"}, "proof", "verify", changedFile(t, one, `"verdict":"accepted"`, `"Verdict":"accepted"`))
+		wantCommand(t, exitFailed, []string{"line 2", "it isn't written as station-agent"}, "proof", "verify", changedFile(t, one, `"verdict":"accepted"`, `"Verdict":"accepted"`))
 		wantCommand(t, exitFailed, []string{"counts or checksum don't fit"}, "proof", "verify", changedFile(t, one, `8590000000017`, `8590000000018`))
 		wantCommand(t, exitFailed, []string{"no such file"}, "proof", "verify", p.path("none"))
 		if left, _ := filepath.Glob(p.path(".evidence-*")); len(left) > 0 {
 			t.Errorf("left over: %q", left)
+		}
+		if !strings.Contains(text, `"verdict":"conflict"`) {
+			t.Errorf("a scan that was refused is missing")
 		}
 		if strings.Contains(text, "cmF3IGJ5dGVz") || strings.Contains(text, "raw bytes") {
 			t.Errorf("what the reader sent is in the file")
@@ -231,7 +237,7 @@ func forge(t *testing.T, file, from, to string) string {
 			count = proof.NewCount(l.Subject, rowOf)
 			return w.Header(*l)
 		case *proof.Record:
-			a := &record.Account{Seq: l.Seq, Record: l.Record(), Fate: l.State, Receipt: l.Receipt, Accepted: *l.Accepted, Answer: json.RawMessage(*l.Answer), Answered: *l.Answered, Stored: l.Stored}
+			a := &record.Account{Seq: l.Seq, Record: l.Record(), Fate: l.State, Receipt: &record.Receipt{Hash: l.Receipt.Hash, AcceptedAt: l.Receipt.AcceptedAt, Snapshot: l.Receipt.Snapshot}, Accepted: *l.Accepted, Answer: json.RawMessage(*l.Answer), Answered: *l.Answered, Stored: l.Stored}
 			if text := string(a.Record.Payload); !done && strings.Contains(text, from) {
 				a.Record.Payload, done = []byte(strings.Replace(text, from, to, 1)), true
 			}

@@ -147,13 +147,14 @@ func (d proofDesk) gather(f *dossier) error {
 
 // accounts reads what was exported and what is in the store. What was exported and can't be read is noted.
 func (d proofDesk) accounts(f *dossier, want func(*record.Record) bool, take func(*record.Account) error) error {
-	if err := d.store.DB.ExportedAccounts(want, take); err != nil {
+	behind, err := d.store.DB.ExportedAccounts(want, take)
+	if err != nil {
 		note := oneLine("older evidence is missing here: " + err.Error())
 		if !slices.Contains(f.Notes, note) {
 			f.Notes = append(f.Notes, note)
 		}
 	}
-	return d.store.DB.Accounts(want, take)
+	return d.store.DB.Accounts(behind, want, take)
 }
 
 // misses tells whether a gap may hide a change of the items: it is about one of them, or about no row in particular.
@@ -269,10 +270,11 @@ func (d proofDesk) evidence(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		want := func(r *record.Record) bool { return h.Subject.Covers(r.At) }
-		if err := d.store.DB.ExportedAccounts(want, out.Record); err != nil {
+		behind, err := d.store.DB.ExportedAccounts(want, out.Record)
+		if err != nil {
 			return err
 		}
-		return d.store.DB.Accounts(want, out.Record)
+		return d.store.DB.Accounts(behind, want, out.Record)
 	})
 	return nil
 }

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	accountsAtOnce = 10_000  // records whose receipts and answers are looked for in one reading of the commits behind them
-	accountsBytes  = 8 << 20 // of payload
+	accountsAtOnce = 5000    // records whose receipts and answers are looked for in one reading of the commits behind them
+	accountsBytes  = 4 << 20 // of payload
 )
 
 // errTurned says that old records went while somebody read them.
@@ -25,12 +25,16 @@ var errTurned = errors.New("the store let old records go meanwhile: ask again")
 
 // Accounts gives f all that is known of each record that want wants, in the order of their sequences but for the few that were
 // carried on, which come first. Memory is bounded by some thousand records, however many there are. What can't be read is passed
-// over: Losses tells. What was exported and let go is told by ExportedAccounts.
-func (d *DB) Accounts(want func(*record.Record) bool, f func(*record.Account) error) error {
+// over: Losses tells. What was exported and let go is told by ExportedAccounts, which gives behind; 0 if nobody asked it.
+func (d *DB) Accounts(behind uint64, want func(*record.Record) bool, f func(*record.Account) error) error {
 	d.mu.Lock()
 	moved := slices.Clone(d.state.Carried)
 	d.mu.Unlock()
-	oldest, _ := d.oldest()
+	if kept := d.firstKept(); behind == 0 {
+		behind = kept
+	} else if kept != behind {
+		return errTurned
+	}
 	b := d.newBatch(f)
 	if err := d.carriedAccounts(moved, want, b); err != nil {
 		return err
@@ -53,10 +57,17 @@ func (d *DB) Accounts(want func(*record.Record) bool, f func(*record.Account) er
 	if err == nil {
 		err = b.end()
 	}
-	if now, _ := d.oldest(); err == nil && now != oldest && oldest != nil {
+	if err == nil && d.firstKept() != behind {
 		err = errTurned
 	}
 	return err
+}
+
+// firstKept is the sequence from which on all records are in the store; of those before it some were carried on.
+func (d *DB) firstKept() uint64 {
+	d.log.mu.Lock()
+	defer d.log.mu.Unlock()
+	return d.log.files[0].first.First
 }
 
 func isMoved(moved []carried, seq uint64) bool {
@@ -221,17 +232,17 @@ func (a *accounted) conclude(r run, known bool, clock clocks) {
 	switch {
 	case a.end != "":
 		a.Fate = a.end
-	case known && r.As == waits:
-		a.Fate = record.Waits
-	case known && r.As == declined:
+	case !known:
+		a.Fate = record.Lost
+	case r.As == declined:
 		a.Fate = record.DeadLetter
-	case known && r.As.ledger():
+	case r.As.ledger():
 		a.Fate = record.Fate(r.As.anchoring())
 		if a.accepted == (record.Stamp{}) {
 			a.accepted = r.Since
 		}
 	default:
-		a.Fate = record.Lost
+		a.Fate = record.Waits
 	}
 	if a.Fate == record.Waits || a.Fate == record.DeadLetter { // accepted while it was being read: that is for the next time
 		a.Receipt, a.accepted, a.Answer, a.answered = nil, record.Stamp{}, nil, record.Stamp{}
@@ -244,39 +255,37 @@ func (a *accounted) conclude(r run, known bool, clock clocks) {
 }
 
 // ExportedAccounts is Accounts for what lies in files of the export folder and not in the store any more. Whether the clock was
-// trusted doesn't stand there.
-func (d *DB) ExportedAccounts(want func(*record.Record) bool, f func(*record.Account) error) error {
+// trusted doesn't stand there. All records from behind on are in the store, which Accounts holds.
+func (d *DB) ExportedAccounts(want func(*record.Record) bool, f func(*record.Account) error) (behind uint64, err error) {
+	behind = d.firstKept()
 	if d.cfg.exportDir == "" {
-		return nil
+		return behind, nil
 	}
 	if _, err := os.Stat(d.cfg.exportDir); err != nil {
-		return fmt.Errorf("read exported evidence: %w", err)
+		return behind, fmt.Errorf("read exported evidence: %w", err)
 	}
 	paths, err := filepath.Glob(filepath.Join(d.cfg.exportDir, "evidence-"+d.cfg.id+"-*.ndjson.gz"))
 	if err != nil {
-		return err
+		return behind, err
 	}
 	d.mu.Lock()
 	moved := slices.Clone(d.state.Carried)
 	d.mu.Unlock()
-	d.log.mu.Lock()
-	kept := d.log.files[0].first.First
-	d.log.mu.Unlock()
 	slices.Sort(paths)
 	given := map[uint64]bool{} // a record that was carried may stand in two files
 	for _, path := range paths {
 		err := readExported(path, func(e *Evidence) error {
-			if e.Seq >= kept || isMoved(moved, e.Seq) || given[e.Seq] || !want(&e.Record) {
+			if e.Seq >= behind || isMoved(moved, e.Seq) || given[e.Seq] || !want(&e.Record) {
 				return nil
 			}
 			given[e.Seq] = true
 			return f(e.account())
 		})
 		if err != nil {
-			return fmt.Errorf("read exported evidence %s: %w", path, err)
+			return behind, fmt.Errorf("read exported evidence %s: %w", path, err)
 		}
 	}
-	return nil
+	return behind, nil
 }
 
 func readExported(path string, f func(*Evidence) error) error {

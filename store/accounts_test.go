@@ -24,7 +24,8 @@ func accounts(t *testing.T, d *DB) map[uint64]record.Account {
 		return nil
 	}
 	every := func(*record.Record) bool { return true }
-	ok(t, errors.Join(d.ExportedAccounts(every, take), d.Accounts(every, take)))
+	behind, err := d.ExportedAccounts(every, take)
+	ok(t, errors.Join(err, d.Accounts(behind, every, take)))
 	return all
 }
 
@@ -106,8 +107,13 @@ func TestAccountsTellWhatWasCarriedAndExported(t *testing.T) {
 	if before := accounts(t, d); len(before) != 12 {
 		t.Fatalf("%d accounts before", len(before))
 	}
+	behind := d.firstKept()
 	_, err = d.sacrifice()
 	ok(t, err)
+	none := func(*record.Record) bool { return false }
+	if err := d.Accounts(behind, none, nil); !errors.Is(err, errTurned) {
+		t.Errorf("what went between the two readings is told by none of them: %v", err)
+	}
 	if _, err := d.log.holding(1); err == nil {
 		t.Fatal("the first file is still there: this tests nothing")
 	}
@@ -140,7 +146,7 @@ func TestAccountsOfRecordsThatAreOnTheirWay(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	defer s.Close()
 	ok(t, s.DB.Put(group(0, 3)))
-	ok(t, s.DB.Accounts(func(r *record.Record) bool {
+	ok(t, s.DB.Accounts(0, func(r *record.Record) bool {
 		if r.ID == rec(1).ID {
 			accept(t, s.DB, 1, 2)
 			ok(t, s.DB.Look([]record.Look{{Seq: 1, State: record.Anchored, Answer: []byte(`{}`)}}))
@@ -170,7 +176,7 @@ func TestAccountsTakeLittleMemory(t *testing.T) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	before, most, n := m.HeapAlloc, uint64(0), 0
-	ok(t, s.DB.Accounts(func(*record.Record) bool { return true }, func(a *record.Account) error {
+	ok(t, s.DB.Accounts(0, func(*record.Record) bool { return true }, func(a *record.Account) error {
 		if n++; n%5000 == 1 {
 			runtime.GC()
 			runtime.ReadMemStats(&m)

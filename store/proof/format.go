@@ -100,26 +100,34 @@ type Intent struct {
 
 // Record is one record as evidence shows it.
 type Record struct {
-	Type       string          `json:"type"`
-	Seq        uint64          `json:"seq"` // in the station's outbox
-	Database   string          `json:"database"`
-	Collection string          `json:"collection"`
-	ID         string          `json:"id"`
-	Version    string          `json:"version"`
-	Op         record.Op       `json:"op"`
-	Changed    time.Time       `json:"changed"`
-	Key        string          `json:"key"`
-	Payload    Text            `json:"payload"`
-	Sum        string          `json:"payload_sha256"`
-	Scan       uint64          `json:"scan,omitempty"`
-	State      record.Fate     `json:"state"`
-	Stored     record.Moment   `json:"stored"`
-	Receipt    *record.Receipt `json:"receipt,omitempty"`
-	Accepted   *record.Moment  `json:"accepted,omitempty"`
-	Answer     *Text           `json:"answer,omitempty"`
-	Answered   *record.Moment  `json:"answered,omitempty"`
-	Refusal    string          `json:"refusal,omitempty"`
-	Refused    *record.Moment  `json:"refused,omitempty"`
+	Type       string         `json:"type"`
+	Seq        uint64         `json:"seq"` // in the station's outbox
+	Database   string         `json:"database"`
+	Collection string         `json:"collection"`
+	ID         string         `json:"id"`
+	Version    string         `json:"version"`
+	Op         record.Op      `json:"op"`
+	Changed    time.Time      `json:"changed"`
+	Key        string         `json:"key"`
+	Payload    Text           `json:"payload"`
+	Sum        string         `json:"payload_sha256"`
+	Scan       uint64         `json:"scan,omitempty"`
+	State      record.Fate    `json:"state"`
+	Stored     record.Moment  `json:"stored"`
+	Receipt    *Receipt       `json:"receipt,omitempty"`
+	Accepted   *record.Moment `json:"accepted,omitempty"`
+	Answer     *Text          `json:"answer,omitempty"`
+	Answered   *record.Moment `json:"answered,omitempty"`
+	Refusal    string         `json:"refusal,omitempty"`
+	Refused    *record.Moment `json:"refused,omitempty"`
+}
+
+// Receipt is Certyo's answer for one record.
+type Receipt struct {
+	Hash       string    `json:"hash,omitempty"` // as Certyo wrote it; "" if it didn't say
+	AcceptedAt time.Time `json:"accepted_at,omitzero"`
+	Replayed   bool      `json:"replayed,omitempty"` // Certyo knew the key already
+	Snapshot   string    `json:"snapshot,omitempty"`
 }
 
 // NewRecord is an account as a line.
@@ -128,8 +136,9 @@ func NewRecord(a *record.Account) *Record {
 	n := &Record{Type: "record", Seq: a.Seq, Database: r.Database, Collection: r.Collection, ID: r.ID, Version: r.Version, Op: r.Op,
 		Changed: r.At.UTC(), Key: r.Key, Payload: Text(r.Payload), Sum: sum(r.Payload), Scan: a.Scan, State: a.Fate, Stored: a.Stored}
 	if a.Receipt != nil {
-		receipt, accepted := *a.Receipt, a.Accepted
-		n.Receipt, n.Accepted = &receipt, &accepted
+		accepted := a.Accepted
+		n.Receipt = &Receipt{a.Receipt.Hash, a.Receipt.AcceptedAt.UTC(), a.Receipt.Replayed, a.Receipt.Snapshot}
+		n.Accepted = &accepted
 	}
 	if a.Answer != nil {
 		answer, answered := Text(a.Answer), a.Answered
@@ -151,8 +160,8 @@ func (r *Record) Record() record.Record {
 // Unproven is what Certyo is asked about.
 func (r *Record) Unproven() record.Unproven {
 	u := record.Unproven{Seq: r.Seq, Record: r.Record()}
-	if r.Receipt != nil {
-		u.Receipt = *r.Receipt
+	if c := r.Receipt; c != nil {
+		u.Receipt = record.Receipt{Hash: c.Hash, AcceptedAt: c.AcceptedAt, Replayed: c.Replayed, Snapshot: c.Snapshot}
 	}
 	return u
 }

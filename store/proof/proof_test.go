@@ -317,6 +317,16 @@ func TestNothingIsClaimedOfAForeignHash(t *testing.T) {
 	}
 }
 
+// After a damage of the card a change may be found twice, under one key and with another version: that is said and is no fault.
+func TestOneChangeFoundTwiceIsNoFault(t *testing.T) {
+	a, b := moved(1, "a", "P", 1, 0), moved(2, "a", "P", 1, 0)
+	a.Record.Version, b.Record.Version, b.Record.Key = "1000", "1000", a.Record.Key
+	r, err := check(file(t, Subject{Package: "P"}, nil, nil, a, b))
+	if err != nil || len(r.Faults) > 0 || !strings.Contains(strings.Join(r.Open, "\n"), "with the key of another one (2 with that of 1)") {
+		t.Errorf("%v %q", err, r)
+	}
+}
+
 // Every byte of a payload comes back, also of what is no UTF-8, and what the program reads it writes again alike.
 func TestPayloadsKeepTheirBytes(t *testing.T) {
 	for _, payload := range []string{`{"a":"<&>\u003c\u2028"}`, "{\t\"a\" : 1 }", "{\"a\":\"\xff\"}", `{"ž":"🚀"}`, "{\"a\":\"\u2028\"}"} {

@@ -79,9 +79,15 @@ func Read(in io.Reader, f func(n int, line any) error) error {
 
 // decode reads one line and holds it to be written as a Writer writes it.
 func decode(b []byte, n int) (any, error) {
-	var kind struct{ Type, Error string }
+	var kind struct {
+		Type, Error, Format string
+		Version             any // a record's is a text
+	}
 	if err := json.Unmarshal(b, &kind); err != nil {
 		return nil, &BadLine{n, fmt.Sprintf("it is no JSON object: %v", err)}
+	}
+	if kind.Type == "header" && (kind.Format != format || kind.Version != float64(version)) {
+		return nil, &BadLine{n, fmt.Sprintf("it is %q version %v, and this program reads %q version %d", kind.Format, kind.Version, format, version)}
 	}
 	var line any
 	switch kind.Type {
@@ -103,11 +109,10 @@ func decode(b []byte, n int) (any, error) {
 		}
 		return nil, &BadLine{n, fmt.Sprintf("its type is %q, which a file of version %d doesn't have", kind.Type, version)}
 	}
-	if err := json.Unmarshal(b, line); err != nil {
-		return nil, &BadLine{n, err.Error()}
-	}
-	if h, ok := line.(*Header); ok && (h.Format != format || h.Version != version) {
-		return nil, &BadLine{n, fmt.Sprintf("it is %q version %d, and this program reads %q version %d", h.Format, h.Version, format, version)}
+	strict := json.NewDecoder(bytes.NewReader(b))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(line); err != nil {
+		return nil, &BadLine{n, fmt.Sprintf("%v: it was changed, or a newer program made it", err)}
 	}
 	again, err := encode(line)
 	if err != nil || !bytes.Equal(bytes.TrimRight(again, "\n"), b) {

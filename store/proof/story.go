@@ -225,6 +225,8 @@ func (t *teller) state(r *Record) string {
 		return "DEAD LETTER, Certyo refused it: " + r.Refusal
 	case record.Dropped:
 		return "dropped without having been accepted: it will never be anchored"
+	case record.Passed:
+		return "not sent, as a newer change of its row was"
 	case record.Lost:
 		return "given up, as it could not be read"
 	case record.Fate(record.Pending):

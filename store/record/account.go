@@ -13,6 +13,7 @@ const (
 	Waits      Fate = "waiting"     // in the outbox
 	DeadLetter Fate = "dead letter" // Certyo refused it for good
 	Dropped    Fate = "dropped"     // out of the outbox or the dead letters without having been accepted: it is never anchored
+	Passed     Fate = "passed"      // a state that was found, and not sent as a newer change of its row was
 	Lost       Fate = "lost"        // could not be read for a while, and was given up
 )
 
