@@ -77,7 +77,7 @@ func TestProofOfAPackageAndOfAnItem(t *testing.T) {
 		if running {
 			p.agent()
 		}
-		out := p.want(0, []string{"Package PKG-1\n", "NOT PROVEN: it is empty.", "anchored: 0 of 2", "aa: seen first, in package PKG-1", "aa: moved from package PKG-1 to package PKG-2",
+		out := p.want(0, []string{"Package PKG-1\n", "NOT PROVEN: it is empty.", "anchored: 0 of 2", "aa: put into package PKG-1", "aa: moved from package PKG-1 to package PKG-2",
 			"bb: cleared, out of package PKG-1", `"code of aa" at reader scanner`, "badge 8f2c, shift 3", "waiting: not sent to Certyo yet", "Scanned, but the table doesn't show it",
 			"cc into package PKG-1", "the log was purged"}, "proof", "PKG-1")
 		if strings.Contains(out, "raw bytes") {
@@ -168,7 +168,7 @@ func TestCertyoIsAskedAnew(t *testing.T) {
 	p.packs(t)
 	p.deliver(t, cloud.Addr(), key)
 	p.agent()
-	p.want(0, []string{"PROVEN: it holds 1 item. Certyo anchored that."}, "proof", "PKG-2")
+	p.want(0, []string{"PROVEN: it holds 1 item. Certyo anchored it."}, "proof", "PKG-2")
 	one, keyFile := p.path("one"), p.path("key")
 	write(t, one, p.want(0, nil, "proof", "PKG-1", "--json"))
 	write(t, keyFile, key+"\n")

@@ -71,8 +71,10 @@ func change(item string, was record.Value, known bool, s sighting) string {
 		return fmt.Sprintf("%s: its row was deleted%s", item, outOf(was))
 	case !known && s.pkg == nil:
 		return item + ": seen first, in no package"
-	case !known:
+	case !known && s.scan == 0:
 		return fmt.Sprintf("%s: seen first, in package %s", item, *s.pkg)
+	case !known:
+		return fmt.Sprintf("%s: put into package %s", item, *s.pkg)
 	case record.Same(was, s.pkg) && s.pkg == nil:
 		return item + ": changed otherwise, in no package"
 	case record.Same(was, s.pkg):

@@ -134,7 +134,7 @@ func (t *teller) verdict() string {
 	case len(items) == 0:
 		return t.emptiness(what)
 	case proven == len(items):
-		return fmt.Sprintf("PROVEN: %s Certyo anchored %s.", what, map[bool]string{true: "that", false: "each of them"}[len(items) == 1])
+		return fmt.Sprintf("PROVEN: %s Certyo anchored %s.", what, map[bool]string{true: "it", false: "each of them"}[len(items) == 1])
 	case proven+earlier == 0:
 		return fmt.Sprintf("NOT PROVEN: %s None of it is anchored, see why below.", what)
 	case earlier > 0:

@@ -41,9 +41,9 @@ func TestTheStoryOfAPackage(t *testing.T) {
 		"Package P\n", "bench 1, environment test; read 2026-05-19 14:59:00 +02:00\n",
 		"NOT PROVEN: it holds 1 item. None of it is anchored", "manifest of package P: 1 item; it agrees with the rows, recorded 2026-05-19 14:07:00 +02:00, anchored in snapshot snap-1.\n",
 		"  b  mug <b>\n      since 2026-05-19 14:05:00 +02:00; pending: accepted by Certyo in snapshot snap-1, not anchored yet\n",
-		"2026-05-19 14:01:00 +02:00  a: seen first, in package P\n    by scan 1 of \"a\" at reader scanner, 2026-05-19 14:01:00 +02:00, badge 8f2c, shift 3\n    record 1, version 1001, update: anchored in snapshot snap-1\n    key key1\n    record hash sha256:",
+		"2026-05-19 14:01:00 +02:00  a: put into package P\n    by scan 1 of \"a\" at reader scanner, 2026-05-19 14:01:00 +02:00, badge 8f2c, shift 3\n    record 1, version 1001, update: anchored in snapshot snap-1\n    key key1\n    record hash sha256:",
 		"accepted 2026-05-19 14:01:00 +02:00 by Certyo's clock, found anchored 2026-05-19 14:59:00 +02:00\n",
-		"14:02:00 +02:00  b: seen first, in package P\n    by scan 2 of \"b\" at reader scanner, 1m30s after the start b00tb00t of the machine; its clock was NOT trusted",
+		"14:02:00 +02:00  b: put into package P\n    by scan 2 of \"b\" at reader scanner, 1m30s after the start b00tb00t of the machine; its clock was NOT trusted",
 		"14:03:00 +02:00  manifest of package P: 2 items; it agrees with the rows\n",
 		"14:04:00 +02:00  b: cleared, out of package P\n    by scan 3 of",
 		"14:05:00 +02:00  b: put into package P\n    by scan 5, which isn't kept any more",
@@ -59,7 +59,7 @@ func TestTheVerdictIsTheFirstThingToRead(t *testing.T) {
 	later := moved(3, "a", "P", 3, 0)
 	for want, list := range map[string][]*record.Account{
 		"PROVEN: it holds 2 items. Certyo anchored each of them.":                                             {a, b},
-		"PROVEN: it holds 1 item. Certyo anchored that.":                                                      {a},
+		"PROVEN: it holds 1 item. Certyo anchored it.":                                                      {a},
 		"PARTLY PROVEN: it holds 2 items. Anchored: 1 of 2":                                                   {a, stands(moved(2, "b", "P", 2, 0), record.Waits)},
 		"NOT PROVEN: it holds 1 item. None of it is anchored":                                                 {stands(moved(1, "a", "P", 1, 0), record.DeadLetter)},
 		"ALARM: it holds 2 items. Certyo contradicts 1 of 2.":                                                 {a, stands(moved(2, "b", "P", 2, 0), "mismatch")},
