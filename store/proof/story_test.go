@@ -59,7 +59,7 @@ func TestTheVerdictIsTheFirstThingToRead(t *testing.T) {
 	later := moved(3, "a", "P", 3, 0)
 	for want, list := range map[string][]*record.Account{
 		"PROVEN: it holds 2 items. Certyo anchored each of them.":                                             {a, b},
-		"PROVEN: it holds 1 item. Certyo anchored it.":                                                      {a},
+		"PROVEN: it holds 1 item. Certyo anchored it.":                                                        {a},
 		"PARTLY PROVEN: it holds 2 items. Anchored: 1 of 2":                                                   {a, stands(moved(2, "b", "P", 2, 0), record.Waits)},
 		"NOT PROVEN: it holds 1 item. None of it is anchored":                                                 {stands(moved(1, "a", "P", 1, 0), record.DeadLetter)},
 		"ALARM: it holds 2 items. Certyo contradicts 1 of 2.":                                                 {a, stands(moved(2, "b", "P", 2, 0), "mismatch")},
