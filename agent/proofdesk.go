@@ -2,12 +2,12 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"sort"
 	"time"
 
 	"station-agent/store"
@@ -135,7 +135,7 @@ func (d proofDesk) gather(f *dossier) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(f.accounts, func(a, b *record.Account) int { return cmp.Compare(a.Seq, b.Seq) })
+	sort.Slice(f.accounts, func(i, j int) bool { return f.accounts[i].Seq < f.accounts[j].Seq })
 	if err := d.scans(f); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bufio"
-	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 
 	"station-agent/store/record"
 )
@@ -76,7 +76,7 @@ func isMoved(moved []carried, seq uint64) bool {
 
 // carriedAccounts adds the records that were written once more, whose first file is gone or is about to go.
 func (d *DB) carriedAccounts(moved []carried, want func(*record.Record) bool, b *accountBatch) error {
-	slices.SortFunc(moved, func(a, b carried) int { return cmp.Compare(a.First, b.First) })
+	sort.Slice(moved, func(i, j int) bool { return moved[i].First < moved[j].First })
 	for _, m := range moved {
 		for seq := m.First; seq <= m.Last; seq++ {
 			r, err := d.record(seq)

@@ -240,7 +240,7 @@ func counted(of map[string]int) (list []string) {
 // order holds the versions of each row, and the keys: one change, one key.
 func (c *Checker) order() {
 	for row, list := range c.versions {
-		slices.SortFunc(list, func(a, b versioned) int { return cmp.Compare(a.seq, b.seq) })
+		inOrder(list, func(a, b *versioned) int { return cmp.Compare(a.seq, b.seq) })
 		good := true
 		for i, v := range list {
 			if was, twice := c.keys[v.key]; twice {

@@ -125,7 +125,7 @@ func (p *places) scanOf(item string, seq uint64) uint64 {
 
 // eachManifest gives f manifests in the order of their records, and tells which are the last of their package and station.
 func eachManifest(list []manifest, f func(m manifest, last bool)) {
-	slices.SortStableFunc(list, func(a, b manifest) int {
+	inOrder(list, func(a, b *manifest) int {
 		return cmp.Or(strings.Compare(a.record.ID, b.record.ID), cmp.Compare(a.record.Seq, b.record.Seq))
 	})
 	for i, m := range list {

@@ -3,7 +3,6 @@ package proof
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"station-agent/store/record"
@@ -41,7 +40,7 @@ func (t *teller) steps() (list []step) {
 		text := fmt.Sprintf("manifest of package %s: %s", m.Package, number(len(m.Hashes), "item"))
 		list = append(list, step{record: m.record, text: text + "; it " + t.places.compare(m, last).String(), manifest: last && m.Package == t.header.Subject.Package})
 	})
-	slices.SortStableFunc(list, func(a, b step) int {
+	inOrder(list, func(a, b *step) int {
 		return cmp.Or(a.record.Changed.Compare(b.record.Changed), cmp.Compare(a.record.Seq, b.record.Seq))
 	})
 	return list
