@@ -125,6 +125,7 @@ func (p *place) agent() *store.Store {
 		return writeJSON(w, status{Losses: st.Losses()})
 	}))
 	d.look(look)
+	proofDesk{st, p.cfg}.look(look)
 	d.change(control)
 	bench := stoppedBench(st)
 	bench.look(look)

@@ -74,7 +74,7 @@ func (c *config) storeConfig(now func() record.Stamp) store.Config {
 
 // packageOf reads the package of a row of buylo_products.
 func packageOf(r record.Record) (pkg record.Value, ok bool) {
-	if r.Collection != "buylo_products" {
+	if r.Collection != goods {
 		return nil, false
 	}
 	var row struct {
@@ -313,6 +313,7 @@ func (p *parts) addStatus() error {
 	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, f.status()) }))
 	look.HandleFunc("GET /reads", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, p.reads.list()) }))
 	d.look(look)
+	proofDesk{p.store, p.cfg}.look(look)
 	b.look(look)
 	control.HandleFunc("POST /store/export", answer(p.moving.export))
 	d.change(control)
