@@ -194,7 +194,7 @@ func (b *accountBatch) follow(clock clocks) error {
 		for _, gone := range []struct {
 			spans []span
 			as    record.Fate
-		}{{c.Dropped, record.Dropped}, {c.Lost, record.Lost}} {
+		}{{c.Dropped, record.Dropped}, {c.Lost, record.Lost}, {c.Passed, record.Passed}} {
 			for _, s := range gone.spans {
 				for _, a := range b.list {
 					if s.First <= a.Seq && a.Seq <= s.Last {

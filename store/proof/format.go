@@ -128,6 +128,7 @@ type Receipt struct {
 	AcceptedAt time.Time `json:"accepted_at,omitzero"`
 	Replayed   bool      `json:"replayed,omitempty"` // Certyo knew the key already
 	Snapshot   string    `json:"snapshot,omitempty"`
+	Doubled    bool      `json:"possibly_doubled,omitempty"` // it may be at Certyo twice: it was sent again after more than a day
 }
 
 // NewRecord is an account as a line.
@@ -137,7 +138,7 @@ func NewRecord(a *record.Account) *Record {
 		Changed: r.At.UTC(), Key: r.Key, Payload: Text(r.Payload), Sum: sum(r.Payload), Scan: a.Scan, State: a.Fate, Stored: a.Stored}
 	if a.Receipt != nil {
 		accepted := a.Accepted
-		n.Receipt = &Receipt{a.Receipt.Hash, a.Receipt.AcceptedAt.UTC(), a.Receipt.Replayed, a.Receipt.Snapshot}
+		n.Receipt = &Receipt{a.Receipt.Hash, a.Receipt.AcceptedAt.UTC(), a.Receipt.Replayed, a.Receipt.Snapshot, a.Receipt.Doubled}
 		n.Accepted = &accepted
 	}
 	if a.Answer != nil {
@@ -161,7 +162,7 @@ func (r *Record) Record() record.Record {
 func (r *Record) Unproven() record.Unproven {
 	u := record.Unproven{Seq: r.Seq, Record: r.Record()}
 	if c := r.Receipt; c != nil {
-		u.Receipt = record.Receipt{Hash: c.Hash, AcceptedAt: c.AcceptedAt, Replayed: c.Replayed, Snapshot: c.Snapshot}
+		u.Receipt = record.Receipt{Hash: c.Hash, AcceptedAt: c.AcceptedAt, Replayed: c.Replayed, Snapshot: c.Snapshot, Doubled: c.Doubled}
 	}
 	return u
 }

@@ -113,6 +113,7 @@ func (c *Courier) lookAtEach(ctx context.Context, due []record.Unproven) (looks 
 		if err != nil {
 			return looks, err
 		}
+		c.limiter.granted()
 	}
 	return looks, nil
 }
