@@ -238,6 +238,8 @@ func (c *certyoConfig) check(r report) {
 	r.number("certyo.verify_share", c.VerifyShare, 1, 90)
 	r.number("certyo.verify_per_second", c.VerifyRate, 0, 1000)
 	r.number("certyo.max_unproven", c.MaxUnproven, 100, 1_000_000)
+	r.number("certyo.max_refused", c.MaxRefused, 1, 100_000)
+	r.number("certyo.max_refused_mb", c.RefusedMB, 1, 1000)
 	r.between("certyo.linger", c.Linger, 0, 30*time.Second)
 	if len(c.VerifyAfter) == 0 {
 		r("certyo.verify_after", errMissing)

@@ -118,6 +118,8 @@ type certyoConfig struct {
 	VerifyRate  int        `toml:"verify_per_second"`
 	Snapshots   bool       `toml:"verify_snapshots"`
 	MaxUnproven int        `toml:"max_unproven"`
+	MaxRefused  int        `toml:"max_refused"`
+	RefusedMB   int        `toml:"max_refused_mb"`
 }
 
 type fleetConfig struct {
@@ -173,7 +175,7 @@ func defaults() config {
 		},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
 		Capture: captureConfig{Source: byAuto, Snapshot: snapInitial, Every: "1s", Mode: "auto"},
-		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", Requests: 600, VerifyShare: 20, Snapshots: true, MaxUnproven: 200_000,
+		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", Requests: 600, VerifyShare: 20, Snapshots: true, MaxUnproven: 200_000, MaxRefused: 10_000, RefusedMB: 64,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Writeback: writebackConfig{Every: "10s"},
 		Fleet:     fleetConfig{Interval: "30s"},

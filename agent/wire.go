@@ -67,6 +67,7 @@ func (c *config) storeConfig(now func() record.Stamp) store.Config {
 	return store.Config{
 		Dir: c.Store.Folder, Now: now, Probe: probe, MaxBytes: int64(c.Store.MaxMB) << 20, Reserve: reserve,
 		EvidenceDays: c.Store.EvidenceDays, ExportDir: c.Store.ExportFolder, FirstLook: c.Certyo.VerifyAfter[0].value(), MaxUnproven: c.Certyo.MaxUnproven,
+		MaxRefused: c.Certyo.MaxRefused, RefusedBytes: int64(c.Certyo.RefusedMB) << 20,
 		Identity:  store.Identity{Environment: c.Environment, Station: c.Station.UUID, Database: c.MySQL.Address + "/" + c.MySQL.Schema},
 		PackageOf: packageOf,
 	}
@@ -295,7 +296,7 @@ func (p *parts) addFleet() error {
 
 // addStatus adds the two sockets: one to look, one to change something.
 func (p *parts) addStatus() error {
-	f, d := p.facts(), newDesk(p.store, p.cfg.Store.Folder)
+	f, d := p.facts(), newDesk(p.store, p.cfg)
 	b := benchDesk{p.store, p.picture, p.bench.Retry, p.inquiries.ask}
 	look, control := http.NewServeMux(), http.NewServeMux()
 	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, f.status()) }))
@@ -318,7 +319,7 @@ func (p *parts) addStatus() error {
 func (p *parts) addHousekeeping() error {
 	p.add(&attention{
 		store: p.store, parked: p.board.condition("assignments"), dead: p.board.condition("refused records"),
-		unverified: p.board.condition("unverified records"), card: p.board.condition("store"), export: p.board.condition("evidence export"), reserve: p.board.condition("room for scans"),
+		unverified: p.board.condition("unverified records"), spilled: p.board.condition("dropped records"), card: p.board.condition("store"), export: p.board.condition("evidence export"), reserve: p.board.condition("room for scans"),
 	})
 	return nil
 }

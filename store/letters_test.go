@@ -3,11 +3,12 @@ package store
 import (
 	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,6 +185,14 @@ func TestDeadLettersGoToTheExportFolder(t *testing.T) {
 	if st := s.DB.Stats(); st.DeadLetters != 2 || st.LettersSpilled != 2 || st.LettersExported != 2 || st.Trouble != "" {
 		t.Errorf("%+v", st)
 	}
+	b, err := json.Marshal(letterLine{Payload: []byte{}})
+	ok(t, err)
+	var fields map[string]any
+	ok(t, json.Unmarshal(b, &fields))
+	const want = "at bytes collection database first_refused_at id key op payload refusal refused_at seq tries version" // as of `outbox export`
+	if got := strings.Join(slices.Sorted(maps.Keys(fields)), " "); got != want {
+		t.Errorf("the fields are %s, want %s", got, want)
+	}
 	var seqs []uint64
 	for _, l := range linesOf(t, dir) {
 		seqs = append(seqs, l.Seq)
@@ -215,7 +224,7 @@ func TestLettersOfAnOlderProgram(t *testing.T) {
 			At   record.Stamp `json:"at"`
 		} `json:"refused"`
 	}
-	if err := errors.Join(json.Unmarshal(b, &older)); err != nil || older.Refused[0].Seq != 7 || older.Refused[0].Text != "no" {
+	if err := json.Unmarshal(b, &older); err != nil || older.Refused[0].Seq != 7 || older.Refused[0].Text != "no" {
 		t.Errorf("%v %+v", err, older)
 	}
 }
