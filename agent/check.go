@@ -125,6 +125,7 @@ func (c *config) check(r report) {
 	c.Packing.check(r)
 	c.MySQL.check(r)
 	c.checkCapture(r)
+	c.checkManifest(r)
 	c.Certyo.check(r)
 	c.Writeback.check(r)
 	c.Fleet.check(r)

@@ -21,6 +21,7 @@ type config struct {
 	Tables      []tableConfig   `toml:"table"`
 	Certyo      certyoConfig    `toml:"certyo"`
 	Writeback   writebackConfig `toml:"writeback"`
+	Manifest    manifestConfig  `toml:"manifest"`
 	Fleet       fleetConfig     `toml:"fleet"`
 	Status      statusConfig    `toml:"status"`
 	Log         logConfig       `toml:"log"`
@@ -178,6 +179,7 @@ func defaults() config {
 		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", Requests: 600, VerifyShare: 20, Snapshots: true, MaxUnproven: 200_000, MaxRefused: 10_000, RefusedMB: 64,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Writeback: writebackConfig{Every: "10s"},
+		Manifest:  manifestConfig{Wait: "10m"},
 		Fleet:     fleetConfig{Interval: "30s"},
 		Status:    statusConfig{Socket: "/run/station-agent/agent.sock"},
 		Log:       logConfig{Level: "info", Format: "text"},

@@ -45,6 +45,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		p.addReaders,
 		p.addDatabase,
 		p.addCertyo,
+		p.addManifests,
 		p.addWriteback,
 		p.addFleet,
 		p.addStatus,
@@ -216,7 +217,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	k := &capturing{
 		log: p.log, db: db, store: p.store.DB, board: p.board, every: c.Every.value(), patience: 15 * time.Second, binlog: own,
 		here: p.shared.wait, scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents},
-		armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: p.board.condition("way of capture"),
+		others: p.cfg.streams(), armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: p.board.condition("way of capture"),
 	}
 	for i, t := range p.cfg.tables() {
 		name := "capture"
