@@ -252,12 +252,16 @@ func (w *world) check() {
 	}
 }
 
+// TestManifestsAreWhatTheRowsSay plays some seeds, more if SEEDS says so.
 func TestManifestsAreWhatTheRowsSay(t *testing.T) {
-	closed, made := 0, 0
+	closed, made, seeds := 0, 0, uint64(3)
+	if n, err := strconv.ParseUint(os.Getenv("SEEDS"), 10, 32); err == nil {
+		seeds = n
+	}
 	for _, way := range []station.Way{station.LabelFirst, station.ItemsFirst, station.Sweep} {
 		for _, together := range []bool{false, true} {
 			for _, calm := range []bool{true, false} {
-				for seed := range uint64(3) {
+				for seed := range seeds {
 					t.Run(fmt.Sprint(way, " together ", together, " calm ", calm, " ", seed), func(t *testing.T) {
 						w := newWorld(t, seed, way, together, calm)
 						for range 200 {

@@ -36,12 +36,9 @@ func (m *Maker) make(q *closing) error {
 			return record.Never(fmt.Errorf("encode manifest of package %q: %w", c.pkg, err))
 		}
 		r := record.Record{Database: m.cfg.Database, Collection: Collection, ID: id(c.pkg, m.cfg.Station), Version: version(row.Version, at),
-			Op: record.Insert, Key: one.key(), Payload: payload}
+			Op: record.Insert, At: at.Wall.UTC(), Key: one.key(), Payload: payload} // how well the time is known stands in the payload
 		if last != nil {
 			r.Op = record.Update
-		}
-		if at.Dated() { // else the service notes when it came
-			r.At = at.Wall.UTC()
 		}
 		g.Records = append(g.Records, r)
 		g.Shadow = append(g.Shadow, record.ShadowRow{Collection: Collection, ID: r.ID, Version: r.Version, Payload: payload})
