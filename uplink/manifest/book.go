@@ -30,21 +30,23 @@ type effect struct {
 // mark notes a package. Closed once is closed.
 func (f *effect) mark(pkg string, closed bool) { f.touched[pkg] = f.touched[pkg] || closed }
 
-// get gives the contents of a package as the entry seq finds them, and whether that entry is news to them.
-func (b *book) get(pkg string, seq uint64) (c *contents, news bool, err error) {
-	if c = b.of[pkg]; c == nil {
-		c = &contents{since: seq}
-		m, err := b.last(pkg)
-		if err != nil {
-			return nil, false, err
-		}
-		if m != nil {
-			c = m.contents()
-			c.since = max(seq, m.Seq+1)
-		}
-		b.of[pkg] = c
+// get gives the contents of a package as the entry seq finds them. After a restart the last manifest may be of a later entry: the
+// entries up to that one lead to the same once more.
+func (b *book) get(pkg string, seq uint64) (*contents, error) {
+	if c := b.of[pkg]; c != nil {
+		return c, nil
 	}
-	return c, seq >= c.since, nil
+	m, err := b.last(pkg)
+	if err != nil {
+		return nil, err
+	}
+	c := &contents{}
+	if m != nil {
+		c = m.contents()
+	}
+	c.since = seq
+	b.of[pkg] = c
+	return c, nil
 }
 
 // apply folds one entry. What it did to the package that stays open is no news for anybody yet.
@@ -71,13 +73,13 @@ func (b *book) scanned(f *effect, _ *record.State) error {
 	}
 	switch {
 	case s.Step == record.Added && s.Hash != "":
-		c, news, err := b.get(f.after.Package, f.entry.Seq)
-		if err == nil && news {
+		c, err := b.get(f.after.Package, f.entry.Seq)
+		if err == nil {
 			c.scanned(s.Hash, f.entry.Seq, f.entry.At)
 		}
 		return err
 	case f.after.Package != "":
-		_, _, err := b.get(f.after.Package, f.entry.Seq) // from here on it has to be followed
+		_, err := b.get(f.after.Package, f.entry.Seq) // from here on it has to be followed
 		return err
 	}
 	return nil
@@ -89,18 +91,18 @@ func (b *book) intents(f *effect, _ *record.State) error {
 			if r == nil || *r == "" || record.Same(r, i.Package) {
 				continue
 			}
-			c, news, err := b.get(*r, f.entry.Seq)
+			c, err := b.get(*r, f.entry.Seq)
 			if err != nil {
 				return err
 			}
-			if news && c.take(item{hash: i.Hash, intent: i.ID, fate: waiting}) {
+			if c.take(item{hash: i.Hash, intent: i.ID, fate: waiting}) {
 				f.mark(*r, false)
 			}
 		}
 		if i.Package == nil {
 			continue
 		}
-		c, news, err := b.get(*i.Package, f.entry.Seq)
+		c, err := b.get(*i.Package, f.entry.Seq)
 		if err != nil {
 			return err
 		}
@@ -113,9 +115,7 @@ func (b *book) intents(f *effect, _ *record.State) error {
 				one.scan, one.at = from.items[n].scan, from.items[n].at
 			}
 		}
-		if news {
-			c.put(one)
-		}
+		c.put(one)
 		f.mark(*i.Package, false)
 	}
 	return nil
@@ -127,7 +127,7 @@ func (b *book) closed(f *effect, before *record.State) error {
 	if was.Package == "" || f.after.Package == was.Package {
 		return nil
 	}
-	c, news, err := b.get(was.Package, f.entry.Seq)
+	c, err := b.get(was.Package, f.entry.Seq)
 	if err != nil {
 		return err
 	}
@@ -140,9 +140,7 @@ func (b *book) closed(f *effect, before *record.State) error {
 			held = nil
 		}
 	}
-	if news {
-		c.set(was.Package, held, before)
-	}
+	c.set(was.Package, held, before)
 	f.mark(was.Package, closed)
 	return nil
 }
@@ -153,12 +151,11 @@ func (b *book) step(f *effect, before *record.State) error {
 	if s == nil || s.Package == "" || s.Package == before.Session.Package || s.Step != record.Assigned && s.Step != record.Cleared {
 		return nil
 	}
-	c, news, err := b.get(s.Package, f.entry.Seq)
+	c, err := b.get(s.Package, f.entry.Seq)
 	if err != nil {
 		return err
 	}
 	switch {
-	case !news:
 	case s.Step == record.Cleared:
 		c.items = nil
 	case before.Session.Package == "": // also those whose rows showed the package without an intent
@@ -186,11 +183,11 @@ func (b *book) outcome(f *effect, before *record.State) error {
 		if v == nil || *v == "" {
 			continue
 		}
-		c, news, err := b.get(*v, f.entry.Seq)
+		c, err := b.get(*v, f.entry.Seq)
 		if err != nil {
 			return err
 		}
-		if news && c.end(*o) {
+		if c.end(*o) {
 			f.mark(*v, false)
 		}
 	}

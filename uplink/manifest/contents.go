@@ -11,7 +11,7 @@ import (
 type contents struct {
 	items []item
 	out   []item // were taken out, and their rows aren't known to show that
-	since uint64 // the first entry that counts here; those before are in the manifest it began from
+	since uint64 // the first entry that was followed; the manifest it began from has those before
 }
 
 // item is one in a package, and how its assignment stands.

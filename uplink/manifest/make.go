@@ -28,7 +28,7 @@ func (m *Maker) make(q *closing) error {
 			one.Badge, one.Shift = q.badge.Pseudonym, q.badge.Shift
 		}
 		c.say(&one, m.state.Clock)
-		if last == nil && !c.closed || last != nil && one.same(last) {
+		if last != nil && one.same(last) {
 			continue
 		}
 		payload, err := one.payload()

@@ -80,8 +80,7 @@ type closing struct {
 
 // change is a package as an entry left it. Outcomes that come later are noted in it.
 type change struct {
-	pkg    string
-	closed bool
+	pkg string
 	*contents
 }
 
@@ -226,7 +225,7 @@ func (m *Maker) read(e record.Entry, before *record.State) error {
 				continue
 			}
 		}
-		q.changes = append(q.changes, change{pkg, closed, m.book.of[pkg].clone()})
+		q.changes = append(q.changes, change{pkg, m.book.of[pkg].clone()})
 	}
 	if len(q.changes) > 0 {
 		slices.SortFunc(q.changes, func(a, b change) int { return strings.Compare(a.pkg, b.pkg) })

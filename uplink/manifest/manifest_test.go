@@ -209,9 +209,61 @@ func TestAManifestWaitsForTheRows(t *testing.T) {
 	b.restart()
 	b.made()
 	b.settle(record.Settled)
-	b.made("P: a b")
+	if m := b.made("P: a b")[0]; m.After != "settled" || m.Seq != b.log.state.Seq {
+		t.Errorf("%+v", m)
+	}
 	if first, last := b.box.records[0], b.box.records[2]; first.Key == last.Key || laterThan(first.Version, last.Version) || last.Op != record.Update {
 		t.Errorf("%+v\n%+v", first, last)
+	}
+}
+
+// TestAWaitBeginsAnewWithTheMachine: nobody knows how long it was off.
+func TestAWaitBeginsAnewWithTheMachine(t *testing.T) {
+	b := newBench(t)
+	b.pack("P", "a")
+	b.made()
+	b.now.Boot, b.now.Mono = "c", time.Minute
+	b.restart()
+	b.made()
+	b.pass(9 * time.Minute)
+	b.made()
+	b.pass(time.Minute)
+	b.made("P: / a")
+}
+
+// TestWhatWasMadeIsNotMadeAgain though its entries are followed again, as a package is open since before them.
+func TestWhatWasMadeIsNotMadeAgain(t *testing.T) {
+	b := newBench(t)
+	b.pack("P", "a")
+	b.settle(record.Settled)
+	b.made("P: a")
+	b.scan(record.Opened, "Q", "Q")
+	b.scan(record.Cleared, "P", "Q", "a:P->")
+	b.settle(record.Settled)
+	b.made("P:")
+	b.scan(record.Undone, "P", "Q", "a:->P")
+	b.settle(record.Settled)
+	b.made("P: a")
+	b.restart()
+	b.made()
+	b.scan(record.Added, "Q", "Q a", "a:P->Q")
+	b.scan(record.Closed, "Q", "")
+	b.settle(record.Settled)
+	b.made("P:", "Q: a")
+}
+
+// TestScansOfWhatIsWrittenAtClosing are those that added the items.
+func TestScansOfWhatIsWrittenAtClosing(t *testing.T) {
+	b := newBench(t)
+	b.scan(record.Opened, "P", "P")
+	first := b.scan(record.Added, "P", "P b")
+	b.restart()
+	b.scan(record.Added, "P", "P b a")
+	b.scan(record.Closed, "P", "", "b:P", "a:P")
+	b.settle(record.Settled)
+	m := b.made("P: a b")[0]
+	if m.Scans[0].Hash != "b" || m.Scans[0].Seq != first.Seq || m.Scans[0].At != first.At.Wall.Format(timeForm) || m.Scans[1].Seq != first.Seq+1 {
+		t.Errorf("%+v", m.Scans)
 	}
 }
 
