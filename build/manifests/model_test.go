@@ -29,14 +29,13 @@ type world struct {
 	rules  station.Rules
 	calm   bool // the rows are settled and manifests made behind each scan
 
-	dir     string
-	images  int
-	now     record.Stamp
-	store   *store.Store
-	maker   *manifest.Maker
-	picture *station.Picture
-	state   station.State
-	rows    map[string]record.Value
+	dir    string
+	images int
+	now    record.Stamp
+	store  *store.Store
+	maker  *manifest.Maker
+	state  station.State
+	rows   map[string]record.Value
 
 	closings []closing
 }
