@@ -119,7 +119,7 @@ func (p *place) agent() *store.Store {
 	p.t.Helper()
 	st := p.open()
 	p.t.Cleanup(func() { st.Close() })
-	d := newDesk(st, p.cfg.Store.Folder)
+	d := newDesk(st, p.cfg)
 	look, control := http.NewServeMux(), http.NewServeMux()
 	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, status{Losses: st.Losses()})

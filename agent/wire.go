@@ -45,6 +45,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		p.addReaders,
 		p.addDatabase,
 		p.addCertyo,
+		p.addManifests,
 		p.addWriteback,
 		p.addFleet,
 		p.addStatus,
@@ -67,6 +68,7 @@ func (c *config) storeConfig(now func() record.Stamp) store.Config {
 	return store.Config{
 		Dir: c.Store.Folder, Now: now, Probe: probe, MaxBytes: int64(c.Store.MaxMB) << 20, Reserve: reserve,
 		EvidenceDays: c.Store.EvidenceDays, ExportDir: c.Store.ExportFolder, FirstLook: c.Certyo.VerifyAfter[0].value(), MaxUnproven: c.Certyo.MaxUnproven,
+		MaxRefused: c.Certyo.MaxRefused, RefusedBytes: int64(c.Certyo.RefusedMB) << 20,
 		Identity:  store.Identity{Environment: c.Environment, Station: c.Station.UUID, Database: c.MySQL.Address + "/" + c.MySQL.Schema},
 		PackageOf: packageOf,
 	}
@@ -215,7 +217,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	k := &capturing{
 		log: p.log, db: db, store: p.store.DB, board: p.board, every: c.Every.value(), patience: 15 * time.Second, binlog: own,
 		here: p.shared.wait, scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents},
-		armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: p.board.condition("way of capture"),
+		others: p.cfg.streams(), armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: p.board.condition("way of capture"),
 	}
 	for i, t := range p.cfg.tables() {
 		name := "capture"
@@ -307,7 +309,7 @@ func (p *parts) addFleet() error {
 
 // addStatus adds the two sockets: one to look, one to change something.
 func (p *parts) addStatus() error {
-	f, d := p.facts(), newDesk(p.store, p.cfg.Store.Folder)
+	f, d := p.facts(), newDesk(p.store, p.cfg)
 	b := benchDesk{p.store, p.picture, p.bench.Retry, p.inquiries.ask}
 	look, control := http.NewServeMux(), http.NewServeMux()
 	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, f.status()) }))
@@ -331,7 +333,7 @@ func (p *parts) addStatus() error {
 func (p *parts) addHousekeeping() error {
 	p.add(&attention{
 		store: p.store, parked: p.board.condition("assignments"), dead: p.board.condition("refused records"),
-		unverified: p.board.condition("unverified records"), card: p.board.condition("store"), export: p.board.condition("evidence export"), reserve: p.board.condition("room for scans"),
+		unverified: p.board.condition("unverified records"), spilled: p.board.condition("dropped records"), card: p.board.condition("store"), export: p.board.condition("evidence export"), reserve: p.board.condition("room for scans"),
 	})
 	return nil
 }

@@ -47,6 +47,7 @@ type DB struct {
 	opened    reach             // how far they may have been before
 	paused    bool              // Put refuses until there is room
 	exportErr error             // why evidence could not be exported
+	letterErr error             // why dead letters could not be
 	trouble   error             // of the last keeping house
 	applied   uint64            // the commit up to which the rows file has the shadow
 	lazyErr   error             // why what waits could not be written
@@ -65,6 +66,8 @@ type dbConfig struct {
 	exportDir    string
 	firstLook    time.Duration
 	maxUnproven  int
+	maxRefused   int
+	refusedBytes int64
 	tell         func(Loss)
 }
 

@@ -21,6 +21,10 @@ import (
 //
 // Sequences are kept as the distance from the one before.
 func packEvents(dst []byte, c *commit) ([]byte, error) {
+	c.Refused = nil
+	for _, r := range c.refused {
+		c.Refused = append(c.Refused, r.bytes)
+	}
 	b, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
@@ -130,6 +134,9 @@ func unpackEvents(b []byte, c *commit) error {
 	c.refused = make([]refusal, u.count())
 	unseqs(u, c.refused, func(r *refusal, seq uint64) { r.seq = seq })
 	uncolumn(u, c.refused, func(r *refusal, s string) { r.text = s })
+	for i := range min(len(c.refused), len(c.Refused)) {
+		c.refused[i].bytes = c.Refused[i]
+	}
 	c.looked = make([]look, u.count())
 	unseqs(u, c.looked, func(l *look, seq uint64) { l.seq = seq })
 	uncolumn(u, c.looked, func(l *look, s string) { l.state = record.Anchoring(s) })

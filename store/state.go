@@ -21,8 +21,9 @@ type state struct {
 	Streams  streams         `json:"streams,omitempty"`
 	Ways     ways            `json:"ways,omitempty"`
 	Exported uint64          `json:"exported,omitempty"`
-	Runs     runs            `json:"-"` // in columns, see packEvents
-	Refused  []letter        `json:"refused,omitempty"`
+	Runs     runs            `json:"-"`                 // in columns, see packEvents
+	Refused  []letter        `json:"refused,omitempty"` // in the order of their last refusal
+	Again    []letter        `json:"again,omitempty"`   // records that wait once more, and what was refused of them before
 	Carried  []carried       `json:"carried,omitempty"`
 
 	QueueBytes int64  `json:"queue_bytes"`
@@ -37,6 +38,7 @@ type state struct {
 	Doubled    uint64 `json:"doubled,omitempty"`  // accepted, and possibly for the second time
 
 	Horizon []horizon `json:"horizon,omitempty"` // see Posting
+	spills
 }
 
 // place finds a commit: by the sequence that the next record had, then by its own number.
@@ -50,13 +52,6 @@ type carried struct {
 	span
 	In place        `json:"in"`
 	At record.Stamp `json:"at"` // when it came in
-}
-
-// letter is a record that Certyo refused for good.
-type letter struct {
-	Seq  uint64       `json:"seq"`
-	Text string       `json:"text"`
-	At   record.Stamp `json:"at"`
 }
 
 // standing is how a record stands. One that is anchored, dropped or lost stands in no run.
@@ -242,6 +237,7 @@ func (s *state) place(c *commit) {
 	}
 	s.Exported = max(s.Exported, c.Exported)
 	s.Waived = max(s.Waived, c.Waived)
+	s.spills.add(c.spills)
 	s.QueueBytes = c.QueueBytes
 	if c.count > 0 {
 		s.Next = c.first + uint64(c.count)
@@ -287,11 +283,12 @@ func (s *state) events(c *commit) {
 			s.Accepted += part.Last - part.First + 1
 			s.Runs.set(run{span: part, As: accepted, In: in, Since: c.At})
 		}
+		s.forget(sp)
 	}
 	for _, r := range c.refused {
 		if w, ok := s.Runs.at(r.seq); ok && w.As.queued() {
 			s.Runs.set(run{span: span{r.seq, r.seq}, As: declined})
-			s.Refused = append(s.Refused, letter{r.seq, r.text, c.At})
+			s.refuse(r, c.At)
 		}
 	}
 	for rest := c.looked; len(rest) > 0; {
@@ -309,7 +306,7 @@ func (s *state) events(c *commit) {
 		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == declined }) {
 			s.Runs.set(run{span: part, As: waits})
 		}
-		s.forgive(sp)
+		s.again(sp)
 	}
 	for _, sp := range c.Lost {
 		s.Lost += uint64(s.Runs.count(sp, everything))
@@ -317,6 +314,7 @@ func (s *state) events(c *commit) {
 	for _, sp := range slices.Concat(c.Dropped, c.Lost) {
 		s.Runs.cut(sp)
 		s.forgive(sp)
+		s.forget(sp)
 	}
 }
 
@@ -371,11 +369,6 @@ func (s *state) look(as record.Anchoring, sp span) {
 	}
 }
 
-// forgive takes the dead letters of sp off the list.
-func (s *state) forgive(sp span) {
-	s.Refused = slices.DeleteFunc(s.Refused, func(r letter) bool { return r.Seq >= sp.First && r.Seq <= sp.Last })
-}
-
 // spans joins what is consecutive.
 func spans[T any](list []T, of func(*T) uint64) (out []span) {
 	for i := range list {
@@ -392,5 +385,6 @@ func spans[T any](list []T, of func(*T) uint64) (out []span) {
 func (s state) clone() state {
 	s.Runs, s.Refused, s.Carried = slices.Clone(s.Runs), slices.Clone(s.Refused), slices.Clone(s.Carried)
 	s.Streams, s.Horizon = maps.Clone(s.Streams), slices.Clone(s.Horizon)
+	s.Again = slices.Clone(s.Again)
 	return s
 }
