@@ -6,7 +6,7 @@
 // It promises
 //
 //   - Nothing is forgotten before it is confirmed: a record is settled only with Certyo's receipt for it, or with a refusal
-//     of this very record in a round in which another one was accepted.
+//     of this very record while others were accepted.
 //   - One change, one key: a record whose fate is unknown is posted again as it was, under the same idempotency key.
 //   - Order per row: no record is posted while an older one of its row is under way, or was left open by an answer. Only within a
 //     request may a row have several changes, in their order, and from the first answer on that accepted some records of a request

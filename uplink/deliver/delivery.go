@@ -43,11 +43,13 @@ type delivery struct {
 	outage int           // so many records had the request that met an outage which isn't over; 0: there is none
 	spread time.Duration // at most so long the second request waits after a start
 
-	mixed    bool      // an answer of this run left records open and accepted others
-	held     bool      // the last round refused records and accepted none
-	alike    time.Time // when a whole batch was last found refused alike, zero if not
-	most     int       // records in a request: fewer once Certyo found one too large
-	maxBytes int       // likewise
+	mixed    bool                 // an answer of this run left records open and accepted others
+	held     bool                 // the last round refused records and accepted none
+	refused  map[uint64]time.Time // records that are held: when the post began that was the first to be refused
+	taken    time.Time            // when the last post began that was accepted
+	alike    time.Time            // when a whole batch was last found refused alike, zero if not
+	most     int                  // records in a request: fewer once Certyo found one too large
+	maxBytes int                  // likewise
 
 	keys   map[string]struct{} // what cut has seen; kept from batch to batch
 	rows   map[row]struct{}
@@ -69,7 +71,7 @@ type stuck struct {
 // deliver runs the loop until ctx ends.
 func (c *Courier) deliver(ctx context.Context) error {
 	d := &delivery{
-		Courier: c, landed: make(chan *parcel, c.cfg.Parallel), busy: map[row]struct{}{}, stuck: map[row]*stuck{},
+		Courier: c, landed: make(chan *parcel, c.cfg.Parallel), busy: map[row]struct{}{}, stuck: map[row]*stuck{}, refused: map[uint64]time.Time{},
 		most: c.cfg.Batch, maxBytes: c.cfg.MaxBytes, spread: c.cfg.Spread, keys: make(map[string]struct{}, c.cfg.Batch), rows: map[row]struct{}{},
 	}
 	for range c.cfg.Parallel {
@@ -270,6 +272,7 @@ func (d *delivery) launch(ctx context.Context, p *parcel) error {
 		return err
 	}
 	p.begin(p.head)
+	p.began = time.Now()
 	for i := range p.head {
 		d.busy[rowOf(&p.head[i].Record)] = struct{}{}
 	}
@@ -424,24 +427,30 @@ func (d *delivery) remember(r *round) {
 }
 
 // conclude decides which answers count. Receipts always do. A refusal counts if another record was accepted in the same
-// round: that shows that the fault is in the record. Otherwise the refused are held, also one that stands alone: it is
-// posted again, soon with records behind it.
+// round, or in one that began after this record was refused before: that shows that the fault is in the record. Otherwise the
+// refused are held, also one that stands alone: it is posted again, soon with records behind it.
 func (d *delivery) conclude(p *parcel) (deliveries []record.Delivery, held error) {
 	d.mixed = d.mixed || p.mixed
 	accepted, refused, reason := p.count()
 	deliveries = p.known
 	if accepted > 0 {
 		d.alike = time.Time{}
+		if p.began.After(d.taken) {
+			d.taken = p.began
+		}
 		deliveries = slices.Grow(deliveries, len(p.answers))
 	}
 	for i, a := range p.answers {
-		if a.Receipt == nil && (a.Refusal == "" || accepted == 0) {
+		if a.Seq = p.seqs[i]; a.Receipt == nil && (a.Refusal == "" || accepted == 0 && !d.isAtFault(a.Seq, p.began)) {
 			continue
 		}
-		if a.Seq = p.seqs[i]; a.Receipt != nil {
+		if a.Receipt != nil {
 			a.Receipt = p.receipt(a.Seq, a.Receipt)
+		} else if accepted == 0 {
+			refused--
 		}
 		deliveries = append(deliveries, a)
+		delete(d.refused, a.Seq)
 	}
 	if d.held = refused > 0 && accepted == 0; !d.held {
 		return deliveries, nil
@@ -451,6 +460,19 @@ func (d *delivery) conclude(p *parcel) (deliveries []record.Delivery, held error
 	}
 	return deliveries, fmt.Errorf("%w (%d of them): %s: nothing is parked until Certyo accepts another record; "+
 		"check tenant, client and address of Certyo", errAlike, refused, reason)
+}
+
+// isAtFault tells whether a post that began after the record was refused first was accepted, and notes when that was.
+func (d *delivery) isAtFault(seq uint64, began time.Time) bool {
+	first, before := d.refused[seq]
+	if !before {
+		if len(d.refused) > stuckMost {
+			clear(d.refused)
+		}
+		d.refused[seq] = began
+		return false
+	}
+	return d.taken.After(first)
 }
 
 var (

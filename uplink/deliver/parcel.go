@@ -21,7 +21,8 @@ type parcel struct {
 	head    []record.Queued
 	ends    []int             // of the requests
 	known   []record.Delivery // what Certyo had already
-	doubted []uint64          // sequences of what it may have
+	began   time.Time
+	doubted []uint64 // sequences of what it may have
 	err     error
 }
 
