@@ -206,7 +206,7 @@ func (c *Client) exchange(ctx context.Context, r request, key string) (answer, e
 	if !good {
 		limit = maxErrorAnswer
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	body, err := readAll(io.LimitReader(resp.Body, limit+1), resp.ContentLength)
 	switch {
 	case err != nil && good:
 		return answer{}, fmt.Errorf("read answer: %w", err)
@@ -221,6 +221,14 @@ func (c *Client) exchange(ctx context.Context, r request, key string) (answer, e
 		a.header.Set(name, blot(a.header.Get(name), key))
 	}
 	return a, nil
+}
+
+// readAll reads r to its end, which the other side says to be size bytes long, -1 if it doesn't say.
+func readAll(r io.Reader, size int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(max(size, 0), maxKept)) + bytes.MinRead)
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 // bare takes the method and the address off an error of net/http; the text of Error names the server itself.
