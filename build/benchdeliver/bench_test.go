@@ -10,8 +10,9 @@
 //	deliver.first_record_s
 //	        from the start of a child on that store, with nothing of it in the kernel's memory, to the first record at the sink
 //
-// The sink in Certyo's place is a process of its own, which accepts everything; after each run it is held to have each
-// record once. Every figure is a line "bench: name value unit"; those with a limit stand in a table at the end, and the run fails
+// The sink in Certyo's place is a process of its own, which reads each request, hashes each payload and accepts everything; after
+// each run it is held to have each record once. The figures with _blind are of a sink that reads nothing, so that the ratio has
+// all that we do beside next to nothing: to look at. Every figure is a line "bench: name value unit"; those with a limit stand in a table at the end, and the run fails
 // if one is missed. All share the machine, so that the sink's work is in both sides of the ratio.
 //
 // The stores lie in BENCH_DIR or else the temporary folder, which must lie on a disk. With SHORT=1 there is less of everything;
@@ -129,8 +130,8 @@ func (f *figures) on(s stock, k haul.Task, cold bool) (a worker.Answer, began ti
 }
 
 // drained has a child empty the outbox of s into a sink that is held to have it all then.
-func (f *figures) drained(s stock, k haul.Task, keep string) (worker.Answer, error) {
-	if err := f.sink.reset(keep); err != nil {
+func (f *figures) drained(s stock, k haul.Task, keep string, blind bool) (worker.Answer, error) {
+	if err := f.sink.reset(keep, blind); err != nil {
 		return nil, err
 	}
 	a, _, err := f.on(s, k, false)
@@ -150,35 +151,46 @@ func (f *figures) race() error {
 	if err := os.Mkdir(bodies, 0o700); err != nil {
 		return err
 	}
-	if _, err := f.drained(s, haul.Task{Work: haul.Drain}, bodies); err != nil {
+	if _, err := f.drained(s, haul.Task{Work: haul.Drain}, bodies, true); err != nil {
 		return err
 	}
-	bare, ours := worker.Answer{}, worker.Answer{}
+	type side struct {
+		name string
+		run  func(blind bool) (worker.Answer, error)
+	}
+	all := map[string]worker.Answer{}
 	for n := range f.rounds {
-		for _, c := range []struct {
-			name string
-			run  func() (worker.Answer, error)
-			all  worker.Answer
-		}{
-			{"bare", func() (worker.Answer, error) { return f.bare(s, bodies) }, bare},
-			{"agent", func() (worker.Answer, error) { return f.drained(s, haul.Task{Work: haul.Drain}, "") }, ours},
-		} {
-			a, err := c.run()
-			if err != nil {
-				return fmt.Errorf("%s, round %d: %w", c.name, n+1, err)
+		for _, blind := range []string{"", "_blind"} {
+			for _, c := range []side{{"bare", func(blind bool) (worker.Answer, error) { return f.bare(s, bodies, blind) }},
+				{"deliver", func(blind bool) (worker.Answer, error) { return f.drained(s, haul.Task{Work: haul.Drain}, "", blind) }}} {
+				name := c.name + blind
+				a, err := c.run(blind != "")
+				if err != nil {
+					return fmt.Errorf("%s, round %d: %w", name, n+1, err)
+				}
+				fmt.Printf("bench: round %d %s %.3f s, %.2f us of CPU and %.2f allocations a record\n", n+1, name, a["s"][0], a["cpu_us"][0], a["allocs"][0])
+				all[name] = merge(all[name], a)
 			}
-			for name, list := range a {
-				c.all[name] = append(c.all[name], list...)
-			}
-			fmt.Printf("bench: round %d %s %.3f s, %.2f us of CPU and %.2f allocations a record\n", n+1, c.name, a["s"][0], a["cpu_us"][0], a["allocs"][0])
 		}
 	}
-	f.noteRace(bare, ours)
+	f.noteRace(all, "_blind")
+	f.noteRace(all, "")
 	return nil
 }
 
-func (f *figures) bare(s stock, bodies string) (worker.Answer, error) {
-	if err := f.sink.reset(""); err != nil {
+// merge adds what b tells to a.
+func merge(a, b worker.Answer) worker.Answer {
+	if a == nil {
+		return b
+	}
+	for name, list := range b {
+		a[name] = append(a[name], list...)
+	}
+	return a
+}
+
+func (f *figures) bare(s stock, bodies string, blind bool) (worker.Answer, error) {
+	if err := f.sink.reset("", blind); err != nil {
 		return nil, err
 	}
 	a, err := f.run(haul.Task{Work: haul.Bare, Dir: bodies, N: f.records})
@@ -188,14 +200,14 @@ func (f *figures) bare(s stock, bodies string) (worker.Answer, error) {
 	return a, f.sink.check(s)
 }
 
-func (f *figures) noteRace(bare, ours worker.Answer) {
-	n := float64(f.records)
-	f.Note("bare.records_per_s", n/sheet.Median(bare["s"]), "records/s")
-	f.Note("bare.cpu_us_per_record", sheet.Median(bare["cpu_us"]), "us")
-	f.Note("deliver.records_per_s", n/sheet.Median(ours["s"]), "records/s")
-	f.Note("deliver.cpu_us_per_record", sheet.Median(ours["cpu_us"]), "us")
-	f.Note("deliver.allocs_per_record", sheet.Median(ours["allocs"]), "allocs")
-	f.Note("deliver.vs_bare_post", sheet.Ratio(bare["s"], ours["s"]), "x")
+func (f *figures) noteRace(all map[string]worker.Answer, sink string) {
+	bare, ours, n := all["bare"+sink], all["deliver"+sink], float64(f.records)
+	f.Note("bare.records_per_s"+sink, n/sheet.Median(bare["s"]), "records/s")
+	f.Note("bare.cpu_us_per_record"+sink, sheet.Median(bare["cpu_us"]), "us")
+	f.Note("deliver.records_per_s"+sink, n/sheet.Median(ours["s"]), "records/s")
+	f.Note("deliver.cpu_us_per_record"+sink, sheet.Median(ours["cpu_us"]), "us")
+	f.Note("deliver.allocs_per_record"+sink, sheet.Median(ours["allocs"]), "allocs")
+	f.Note("deliver.vs_bare_post"+sink, sheet.Ratio(bare["s"], ours["s"]), "x")
 }
 
 // backlogged notes what a long backlog takes.
@@ -205,7 +217,7 @@ func (f *figures) backlogged() error {
 		return err
 	}
 	f.Measure(func() error { return f.firstRecord(s) })
-	a, err := f.drained(s, haul.Task{Work: haul.Drain, FirstLook: time.Second, Looks: f.looks, Profile: os.Getenv("BENCH_PROFILE")}, "")
+	a, err := f.drained(s, haul.Task{Work: haul.Drain, FirstLook: time.Second, Looks: f.looks, Profile: os.Getenv("BENCH_PROFILE")}, "", true)
 	if err != nil {
 		return err
 	}
@@ -223,7 +235,7 @@ func (f *figures) backlogged() error {
 func (f *figures) firstRecord(s stock) error {
 	var waits, opened []float64
 	for range f.firsts {
-		if err := f.sink.reset(""); err != nil {
+		if err := f.sink.reset("", true); err != nil {
 			return err
 		}
 		a, began, err := f.on(s, haul.Task{Work: haul.First}, true)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -60,8 +61,8 @@ func (s *sink) close() {
 }
 
 // reset forgets what came. The bodies that come then are kept in a folder unless that is "".
-func (s *sink) reset(keep string) error {
-	resp, err := http.Post(s.url+"/reset?keep="+url.QueryEscape(keep), "", nil)
+func (s *sink) reset(keep string, blind bool) error {
+	resp, err := http.Post(s.url+"/reset?keep="+url.QueryEscape(keep)+"&blind="+strconv.FormatBool(blind), "", nil)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package haul
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -17,16 +18,18 @@ import (
 	"time"
 )
 
-// sink is the least that can stand in Certyo's place and still be strict: it finds the key of each record and gives it a
-// receipt of its own. What that costs is in the time of whoever posts, so the keys are counted when all is over.
+// sink stands in Certyo's place. What it does is in the time of whoever posts, so it does the least that a service can: it reads the
+// JSON of a request once, hashes each payload, and writes a receipt for each record as JSON. Blind, it doesn't even that: it looks for
+// the keys and answers with hashes that it makes up. Keys are counted when all is over.
 //
 //	POST /api/v1/records/bulk, /api/v1/records   records, as Certyo takes them
 //	POST /api/v1/verify/record                   anchored, but each fourth time not yet
-//	POST /reset?keep=DIR                         forgets what came; what comes is also written to DIR, a file a body
+//	POST /reset?keep=DIR&blind=true              forgets what came; what comes is also written to DIR, a file a body
 //	GET  /report?keys=FILE                       a Report, beside the keys in FILE, one a line
 type sink struct {
 	mu       sync.Mutex
 	keep     string
+	blind    bool
 	keys     []byte // of all records, each with a line's end
 	records  int
 	verifies int
@@ -90,7 +93,11 @@ func (s *sink) post(w http.ResponseWriter, r *http.Request, open, end string) {
 	}
 	s.reply.Reset()
 	s.reply.WriteString(open)
-	err := s.take(s.body.Bytes())
+	take := s.read
+	if s.blind {
+		take = s.look
+	}
+	err := take(s.body.Bytes(), open == "")
 	if err == nil && s.keep != "" {
 		err = os.WriteFile(filepath.Join(s.keep, fmt.Sprintf("%06d", s.bodies)), s.body.Bytes(), 0o600)
 	}
@@ -107,17 +114,75 @@ func (s *sink) post(w http.ResponseWriter, r *http.Request, open, end string) {
 	_, _ = w.Write(s.reply.Bytes()) // a client that went away asks again
 }
 
+// sent is a record as it comes.
+type sent struct {
+	TenantID       string          `json:"tenantId"`
+	Database       string          `json:"database"`
+	Collection     string          `json:"collection"`
+	RecordID       string          `json:"recordId"`
+	Version        string          `json:"recordVersion"`
+	Operation      string          `json:"operationType"`
+	Timestamp      time.Time       `json:"sourceTimestamp"`
+	IdempotencyKey string          `json:"idempotencyKey"`
+	Payload        json.RawMessage `json:"recordPayload"`
+}
+
+// receipt is an element of the answer.
+type receipt struct {
+	RecordID   string `json:"recordId"`
+	Key        string `json:"idempotencyKey"`
+	Hash       string `json:"recordHash"`
+	AcceptedAt string `json:"acceptedAt"`
+	Replayed   bool   `json:"idempotencyReplayed"`
+}
+
+// read notes the records of a body and answers them.
+func (s *sink) read(body []byte, single bool) error {
+	request := struct{ Records []sent }{make([]sent, 1)}
+	var into any = &request
+	if single {
+		into = &request.Records[0]
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return err
+	}
+	s.began()
+	at := s.first.UTC().Format("2006-01-02T15:04:05.000Z")
+	for i := range request.Records {
+		r := &request.Records[i]
+		if r.TenantID == "" || r.RecordID == "" || r.Version == "" || r.IdempotencyKey == "" || len(r.Payload) == 0 {
+			return fmt.Errorf("record %d lacks something: %+v", i, r)
+		}
+		if i > 0 {
+			s.reply.WriteByte(',')
+		}
+		sum := sha256.Sum256(r.Payload)
+		text, err := json.Marshal(receipt{r.RecordID, r.IdempotencyKey, hex.EncodeToString(sum[:]), at, false})
+		if err != nil {
+			return err
+		}
+		s.reply.Write(text)
+		s.keys = append(append(s.keys, r.IdempotencyKey...), '\n')
+		s.records++
+	}
+	return nil
+}
+
+func (s *sink) began() {
+	if s.first.IsZero() {
+		s.first = time.Now()
+	}
+}
+
 const beforeKey = `"idempotencyKey":"`
 
-// take notes the records of a body. The mark can't stand inside of a text: there a quote is escaped.
-func (s *sink) take(body []byte) error {
+// look is read without reading. The mark can't stand inside of a text: there a quote is escaped.
+func (s *sink) look(body []byte, _ bool) error {
 	_, rest, found := bytes.Cut(body, []byte(beforeKey))
 	if !found {
 		return fmt.Errorf("a request of %d bytes has no record", len(body))
 	}
-	if s.first.IsZero() {
-		s.first = time.Now()
-	}
+	s.began()
 	for n := 0; found; n++ {
 		key, behind, whole := bytes.Cut(rest, []byte(`"`))
 		if !whole || bytes.ContainsAny(key, "\\\n") {
@@ -127,14 +192,14 @@ func (s *sink) take(body []byte) error {
 		if n > 0 {
 			s.reply.WriteByte(',')
 		}
-		s.receipt(key)
+		s.answer(key)
 		_, rest, found = bytes.Cut(behind, []byte(beforeKey))
 	}
 	return nil
 }
 
-// receipt answers one record. Its hash is one that nobody can work out from the payload, nor make shorter.
-func (s *sink) receipt(key []byte) {
+// answer gives one record a receipt. Its hash is one that nobody can work out from the payload, nor make shorter.
+func (s *sink) answer(key []byte) {
 	var hash [32]byte
 	for i := range 4 {
 		binary.LittleEndian.PutUint64(hash[8*i:], mix(uint64(4*s.records+i)))
@@ -170,7 +235,7 @@ func (s *sink) verify(w http.ResponseWriter, r *http.Request) {
 func (s *sink) reset(_ http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keep, s.keys, s.refused, s.first = r.FormValue("keep"), s.keys[:0], nil, time.Time{}
+	s.keep, s.blind, s.keys, s.refused, s.first = r.FormValue("keep"), r.FormValue("blind") == "true", s.keys[:0], nil, time.Time{}
 	s.records, s.bodies, s.verifies = 0, 0, 0
 }
 
