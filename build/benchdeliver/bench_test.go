@@ -6,7 +6,8 @@
 //	        The time runs from the start of the delivery to the last record noted as accepted.
 //	deliver.rss_mb
 //	        the most that a child had in memory which opens a store with a million records, empties its outbox while it
-//	        verifies some 200 accepted ones a second, and goes on verifying. A process that looks at a file for it counts too.
+//	        verifies some 200 accepted ones a second, and goes on verifying. backlog.rss_mb_* tell of what, and, _opened, how much
+//	        it is with the process that looks at a file before it is opened.
 //	deliver.first_record_s
 //	        from the start of a child on that store, with nothing of it in the kernel's memory, to the first record at the sink
 //
@@ -224,9 +225,11 @@ func (f *figures) backlogged() error {
 	f.Note("backlog.records_per_s", float64(s.n)/a["s"][0], "records/s")
 	f.Note("backlog.cpu_us_per_record", a["cpu_us"][0], "us")
 	f.Note("backlog.verifications", float64(f.sink.last.Verifies), "requests")
-	f.Note("backlog.rss_file_mb", a["file"][0]/1e6, "MB")
-	f.Note("backlog.rss_anon_mb", a["anon"][0]/1e6, "MB")
-	f.Note("backlog.rss_drained_mb", a["peak"][0]/1e6, "MB")
+	for _, m := range []struct{ name, told string }{
+		{"opened", "peak_with_child"}, {"drained", "peak"}, {"drained_file", "file"}, {"drained_anon", "anon"}, {"looked_file", "RssFile"}, {"looked_anon", "RssAnon"},
+	} {
+		f.Note("backlog.rss_mb_"+m.name, a[m.told][0]/1e6, "MB")
+	}
 	f.Note("deliver.rss_mb", a["peak_in_all"][0]/1e6, "MB")
 	return nil
 }

@@ -51,7 +51,11 @@ func drain(ctx context.Context, k Task) error {
 		all.Go(func() { errs[i] = p.Run(working) })
 	}
 	late := h.await(ctx, k.Work == First, func() { m.Tell(k.N) })
-	worker.Tell("peak in all", max(looking, worker.Memory("VmHWM")))
+	worker.Tell("peak in all", worker.Memory("VmHWM"))
+	worker.Tell("peak with child", looking)
+	for _, name := range []string{"RssFile", "RssAnon"} {
+		worker.Tell(name, worker.Memory(name))
+	}
 	cancel()
 	all.Wait()
 	return errors.Join(append(errs, late, s.Close())...)
