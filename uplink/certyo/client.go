@@ -68,6 +68,7 @@ type Config struct {
 	UserAgent     string                                // "station-agent/1.4.0 (7d6f0f0e-...)"
 	TLS           *tls.Config                           // nil for the system's authorities
 	Proxy         func(*http.Request) (*url.URL, error) // nil for that of the environment (HTTPS_PROXY, NO_PROXY)
+	Transport     http.RoundTripper                     // in place of the network, TLS and Proxy; nil but in tests
 	PostTimeout   time.Duration                         // for a whole request with records; default 60 s, 30 s for a single record, as in Certyo's samples
 	VerifyTimeout time.Duration                         // for all others; default 30 s
 }
@@ -108,8 +109,11 @@ func New(cfg Config) *Client {
 	if cfg.Next != nil {
 		c.keys = append(c.keys, apiKey{cfg.Next, cfg.NextPlace})
 	}
+	if cfg.Transport == nil {
+		cfg.Transport = transport(cfg)
+	}
 	c.http = &http.Client{
-		Transport:     transport(cfg),
+		Transport:     cfg.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c
