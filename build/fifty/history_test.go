@@ -55,7 +55,7 @@ func (h *history) lost() (faults []string) {
 }
 
 // faults lists what a good guest doesn't do.
-func (h *history) faults() (faults []string) {
+func (h *history) faults(fairness bool) (faults []string) {
 	calls := h.cloud.Calls()
 	if asked, at := busiest(calls, h.back); asked > mostAsked*takes(window) {
 		faults = append(faults, fmt.Sprintf("%.0f requests in the %s from %s, where the service takes %.0f", asked, window, at, takes(window)))
@@ -63,7 +63,7 @@ func (h *history) faults() (faults []string) {
 	if n, refused := count(calls); float64(refused) > mostRefused*float64(n) {
 		faults = append(faults, fmt.Sprintf("%d of %d requests were refused", refused, n))
 	}
-	if j, _ := h.fairness(calls); j < leastFair {
+	if j, _ := h.fairness(calls); fairness && j < leastFair {
 		faults = append(faults, fmt.Sprintf("Jain's index is %.2f when half is delivered", j))
 	}
 	return faults

@@ -78,7 +78,7 @@ func TestBusiest(t *testing.T) {
 	}
 }
 
-// TestPlot draws six seconds: quiet, within the limit, twice beyond it.
+// TestPlot draws six seconds: quiet, at the limit and a little beyond, far beyond, quiet again.
 func TestPlot(t *testing.T) {
 	var calls []uplinktest.Call
 	add := func(second, n, records, status int) {
@@ -92,12 +92,12 @@ func TestPlot(t *testing.T) {
 	add(2, 10, 0, 429)
 	add(5, 1, 1, 202)
 	want := `  requests a second, 1s a line, 0.28 a column: P posts, V verifications, x refused, | the limit
-       0s    0.0                                     |
-       1s    6.0 PPPPPPPPPPPPPPPVVVVVVV              |
-       2s   20.0 VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVV|xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
-       3s    0.0                                     |
-       4s    0.0                                     |
-       5s    1.0 PPPP                                |
+       0s    0.0                   |
+       1s    6.0 PPPPPPPPPPPPPPPVVV|VVV
+       2s   20.0 VVVVVVVVVVVVVVVVVV|VVVVVVVVVVVVVVVVVxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+       3s    0.0                   |
+       4s    0.0                   |
+       5s    1.0 PPPP              |
 `
 	if got := plot(calls, back); got != want {
 		t.Errorf("plot\n%s\nwant\n%s", got, want)

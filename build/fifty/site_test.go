@@ -22,7 +22,7 @@ const (
 	tenant   = "tovarna"
 	key      = "certyo_sk_test_fifty"
 	answer   = 50 * time.Millisecond // of the service
-	patience = 72 * time.Hour        // of simulated time behind the outage, after which a trial is given up
+	patience = 100 * time.Hour       // of simulated time behind the outage, after which a trial is given up
 )
 
 // station is a store with its delivery.
