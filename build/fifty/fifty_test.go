@@ -68,7 +68,7 @@ func newExtent() (x extent, full bool) {
 	if os.Getenv("FIFTY") == "full" {
 		return extent{8 * time.Hour, 0}, true
 	}
-	return extent{time.Hour, 4 * time.Minute}, false
+	return extent{time.Hour, rushAfter}, false
 }
 
 // budget is what is configured at each station.

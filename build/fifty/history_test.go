@@ -15,8 +15,10 @@ import (
 const (
 	window      = 10 * time.Second
 	mostAsked   = 2.0 // in a window, of what the service takes in it
-	mostRefused = 0.1 // of all requests
+	mostRefused = 0.1 // of the requests behind the outage, and of all
 	leastFair   = 0.9
+
+	rushAfter = 4 * time.Minute // as long as the first verifications take to come
 )
 
 // history is what the service saw of a trial.
@@ -55,13 +57,17 @@ func (h *history) lost() (faults []string) {
 }
 
 // faults lists what a good guest doesn't do.
-func (h *history) faults(fairness bool) (faults []string) {
-	calls := h.cloud.Calls()
+func (h *history) faults(fairness bool) []string { return h.judge(h.cloud.Calls(), fairness) }
+
+func (h *history) judge(calls []uplinktest.Call, fairness bool) (faults []string) {
 	if asked, at := busiest(calls, h.back); asked > mostAsked*takes(window) {
 		faults = append(faults, fmt.Sprintf("%.0f requests in the %s from %s, where the service takes %.0f", asked, window, at, takes(window)))
 	}
-	if n, refused := count(calls); float64(refused) > mostRefused*float64(n) {
-		faults = append(faults, fmt.Sprintf("%d of %d requests were refused", refused, n))
+	for _, part := range [][]uplinktest.Call{h.rush(calls), calls} {
+		if n, refused := count(part); float64(refused) > mostRefused*float64(n) {
+			faults = append(faults, fmt.Sprintf("%d of %d requests were refused until %s", refused, n, part[n-1].At.Sub(h.back).Round(time.Second)))
+			break
+		}
 	}
 	if j, _ := h.fairness(calls); fairness && j < leastFair {
 		faults = append(faults, fmt.Sprintf("Jain's index is %.2f when half is delivered", j))
@@ -158,15 +164,28 @@ func (h *history) report(name string) string {
 		all += n
 	}
 	fmt.Fprintf(&b, "\n%s: %d stations, %d records, a limit of %d requests a second for all\n\n", name, len(h.due), all, rate)
-	b.WriteString(plot(calls, h.back))
-	n, refused := count(calls)
+	rush := h.rush(calls)
+	b.WriteString(plot(rush, h.back))
+	if h.proveAll {
+		b.WriteString("\nuntil the last proof:\n" + plot(calls, h.back))
+	}
+	n, refused := count(rush)
 	asked, from := busiest(calls, h.back)
 	fair, half := h.fairness(calls)
-	fmt.Fprintf(&b, "\nfifty: requests %d, refused %d (%.1f %%)\n", n, refused, 100*float64(refused)/float64(max(n, 1)))
+	fmt.Fprintf(&b, "\nfifty: requests %d, refused %d (%.1f %%)", n, refused, 100*float64(refused)/float64(max(n, 1)))
+	n, refused = count(calls)
+	fmt.Fprintf(&b, ", to the end %d and %d\n", n, refused)
 	fmt.Fprintf(&b, "fifty: most in %s: %.0f, from %s on (the service takes %.0f)\n", window, asked, from.Round(time.Second), takes(window))
 	fmt.Fprintf(&b, "fifty: half delivered after %s, all after %s; Jain's index at half %.3f\n", half.Round(time.Second), h.lastPost(calls).Round(time.Second), fair)
 	fmt.Fprintf(&b, "fifty: at the end after %s %d records wait and %d are unproven\n", time.Since(h.back).Round(time.Second), h.waiting, h.unproven)
 	return b.String()
+}
+
+// rush is the part until some minutes after the last record was delivered.
+func (h *history) rush(calls []uplinktest.Call) []uplinktest.Call {
+	end := h.back.Add(h.lastPost(calls) + rushAfter)
+	n, _ := slices.BinarySearchFunc(calls, end, func(c uplinktest.Call, end time.Time) int { return c.At.Compare(end) })
+	return calls[:n]
 }
 
 // lastPost is when the last records were taken.
