@@ -16,11 +16,13 @@ type attention struct {
 	store                      *store.Store
 	parked, dead, card, export *condition
 	reserve, unverified        *condition
+	spilled                    *condition
 
 	lastParked listed // as reported
 	lastDead   int    // how many dead letters were reported
 	lastLost   int    // how many losses
 	lastGiven  uint64 // how many records were given up unverified
+	lastSpill  uint64 // how many dead letters were dropped for want of room
 	lastExport string // why evidence could not be exported
 	lastShort  bool   // whether the journal's reserve was spent
 }
@@ -40,6 +42,7 @@ func (a *attention) Run(ctx context.Context) error {
 		a.lookAtParked()
 		a.lookAtDead(stats.DeadLetters)
 		a.lookAtUnverified(stats.NewlyUnverified)
+		a.lookAtSpilled(stats.NewlySpilled)
 		a.lookAtStore(stats.Trouble)
 		select {
 		case <-ctx.Done():
@@ -80,7 +83,8 @@ func (a *attention) lookAtDead(n int) {
 	case err == nil:
 		a.dead.Back()
 	case errors.Is(err, errFirst):
-		a.dead.Lost(fmt.Errorf("%d records were refused for good and are kept, first %s of %s: %s", n, first.ID, first.Collection, first.Refusal))
+		a.dead.Lost(fmt.Errorf("%d records were refused for good and are kept, first %s of %s: %s: "+
+			"station-agent outbox list --refused, then outbox retry, drop or export", n, first.ID, first.Collection, first.Refusal))
 	default:
 		a.dead.Lost(fmt.Errorf("%d records were refused for good; read dead letters: %w", n, err))
 	}
@@ -97,6 +101,19 @@ func (a *attention) lookAtUnverified(n uint64) {
 	}
 	a.unverified.Lost(fmt.Errorf("%d records were accepted by Certyo and given up before they were proven, as more than certyo.max_unproven waited: "+
 		"find out why Certyo proves so little, then station-agent store acknowledge", n))
+}
+
+// lookAtSpilled says how many refused records were dropped, until a person acknowledges it.
+func (a *attention) lookAtSpilled(n uint64) {
+	if n == a.lastSpill {
+		return
+	}
+	if a.lastSpill = n; n == 0 {
+		a.spilled.Back()
+		return
+	}
+	a.spilled.Lost(fmt.Errorf("%d records that Certyo had refused were dropped, the oldest ones, as there were more than certyo.max_refused or certyo.max_refused_mb: "+
+		"their changes will never be anchored: see to the others with station-agent outbox list --refused, then station-agent store acknowledge", n))
 }
 
 // lookAtStore says what could not be read, until a person acknowledges it, and what can't be exported.

@@ -50,6 +50,7 @@ type capturing struct {
 	every    time.Duration
 	patience time.Duration // with a stream that stands still, before its tables are tried one by one
 	here     poll.Here     // the bench's read of the first table's rows
+	others   []string      // streams of the store that are in use besides
 	binlog   binlog.Config // but for its tables
 
 	armed   chan struct{} // closed once the first table's changes can't be missed any more
@@ -214,7 +215,7 @@ func (c *capturing) assemble() (runs []*running, err error) {
 	slices.SortStableFunc(groups, func(a, b []*tracked) int { // the first table's is the first
 		return slices.Index(c.tables, a[0]) - slices.Index(c.tables, b[0])
 	})
-	var names []string
+	names := slices.Clone(c.others)
 	var failed []error
 	for _, tables := range groups {
 		name := c.streamOf(tables)

@@ -125,6 +125,7 @@ func (c *config) check(r report) {
 	c.Packing.check(r)
 	c.MySQL.check(r)
 	c.checkCapture(r)
+	c.checkManifest(r)
 	c.Certyo.check(r)
 	c.Writeback.check(r)
 	c.Fleet.check(r)
@@ -238,7 +239,17 @@ func (c *certyoConfig) check(r report) {
 	r.number("certyo.verify_share", c.VerifyShare, 1, 90)
 	r.number("certyo.verify_per_second", c.VerifyRate, 0, 1000)
 	r.number("certyo.max_unproven", c.MaxUnproven, 100, 1_000_000)
+	r.number("certyo.max_refused", c.MaxRefused, 1, 100_000)
+	r.number("certyo.max_refused_mb", c.RefusedMB, 1, 1000)
 	r.between("certyo.linger", c.Linger, 0, 30*time.Second)
+	r.number("certyo.parallel", c.Parallel, 1, 8)
+	r.between("certyo.start_jitter", c.StartJitter, 0, 10*time.Minute)
+	r.number("certyo.max_mb_per_day", c.MaxMBADay, 0, 1_000_000)
+	for _, w := range c.Hours {
+		if _, err := w.value(); err != nil {
+			r("certyo.hours", err)
+		}
+	}
 	if len(c.VerifyAfter) == 0 {
 		r("certyo.verify_after", errMissing)
 	}

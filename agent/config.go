@@ -21,6 +21,7 @@ type config struct {
 	Tables      []tableConfig   `toml:"table"`
 	Certyo      certyoConfig    `toml:"certyo"`
 	Writeback   writebackConfig `toml:"writeback"`
+	Manifest    manifestConfig  `toml:"manifest"`
 	Fleet       fleetConfig     `toml:"fleet"`
 	Status      statusConfig    `toml:"status"`
 	Log         logConfig       `toml:"log"`
@@ -112,12 +113,18 @@ type certyoConfig struct {
 	VerifyForm  string     `toml:"verify_form"`
 	Batch       int        `toml:"batch"`
 	Linger      duration   `toml:"linger"`
+	Parallel    int        `toml:"parallel"`
+	StartJitter duration   `toml:"start_jitter"`
+	Hours       []window   `toml:"hours"`
+	MaxMBADay   int        `toml:"max_mb_per_day"`
 	Requests    int        `toml:"requests_per_minute"`
 	VerifyAfter []duration `toml:"verify_after"`
 	VerifyShare int        `toml:"verify_share"`
 	VerifyRate  int        `toml:"verify_per_second"`
 	Snapshots   bool       `toml:"verify_snapshots"`
 	MaxUnproven int        `toml:"max_unproven"`
+	MaxRefused  int        `toml:"max_refused"`
+	RefusedMB   int        `toml:"max_refused_mb"`
 }
 
 type fleetConfig struct {
@@ -173,9 +180,11 @@ func defaults() config {
 		},
 		MySQL:   mysqlConfig{Schema: "external", TLS: "verify", Refresh: "1s"},
 		Capture: captureConfig{Source: byAuto, Snapshot: snapInitial, Every: "1s", Mode: "auto"},
-		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", Requests: 600, VerifyShare: 20, Snapshots: true, MaxUnproven: 200_000,
+		Certyo: certyoConfig{URL: "https://www.certyos.com", Post: postAuto, VerifyForm: certyo.Full, Batch: 1000, Linger: "2s", Parallel: 2, StartJitter: "5s", Hours: []window{}, Requests: 600,
+			VerifyShare: 20, Snapshots: true, MaxUnproven: 200_000, MaxRefused: 10_000, RefusedMB: 64,
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Writeback: writebackConfig{Every: "10s"},
+		Manifest:  manifestConfig{Wait: "10m"},
 		Fleet:     fleetConfig{Interval: "30s"},
 		Status:    statusConfig{Socket: "/run/station-agent/agent.sock"},
 		Log:       logConfig{Level: "info", Format: "text"},

@@ -40,7 +40,7 @@ func TestSampleDocumentsEveryField(t *testing.T) {
 	known := map[string]bool{}
 	addFields(known, reflect.TypeFor[config](), "")
 	for field := range known {
-		if field = strings.Replace(field, "[]", "", 1); slices.Contains(strings.Fields("station store reader table packing mysql capture certyo writeback fleet status log"), field) {
+		if field = strings.Replace(field, "[]", "", 1); slices.Contains(strings.Fields("station store reader table packing mysql capture certyo writeback manifest fleet status log"), field) {
 			continue
 		}
 		name := field[strings.LastIndex(field, ".")+1:]
@@ -93,6 +93,8 @@ func TestWrongConfiguration(t *testing.T) {
 		"duration":                  {`#linger = "2s"`, `linger = "2"`, `f.toml:%:1: certyo.linger: "2" is no duration`},
 		"type":                      {`#batch = 1000`, `batch = "many"`, `f.toml:%:9: certyo.batch: `},
 		"range":                     {`#batch = 1000`, `batch = 1001`, `f.toml:%:1: certyo.batch: 1001 is not between 1 and 1000`},
+		"refused records":           {`#max_refused = 10000`, `max_refused = 0`, `f.toml:%:1: certyo.max_refused: 0 is not between 1 and 100000`},
+		"wait of manifests":         {`#wait = "10m"`, `wait = "1s"`, `f.toml:%:1: manifest.wait: 1s is not between 10s and 24h`},
 		"store's bound":             {`#max_mb = 896`, `max_mb = 2048`, `f.toml:%:1: store.max_mb: 2048 is not between 64 and 1792`},
 		"store's reserve":           {`#reserve_mb = 8`, `reserve_mb = -1`, `f.toml:%:1: store.reserve_mb: -1 is not between 0 and 256`},
 		"export to itself":          {`#export_folder = ""`, `export_folder = "/var/lib/station-agent/proofs"`, `f.toml:%:1: store.export_folder: lies inside store.folder`},

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"station-agent/store"
@@ -21,6 +20,7 @@ type desk struct {
 	store   *store.Store
 	records records
 	folder  string
+	tables  []*tracked // that are captured
 }
 
 // records is what a desk needs of a store.DB; its comments say what the methods do.
@@ -32,7 +32,7 @@ type records interface {
 	Stats() store.Stats
 }
 
-func newDesk(st *store.Store, folder string) desk { return desk{st, st.DB, folder} }
+func newDesk(st *store.Store, c *config) desk { return desk{st, st.DB, c.Store.Folder, c.tables()} }
 
 // look adds what changes nothing.
 func (d desk) look(mux *http.ServeMux) {
@@ -51,7 +51,8 @@ func (d desk) change(mux *http.ServeMux) {
 
 // acknowledge ends the alarm of what was lost.
 func (d desk) acknowledge(w http.ResponseWriter, _ *http.Request) error {
-	n := len(d.store.Losses()) + int(d.store.DB.Stats().NewlyUnverified)
+	stats := d.store.DB.Stats()
+	n := len(d.store.Losses()) + int(stats.NewlyUnverified) + int(stats.NewlySpilled)
 	if err := d.store.Acknowledge(); err != nil {
 		return err
 	}
@@ -70,8 +71,10 @@ type letter struct {
 	Key        string    `json:"key"`
 	Bytes      int       `json:"bytes"` // of the payload
 	Refusal    string    `json:"refusal,omitempty"`
-	RefusedAt  time.Time `json:"refused_at,omitzero"`
-	Payload    []byte    `json:"payload,omitempty"` // to the byte, and so in base64; only of a record that is shown alone
+	Tries      int       `json:"tries,omitempty"` // how often it was refused
+	FirstAt    time.Time `json:"first_refused_at,omitzero"`
+	RefusedAt  time.Time `json:"refused_at,omitzero"` // last
+	Payload    []byte    `json:"payload,omitempty"`   // to the byte, and so in base64; only of a record that is shown alone or exported
 }
 
 func newLetter(q record.Queued) letter {
@@ -81,7 +84,7 @@ func newLetter(q record.Queued) letter {
 
 func newDeadLetter(l store.DeadLetter) letter {
 	n := newLetter(l.Queued)
-	n.Refusal, n.RefusedAt = l.Refusal, l.At
+	n.Refusal, n.Tries, n.FirstAt, n.RefusedAt = l.Refusal, l.Tries, l.First, l.At
 	return n
 }
 
@@ -91,33 +94,72 @@ const (
 	actAtOnce   = 1000                  // records in one transaction
 )
 
-// list streams the records that wait, or were refused, a line of JSON each.
+// list streams the records that wait, or were refused, a line of JSON each: all, or those that fit a choice.
 func (d desk) list(w http.ResponseWriter, r *http.Request) error {
 	limit, err := strconv.Atoi(r.FormValue("limit"))
 	if err != nil {
 		return fmt.Errorf("list records: limit %q is no number", r.FormValue("limit"))
 	}
-	refused, stats := r.FormValue("refused") != "", d.records.Stats()
+	var c choice
+	if text := r.FormValue("choice"); text != "" {
+		if err := json.Unmarshal([]byte(text), &c); err != nil {
+			return fmt.Errorf("list records: %w", err)
+		}
+	}
+	refused, whole := r.FormValue("refused") != "", r.FormValue("whole") != ""
+	walk, err := d.walk(c, refused, whole)
+	if err != nil {
+		return fmt.Errorf("list records: %w", err)
+	}
+	stats := d.records.Stats()
 	total := map[bool]int{true: stats.DeadLetters, false: stats.QueueRecords}[refused]
+	if c.narrow() && limit > 0 { // else nobody asks
+		total = 0
+		if err := walk(func(letter) error { total++; return nil }); err != nil {
+			return fmt.Errorf("list records: %w", err)
+		}
+	}
 	w.Header().Set(totalHeader, strconv.Itoa(total))
 	return stream(w, func(put func(any) error) error {
 		n := 0
-		some := func(l letter) error {
+		err := walk(func(l letter) error {
 			if n++; limit > 0 && n > limit {
 				return errFirst
 			}
 			return put(l)
-		}
-		if refused {
-			err = d.records.DeadLetters(func(l store.DeadLetter) error { return some(newDeadLetter(l)) })
-		} else {
-			err = d.records.Waiting(func(q record.Queued) error { return some(newLetter(q)) })
-		}
+		})
 		if errors.Is(err, errFirst) {
 			return nil
 		}
 		return err
 	})
+}
+
+// walk gives what walks through the records that wait, or were refused, and fit c.
+func (d desk) walk(c choice, refused, whole bool) (func(func(letter) error) error, error) {
+	fits, err := d.picker(c)
+	if err != nil {
+		return nil, err
+	}
+	give := func(q record.Queued, l letter, f func(letter) error) error {
+		if whole {
+			l.Payload = q.Payload
+		}
+		return f(l)
+	}
+	if refused {
+		return func(f func(letter) error) error {
+			return d.pick(c, func(l store.DeadLetter) error { return give(l.Queued, newDeadLetter(l), f) })
+		}, nil
+	}
+	return func(f func(letter) error) error {
+		return d.records.Waiting(func(q record.Queued) error {
+			if !fits(&q, "", time.Time{}) {
+				return nil
+			}
+			return give(q, newLetter(q), f)
+		})
+	}, nil
 }
 
 // stream answers with a line of JSON for each value that list puts. An error comes as the last line, too late for a status.
@@ -164,63 +206,4 @@ func (d desk) show(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("show record %d: %w", seq, err)
 	}
 	return writeJSON(w, found)
-}
-
-// choice names records: one by one, all that were refused, or those whose refusal holds a text.
-type choice struct {
-	Seqs    []uint64 `json:"seqs,omitempty"`
-	All     bool     `json:"all,omitempty"`
-	Refusal string   `json:"refusal,omitempty"`
-}
-
-func (d desk) retry(w http.ResponseWriter, r *http.Request) error {
-	var c choice
-	if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
-		return fmt.Errorf("retry records: %w", err)
-	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // there may be a million of them
-	if !c.All && c.Refusal == "" {
-		return each(w, c.Seqs, "retry", d.records.Retry)
-	}
-	var seqs []uint64
-	err := d.records.DeadLetters(func(l store.DeadLetter) error {
-		if strings.Contains(l.Refusal, c.Refusal) {
-			seqs = append(seqs, l.Seq)
-		}
-		return nil
-	})
-	n := 0
-	for some := range slices.Chunk(seqs, actAtOnce) {
-		var done int
-		if err == nil {
-			done, err = d.records.Retry(some...)
-		}
-		n += done
-	}
-	if err != nil {
-		return fmt.Errorf("retry records: %d are sent again, then: %w", n, err)
-	}
-	return writeJSON(w, map[string]int{"count": n})
-}
-
-func (d desk) drop(w http.ResponseWriter, r *http.Request) error {
-	var c choice
-	if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
-		return fmt.Errorf("drop records: %w", err)
-	}
-	return each(w, c.Seqs, "drop", d.records.Drop)
-}
-
-// each does act to each record that a person named, and tells which one it could not be done to.
-func each(w http.ResponseWriter, seqs []uint64, verb string, act func(...uint64) (int, error)) error {
-	for n, seq := range seqs {
-		done, err := act(seq)
-		if err == nil && done == 0 {
-			err = store.ErrNoRecord
-		}
-		if err != nil {
-			return fmt.Errorf("%s record %d (%d were done before it): %w: see station-agent outbox list", verb, seq, n, err)
-		}
-	}
-	return writeJSON(w, map[string]int{"count": len(seqs)})
 }

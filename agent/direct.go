@@ -40,7 +40,7 @@ func (a agentAt) send(cmd *cobra.Command, method, path string, body any) (*http.
 	for _, d := range []interface {
 		look(*http.ServeMux)
 		change(*http.ServeMux)
-	}{newDesk(st, c.Store.Folder), stoppedBench(st)} {
+	}{newDesk(st, c), stoppedBench(st), proofDesk{st, c}} {
 		d.look(mux)
 		d.change(mux)
 	}

@@ -35,8 +35,8 @@ func (f *facts) health() fleet.Health {
 		Version: version, UptimeS: round(time.Since(f.began)), RSSMB: residentMB(), ClockTrusted: now.Trusted,
 		LastScanS: since(now, j.LastScan), IntentsOpen: len(j.Open), IntentsParked: len(j.Parked), LastSettledS: since(now, j.LastDone),
 		QueueRecords: q.QueueRecords, QueueBytes: q.QueueBytes, OldestUnsentS: age(now.Wall, q.OldestQueued),
-		Unanchored: q.Unanchored, OldestUnanchoredS: age(now.Wall, q.OldestUnanchored), DeadLetters: q.DeadLetters,
-		Anchoring: fleet.Anchoring(q.Ledger), Unverified: q.Unverified,
+		Unanchored: q.Unanchored, OldestUnanchoredS: age(now.Wall, q.OldestUnanchored), DeadLetters: q.DeadLetters, OldestDeadS: age(now.Wall, q.OldestRefused),
+		Anchoring: fleet.Anchoring(q.Ledger), Unverified: q.Unverified, Replayed: q.Replayed, Doubled: q.Doubled, Passed: q.Passed,
 		Capture: f.ways(), Problems: f.board.problems(),
 	}
 	for _, n := range j.Verdicts {
@@ -67,7 +67,7 @@ func (f *facts) status() status {
 	s := status{
 		Health: h, State: fleet.Ready, Environment: f.cfg.Environment, Station: f.cfg.Station.UUID, Name: f.cfg.Station.Name,
 		StoreID: f.store.ID(), OpenPackage: j.Session.Package, OpenItems: len(j.Session.Items),
-		ItemsHere: f.rows.Count(), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: q.Anchored,
+		ItemsHere: f.rows.Count(), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: q.Anchored, Dropped: q.LettersSpilled,
 		Session: f.store.Session(), CapturePaused: q.Paused,
 		RecordBytes: q.RecordBytes, EvidenceBytes: q.EvidenceBytes, JournalBytes: usage(f.cfg.Store.Folder)["journal"],
 		Losses: f.store.Losses(),

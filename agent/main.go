@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(runCommand(), statusCommand(), itemsCommand(), scansCommand(), intentsCommand(), commandsCommand(), mapCommand(),
-		workspaceCommand(), captureCommand(), queueCommand(), outboxCommand(), storeCommand(), configCommand(), siteCheckCommand(), versionCommand())
+		workspaceCommand(), captureCommand(), queueCommand(), outboxCommand(), proofCommand(), evidenceCommand(), storeCommand(), configCommand(), siteCheckCommand(), versionCommand())
 	return root
 }
 

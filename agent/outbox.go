@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,13 +16,13 @@ import (
 func outboxCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "outbox",
-		Short: "Look at the records that wait for Certyo or were refused, send them again, drop them",
-		Long: "Look at the records that wait for Certyo or were refused, send them again, drop them. " +
+		Short: "Look at the records that wait for Certyo or were refused, send them again, export or drop them",
+		Long: "Look at the records that wait for Certyo or were refused, send them again, export or drop them. " +
 			"Asks the running agent; if none runs, opens its store.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(outboxListCommand(), outboxShowCommand(), outboxRetryCommand(), outboxDropCommand())
+	cmd.AddCommand(outboxListCommand(), outboxShowCommand(), outboxRetryCommand(), outboxDropCommand(), outboxExportCommand())
 	return cmd
 }
 
@@ -36,15 +36,19 @@ func outboxListCommand() *cobra.Command {
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON object a line")
 	limit := cmd.Flags().Int("limit", 100, "at most `N` records; 0: all")
 	refused := cmd.Flags().Bool("refused", false, "those that Certyo refused for good, instead")
+	var c choice
+	c.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *limit < 0 {
 			return usageError{fmt.Errorf("--limit %d is less than 0", *limit)}
 		}
-		query := url.Values{"limit": {strconv.Itoa(*limit)}}
-		if *refused {
-			query.Set("refused", "1")
+		if (c.Refusal != "" || c.Older != 0 || c.Newer != 0) && !*refused {
+			return usageError{errors.New("--refusal, --older and --newer are about refused records: add --refused")}
 		}
-		res, err := a.send(cmd, http.MethodGet, "/outbox?"+query.Encode(), nil)
+		if err := c.check(); err != nil {
+			return err
+		}
+		res, err := a.send(cmd, http.MethodGet, c.query(*limit, *refused), nil)
 		if err != nil {
 			return err
 		}
@@ -77,9 +81,17 @@ func printList(in io.Reader, out io.Writer, asJSON bool) (n int, err error) {
 func (l letter) String() string {
 	text := fmt.Sprintf("%d: %s %s %s of %s, %d bytes, key %s", l.Seq, moment(l.At), l.Op, l.ID, l.Collection, l.Bytes, l.Key)
 	if l.Refusal != "" {
-		text += fmt.Sprintf(": refused %s: %s", moment(l.RefusedAt), l.Refusal)
+		text += fmt.Sprintf(": refused %s%s: %s", moment(l.RefusedAt), times(l.Tries), l.Refusal)
 	}
 	return oneLine(text)
+}
+
+// times says how often it was, if it wasn't once.
+func times(n int) string {
+	if n < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" for the %d. time", n)
 }
 
 func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -87,7 +99,7 @@ func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 func outboxShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show SEQ",
-		Short: "Show everything about one record: key, payload, refusal, times",
+		Short: "Show everything about one record: key, payload, refusal, tries, times",
 		Args:  oneArg("name one SEQ: station-agent outbox list gives them"),
 	}
 	a := agentFlags(cmd)
@@ -115,10 +127,10 @@ func outboxShowCommand() *cobra.Command {
 func (l letter) print(out io.Writer) error {
 	for _, f := range [][2]string{
 		{"record", fmt.Sprintf("%d", l.Seq)}, {"database", l.Database}, {"collection", l.Collection}, {"id", l.ID}, {"version", l.Version},
-		{"operation", string(l.Op)}, {"changed", moment(l.At)}, {"key", l.Key}, {"refusal", l.Refusal}, {"refused", moment(l.RefusedAt)},
+		{"operation", string(l.Op)}, {"changed", moment(l.At)}, {"key", l.Key}, {"refusal", l.Refusal}, {"first", moment(l.FirstAt)}, {"refused", moment(l.RefusedAt)}, {"tries", strconv.Itoa(l.Tries)},
 		{"payload", string(l.Payload)},
 	} {
-		if l.RefusedAt.IsZero() && (f[0] == "refusal" || f[0] == "refused") {
+		if l.RefusedAt.IsZero() && slices.Contains([]string{"refusal", "first", "refused", "tries"}, f[0]) {
 			continue
 		}
 		if _, err := fmt.Fprintf(out, "%-10s  %s\n", f[0], oneLine(f[1])); err != nil {

@@ -129,7 +129,7 @@ func TestAListThatBreaksOffSaysSo(t *testing.T) {
 	p := newPlace(t)
 	p.fill(1)
 	st := p.open()
-	d := desk{st, broken{st.DB}, p.cfg.Store.Folder}
+	d := desk{st, broken{st.DB}, p.cfg.Store.Folder, nil}
 	req, err := newRequest(t.Context(), "GET", "/outbox?limit=0", nil)
 	if err != nil {
 		t.Fatal(err)

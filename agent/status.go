@@ -30,6 +30,7 @@ type status struct {
 	Online        bool            `json:"online"`     // they were read just now
 	Parked        []record.Parked `json:"parked"`
 	AnchoredTotal uint64          `json:"anchored_total"`
+	Dropped       uint64          `json:"dead_letters_dropped"` // for want of room, ever
 	CertyoKey     string          `json:"certyo_key,omitempty"` // where the key in use stands, if there are two places
 	Session       uint64          `json:"session"`
 	CapturePaused bool            `json:"capture_paused"` // for want of room
@@ -97,9 +98,9 @@ func (s *status) print(out io.Writer) error {
 	if s.CapturePaused {
 		line("capture", "paused: the store is full; scans are still taken")
 	}
-	line("certyo", "%d records unsent%s, %d not anchored yet%s%s, %d dead letters, %d anchored%s",
-		s.QueueRecords, oldest(s.OldestUnsentS), s.Unanchored, oldest(s.OldestUnanchoredS), standings(record.Tally(s.Anchoring)), s.DeadLetters, s.AnchoredTotal,
-		some(s.Unverified, "given up unverified"))
+	line("certyo", "%d records unsent%s, %d not anchored yet%s%s, %d dead letters%s, %d anchored%s%s",
+		s.QueueRecords, oldest(s.OldestUnsentS), s.Unanchored, oldest(s.OldestUnanchoredS), standings(record.Tally(s.Anchoring)), s.DeadLetters, oldest(s.OldestDeadS), s.AnchoredTotal,
+		some(s.Unverified, "given up unverified"), some(s.Dropped, "dead letters dropped for want of room")+some(s.Replayed, "replayed")+some(s.Doubled, "possibly doubled"))
 	if s.CertyoKey != "" {
 		line("certyo", "the key in use is that in %s", s.CertyoKey)
 	}

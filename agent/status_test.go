@@ -41,11 +41,11 @@ func TestStatus(t *testing.T) {
 	mux.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, status{
 			Health: fleet.Health{Version: "1.2.3", LastScanS: &ago, QueueRecords: 12, OldestUnsentS: 90, Unanchored: 9,
-				Anchoring: fleet.Anchoring{Pending: 3, Superseded: 1, Mismatch: 2, Missing: 3}, Unverified: 7,
+				Anchoring: fleet.Anchoring{Pending: 3, Superseded: 1, Mismatch: 2, Missing: 3}, Unverified: 7, DeadLetters: 4, OldestDeadS: 7200,
 				Problems: []fleet.Problem{{Name: "mysql", Since: time.Now(), Text: "connect: refused", Count: 4}}},
 			State: fleet.Alert, Environment: "test", Station: "7d6f", Name: "bench 1", OpenPackage: "PKG-1", OpenItems: 2, CertyoKey: "/etc/next",
-			Parked:        []record.Parked{{Intent: record.Intent{ID: 7, Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
-			CapturePaused: true, RecordBytes: 3 << 20, Losses: []store.Loss{{File: "records/1.db", What: "a page can't be read: 12 records are lost", Count: 12}},
+			Parked:  []record.Parked{{Intent: record.Intent{ID: 7, Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
+			Dropped: 5, CapturePaused: true, RecordBytes: 3 << 20, Losses: []store.Loss{{File: "records/1.db", What: "a page can't be read: 12 records are lost", Count: 12}},
 		})
 	}))
 	control := http.NewServeMux()
@@ -60,7 +60,7 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	out, errs, code := command(t, "status", "--socket", socket)
-	for _, want := range []string{"alert", "mysql", "connect: refused", `abc for package "PKG-1": conflict is in PKG-2`, "PKG-1 is open, items in it: 2", "3s ago", "12 records unsent (oldest 1m30s)", "the key in use is that in /etc/next", "9 not anchored yet, 2 differ at Certyo, 3 missing there, 1 superseded, 0 dead letters",
+	for _, want := range []string{"alert", "mysql", "connect: refused", `abc for package "PKG-1": conflict is in PKG-2`, "PKG-1 is open, items in it: 2", "3s ago", "12 records unsent (oldest 1m30s)", "the key in use is that in /etc/next", "9 not anchored yet, 2 differ at Certyo, 3 missing there, 1 superseded, 4 dead letters (oldest 2h0m0s)", "5 dead letters dropped for want of room",
 		"7 given up unverified",
 		"paused", "3.0 MiB of records", "records/1.db: a page can't be read: 12 records are lost"} {
 		if code != 0 || !strings.Contains(out, want) {

@@ -156,9 +156,11 @@ func (s *storeStats) print(out io.Writer) error {
 	line := func(what, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", what, fmt.Sprintf(format, args...)) }
 	line("store", "%s, session %d", s.StoreID, s.Session)
 	line("scans", "%d; %d assignments waiting, %d need a person", s.Scans, s.IntentsOpen, s.IntentsParked)
-	line("outbox", "%d records, %s; %d dead letters", s.QueueRecords, size(s.QueueBytes), s.DeadLetters)
+	line("outbox", "%d records, %s%s; %d dead letters, %s; for want of room %d were exported and %d dropped ever",
+		s.QueueRecords, size(s.QueueBytes), some(uint64(s.QueueHistory), "of them found states that go last"), s.DeadLetters, size(s.DeadLetterBytes), s.LettersExported, s.LettersSpilled)
 	line("ledger", "%d not anchored yet%s; %d accepted, %d anchored, %d retired and %d unverified ever",
 		s.Unanchored, standings(s.Stats.Ledger), s.Accepted, s.Anchored, s.Retired, s.Unverified)
+	line("sent", "%d replayed, %d possibly doubled; %d found states passed over, as a newer change of their row went", s.Replayed, s.Doubled, s.Passed)
 	line("evidence", "%s of %s of records", size(s.EvidenceBytes), size(s.RecordBytes))
 	where := strings.Trim(s.Position.GTID+" "+s.Position.File, " ")
 	if s.Position.File != "" {
@@ -187,7 +189,7 @@ func (a agentAt) running(ctx context.Context) (bool, error) {
 func acknowledgeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "acknowledge",
-		Short: "End the alarm of what could not be read, or was given up unverified, after somebody looked at what was packed then",
+		Short: "End the alarm of what could not be read, or was given up unverified, or refused and dropped, after somebody looked at what was packed then",
 		Args:  noArgs,
 	}
 	a := agentFlags(cmd)

@@ -45,6 +45,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		p.addReaders,
 		p.addDatabase,
 		p.addCertyo,
+		p.addManifests,
 		p.addWriteback,
 		p.addFleet,
 		p.addStatus,
@@ -67,6 +68,7 @@ func (c *config) storeConfig(now func() record.Stamp) store.Config {
 	return store.Config{
 		Dir: c.Store.Folder, Now: now, Probe: probe, MaxBytes: int64(c.Store.MaxMB) << 20, Reserve: reserve,
 		EvidenceDays: c.Store.EvidenceDays, ExportDir: c.Store.ExportFolder, FirstLook: c.Certyo.VerifyAfter[0].value(), MaxUnproven: c.Certyo.MaxUnproven,
+		MaxRefused: c.Certyo.MaxRefused, RefusedBytes: int64(c.Certyo.RefusedMB) << 20,
 		Identity:  store.Identity{Environment: c.Environment, Station: c.Station.UUID, Database: c.MySQL.Address + "/" + c.MySQL.Schema},
 		PackageOf: packageOf,
 	}
@@ -74,7 +76,7 @@ func (c *config) storeConfig(now func() record.Stamp) store.Config {
 
 // packageOf reads the package of a row of buylo_products.
 func packageOf(r record.Record) (pkg record.Value, ok bool) {
-	if r.Collection != "buylo_products" {
+	if r.Collection != goods {
 		return nil, false
 	}
 	var row struct {
@@ -215,7 +217,7 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 	k := &capturing{
 		log: p.log, db: db, store: p.store.DB, board: p.board, every: c.Every.value(), patience: 15 * time.Second, binlog: own,
 		here: p.shared.wait, scope: capture.Scope{Station: p.cfg.Station.UUID, Agents: p.cfg.Station.Agents},
-		armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: p.board.condition("way of capture"),
+		others: p.cfg.streams(), armed: make(chan struct{}), chosen: make(chan struct{}, 1), decided: p.board.condition("way of capture"),
 	}
 	for i, t := range p.cfg.tables() {
 		name := "capture"
@@ -248,7 +250,10 @@ func (p *parts) addCertyo() error {
 	for i, d := range c.VerifyAfter {
 		schedule[i] = d.value()
 	}
-	p.add(deliver.New(deliver.Config{Batch: c.Batch, Linger: c.Linger.value(), Schedule: schedule, Budget: c.budget(), Singly: !c.Snapshots},
+	p.add(deliver.New(deliver.Config{
+		Batch: c.Batch, Linger: c.Linger.value(), Parallel: c.Parallel, Spread: c.StartJitter.value(), Schedule: schedule, Budget: c.budget(),
+		Hours: c.hours(), DayBytes: int64(c.MaxMBADay) << 20, Singly: !c.Snapshots,
+	},
 		p.store.DB, ledger{p.store.DB}, client, deliver.Conditions{
 			Delivery: p.board.condition("certyo"), Verification: p.board.condition("verification"),
 			Anchoring: p.board.condition("anchoring"), Integrity: p.board.condition("integrity"),
@@ -267,9 +272,18 @@ func (l ledger) Changed() <-chan struct{} { return l.LedgerChanged() }
 func (c *certyoConfig) budget() deliver.Budget {
 	b := deliver.Budget{PerMinute: c.Requests, Verify: c.VerifyShare}
 	if c.VerifyRate > 0 {
-		b.Verify = min(max(1, c.VerifyRate*60*100/c.Requests), 100)
+		b.Verify = min(max(1, c.VerifyRate*60*100/c.Requests), 90)
 	}
 	return b
+}
+
+// hours are the times of the day in which something is sent.
+func (c *certyoConfig) hours() (h deliver.Hours) {
+	for _, w := range c.Hours {
+		v, _ := w.value() // it was checked
+		h = append(h, v)
+	}
+	return h
 }
 
 // renamed names the old fields that are in use.
@@ -295,12 +309,13 @@ func (p *parts) addFleet() error {
 
 // addStatus adds the two sockets: one to look, one to change something.
 func (p *parts) addStatus() error {
-	f, d := p.facts(), newDesk(p.store, p.cfg.Store.Folder)
+	f, d := p.facts(), newDesk(p.store, p.cfg)
 	b := benchDesk{p.store, p.picture, p.bench.Retry, p.inquiries.ask}
 	look, control := http.NewServeMux(), http.NewServeMux()
 	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, f.status()) }))
 	look.HandleFunc("GET /reads", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, p.reads.list()) }))
 	d.look(look)
+	proofDesk{p.store, p.cfg}.look(look)
 	b.look(look)
 	control.HandleFunc("POST /store/export", answer(p.moving.export))
 	d.change(control)
@@ -318,7 +333,7 @@ func (p *parts) addStatus() error {
 func (p *parts) addHousekeeping() error {
 	p.add(&attention{
 		store: p.store, parked: p.board.condition("assignments"), dead: p.board.condition("refused records"),
-		unverified: p.board.condition("unverified records"), card: p.board.condition("store"), export: p.board.condition("evidence export"), reserve: p.board.condition("room for scans"),
+		unverified: p.board.condition("unverified records"), spilled: p.board.condition("dropped records"), card: p.board.condition("store"), export: p.board.condition("evidence export"), reserve: p.board.condition("room for scans"),
 	})
 	return nil
 }

@@ -37,11 +37,14 @@ func (d *DB) bound() {
 	d.state.events(&one)
 }
 
-// waive notes that a person knows of all that was given up unverified.
+// waive notes that a person knows of all that was given up unverified, and of the dead letters that went for want of room.
 func (d *DB) waive() error {
 	return d.commit(func(c *commit) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
+		if d.state.Spilled > d.state.SpillsKnown {
+			c.SpillsKnown = d.state.Spilled
+		}
 		if d.state.Unverified > d.state.Waived {
 			c.Waived = d.state.Unverified
 		}

@@ -39,11 +39,16 @@ type commit struct {
 	CarriedAt  []record.Stamp   `json:"carried_at,omitempty"` // when the first of each of them came in
 	Retried    []span           `json:"retried,omitempty"`
 	Dropped    []span           `json:"dropped,omitempty"`
-	Lost       []span           `json:"lost,omitempty"`        // could not be read any more
-	Exported   uint64           `json:"exported,omitempty"`    // evidence of every record before this one was written elsewhere
-	Waived     uint64           `json:"waived,omitempty"`      // so many unverified records a person knows of
-	QueueBytes int64            `json:"queue_bytes,omitempty"` // of the payloads in the outbox afterwards
-	State      *state           `json:"state,omitempty"`       // what all commits up to this one add up to: stands first in a file
+	Later      []span           `json:"later,omitempty"`         // of its records: those that go behind all that waits
+	Passed     []span           `json:"passed,omitempty"`        // need not be sent any more
+	Horizon    []horizon        `json:"horizon,omitempty"`       // see Posting
+	Lost       []span           `json:"lost,omitempty"`          // could not be read any more
+	Exported   uint64           `json:"exported,omitempty"`      // evidence of every record before this one was written elsewhere
+	Waived     uint64           `json:"waived,omitempty"`        // so many unverified records a person knows of
+	Refused    []int64          `json:"refused_bytes,omitempty"` // of the payloads of what is refused here, in the order of refused
+	QueueBytes int64            `json:"queue_bytes,omitempty"`   // of the payloads in the outbox afterwards
+	State      *state           `json:"state,omitempty"`         // what all commits up to this one add up to: stands first in a file
+	spills
 
 	accepted []acceptance
 	refused  []refusal
@@ -70,8 +75,9 @@ type acceptance struct {
 }
 
 type refusal struct {
-	seq  uint64
-	text string
+	seq   uint64
+	text  string
+	bytes int64 // of the payload, 0 if not known
 }
 
 type look struct {
@@ -88,9 +94,9 @@ type shadowChange struct {
 }
 
 func (c *commit) empty() bool {
-	return c.Session == 0 && c.Position == nil && c.Snapshot == nil && c.Missed == nil && len(c.Streams)+len(c.Ways)+len(c.Carried)+len(c.Retried)+
+	return c.Session == 0 && c.Position == nil && c.Snapshot == nil && c.Missed == nil && len(c.Streams)+len(c.Ways)+len(c.Carried)+len(c.Retried)+len(c.Passed)+len(c.Horizon)+
 		len(c.Dropped)+len(c.Lost)+len(c.accepted)+len(c.refused)+len(c.looked)+len(c.shadow)+len(c.records) == 0 &&
-		c.Exported == 0 && c.Waived == 0 && c.State == nil
+		c.Exported == 0 && c.Waived == 0 && c.spills == (spills{}) && c.State == nil
 }
 
 // written is c as it is read from the log, as far as records and receipts go.

@@ -28,6 +28,7 @@ type DB struct {
 	free  func(path string) (int64, error)            // bytes on the card; tests set it
 	turns sync.Mutex                                  // held over every commit
 
+	picking  sync.Mutex      // held by Pick: ahead is brought on by one at a time
 	latest   map[rowName]int // memory of shadowChanges, guarded by turns
 	settling settlement      // memory of Settle, guarded by turns
 	changes  []shadowChange  // memory of putPart, guarded by turns
@@ -41,8 +42,12 @@ type DB struct {
 	shadow    map[rowName]dirty // rows that the rows file doesn't have yet
 	lag       lag
 	front     waitsSince        // of the oldest record in the outbox
+	ahead     ahead             // rows of states that were found, and of newer changes
+	posted    reach             // how far records were posted since the start
+	opened    reach             // how far they may have been before
 	paused    bool              // Put refuses until there is room
 	exportErr error             // why evidence could not be exported
+	letterErr error             // why dead letters could not be
 	trouble   error             // of the last keeping house
 	applied   uint64            // the commit up to which the rows file has the shadow
 	lazyErr   error             // why what waits could not be written
@@ -61,6 +66,8 @@ type dbConfig struct {
 	exportDir    string
 	firstLook    time.Duration
 	maxUnproven  int
+	maxRefused   int
+	refusedBytes int64
 	tell         func(Loss)
 }
 
@@ -99,6 +106,7 @@ func openDB(c dbConfig) (*DB, error) {
 		d.close()
 		return nil, err
 	}
+	d.opened = d.state.reach()
 	return d, nil
 }
 
@@ -271,6 +279,7 @@ func (d *DB) commitNow(fill func(*commit) error) error {
 	defer d.mu.Unlock()
 	d.state.apply(c)
 	d.pending = nil
+	d.notice(c)
 	d.cast(c.rows, c.At.Mono)
 	d.lag.turned = d.lag.turned || c.State != nil && c.number > 1
 	return nil

@@ -103,7 +103,7 @@ func TestTheWayOfARecord(t *testing.T) {
 	later := now.Add(time.Hour)
 	ok(t, s.DB.Look([]record.Look{{Seq: 1, State: record.Mismatch, Due: later, Answer: answer}, {Seq: 4, State: record.Anchored, Answer: answer}, {Seq: 4, State: record.Anchored}, {Seq: 77}}))
 	want := Stats{QueueRecords: 1, OldestQueued: now, Unanchored: 1, OldestUnanchored: now, Anchored: 1, Accepted: 2, DeadLetters: 1, Mismatches: 1, Ledger: record.Tally{Mismatch: 1}}
-	want.QueueBytes = int64(len(rec(2).Payload))
+	want.QueueBytes, want.DeadLetterBytes, want.OldestRefused = int64(len(rec(2).Payload)), int64(len(rec(1).Payload)), now
 	check := func() {
 		t.Helper()
 		got := s.DB.Stats()

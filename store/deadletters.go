@@ -7,11 +7,13 @@ import (
 	"station-agent/store/record"
 )
 
-// DeadLetter is a record that Certyo refused for good. It stays until a person acts.
+// DeadLetter is a record that Certyo refused for good. It stays until a person acts, or there are too many.
 type DeadLetter struct {
 	record.Queued
-	Refusal string    `json:"refusal"`
-	At      time.Time `json:"refused"`
+	Refusal string    `json:"refusal"` // what Certyo said last
+	Tries   int       `json:"tries"`   // how often it was refused, also before it was retried
+	First   time.Time `json:"first_refused"`
+	At      time.Time `json:"refused"` // last
 }
 
 // DeadLetters gives f every refused record, oldest first, until f returns an error.
@@ -25,7 +27,8 @@ func (d *DB) DeadLetters(f func(DeadLetter) error) error {
 		of[r.Seq] = r
 	}
 	return d.each(func(a standing) bool { return a == declined }, func(seq uint64, r *stored) error {
-		return f(DeadLetter{record.Queued{Seq: seq, Record: r.Record}, of[seq].Text, sometime(now, of[seq].At)})
+		l := of[seq]
+		return f(DeadLetter{record.Queued{Seq: seq, Record: r.Record}, l.Text, l.tries(), sometime(now, l.first()), sometime(now, l.At)})
 	})
 }
 
@@ -46,10 +49,10 @@ func (d *DB) Retry(seqs ...uint64) (n int, err error) {
 
 // Drop forgets records that wait or were refused, on a person's word, and counts them.
 func (d *DB) Drop(seqs ...uint64) (n int, err error) {
-	return d.act(seqs, func(a standing) bool { return a == declined || a == waits }, func(c *commit, part span) error {
+	return d.act(seqs, func(a standing) bool { return a == declined || a.queued() }, func(c *commit, part span) error {
 		c.Dropped = append(c.Dropped, part)
 		for seq := part.First; seq <= part.Last; seq++ {
-			if s, ok := d.standing(seq); !ok || s.As != waits {
+			if s, ok := d.standing(seq); !ok || !s.As.queued() {
 				continue
 			}
 			r, err := d.record(seq)

@@ -21,6 +21,10 @@ import (
 //
 // Sequences are kept as the distance from the one before.
 func packEvents(dst []byte, c *commit) ([]byte, error) {
+	c.Refused = nil
+	for _, r := range c.refused {
+		c.Refused = append(c.Refused, r.bytes)
+	}
 	b, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
@@ -32,7 +36,7 @@ func packEvents(dst []byte, c *commit) ([]byte, error) {
 	seqs(p, c.accepted, func(a *acceptance) uint64 { return a.seq })
 	column(p, c.accepted, func(a *acceptance) string { return a.receipt.Hash })
 	column(p, c.accepted, func(a *acceptance) string { return clockText(a.receipt.AcceptedAt) })
-	column(p, c.accepted, func(a *acceptance) string { return yes(a.receipt.Replayed) })
+	column(p, c.accepted, func(a *acceptance) string { return again(&a.receipt) })
 	column(p, c.accepted, func(a *acceptance) string { return a.receipt.Snapshot })
 	p.uint(uint64(len(c.refused)))
 	seqs(p, c.refused, func(r *refusal) uint64 { return r.seq })
@@ -125,11 +129,14 @@ func unpackEvents(b []byte, c *commit) error {
 	unseqs(u, c.accepted, func(a *acceptance, seq uint64) { a.seq = seq })
 	uncolumn(u, c.accepted, func(a *acceptance, s string) { a.receipt.Hash = s })
 	uncolumn(u, c.accepted, func(a *acceptance, s string) { a.receipt.AcceptedAt = textClock(s) })
-	uncolumn(u, c.accepted, func(a *acceptance, s string) { a.receipt.Replayed = s != "" })
+	uncolumn(u, c.accepted, func(a *acceptance, s string) { a.receipt.Replayed, a.receipt.Doubled = s == "1", s == "2" })
 	uncolumn(u, c.accepted, func(a *acceptance, s string) { a.receipt.Snapshot = s })
 	c.refused = make([]refusal, u.count())
 	unseqs(u, c.refused, func(r *refusal, seq uint64) { r.seq = seq })
 	uncolumn(u, c.refused, func(r *refusal, s string) { r.text = s })
+	for i := range min(len(c.refused), len(c.Refused)) {
+		c.refused[i].bytes = c.Refused[i]
+	}
 	c.looked = make([]look, u.count())
 	unseqs(u, c.looked, func(l *look, seq uint64) { l.seq = seq })
 	uncolumn(u, c.looked, func(l *look, s string) { l.state = record.Anchoring(s) })
@@ -178,6 +185,14 @@ func textClock(s string) time.Time {
 	}
 	t, _ := time.Parse(time.RFC3339Nano, s) // zero for what isn't one
 	return t
+}
+
+// again tells what is known of an earlier post of a record.
+func again(r *record.Receipt) string {
+	if r.Doubled && !r.Replayed {
+		return "2"
+	}
+	return yes(r.Replayed)
 }
 
 func yes(b bool) string {

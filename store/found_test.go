@@ -23,7 +23,7 @@ func TestAHoleIsToldToAPollingStream(t *testing.T) {
 	f := s.DB.log.last()
 	places, err := s.DB.log.places(f)
 	ok(t, err)
-	v, err := s.DB.log.get(f, places[15], true)
+	v, err := s.DB.log.get(f, places[15], whole)
 	ok(t, err)
 	lost := v.records[0].ID
 	path := f.path

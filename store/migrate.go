@@ -200,7 +200,7 @@ func readOld(bucket string, seq uint64, v []byte, group, after *commit) error {
 	r.Payload = raw[0]
 	group.records = append(group.records, stored{Record: r})
 	if bucket == "refused" {
-		after.refused = append(after.refused, refusal{seq, old.Refusal})
+		after.refused = append(after.refused, refusal{seq, old.Refusal, int64(len(r.Payload))})
 	}
 	if old.Receipt == nil {
 		return nil

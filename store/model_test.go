@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 type model struct {
 	position record.Position
 	next     uint64
+	passed   uint64
 	records  map[uint64]record.Record
 	as       map[uint64]standing
 	receipts map[uint64]record.Receipt
@@ -43,10 +45,45 @@ func (m *model) standing(as standing) (seqs []uint64) {
 	return seqs
 }
 
+// queued is the outbox in order: changes, then what was found.
+func (m *model) queued() []uint64 { return append(m.standing(waits), m.standing(found)...) }
+
+// newer tells whether a later record of the row of a found state stands otherwise than refused: any, or changes alone.
+func (m *model) newer(seq uint64, changes bool) bool {
+	r := m.records[seq]
+	for later := seq + 1; later < m.next; later++ {
+		l := m.records[later]
+		if l.ID == r.ID && l.Collection == r.Collection && m.as[later] != declined && (!changes || !l.Found()) {
+			return true
+		}
+	}
+	return false
+}
+
+// pass lets those found states go that the store has let go, and demands that it had a reason, and used each.
+func (m *model) pass(t *testing.T, got []record.Queued) {
+	t.Helper()
+	kept := map[uint64]bool{}
+	for _, q := range got {
+		kept[q.Seq] = true
+	}
+	for _, seq := range m.standing(found) {
+		switch {
+		case kept[seq] && m.newer(seq, true):
+			t.Fatalf("record %d is to be sent though a newer change of its row is there", seq)
+		case !kept[seq] && !m.newer(seq, false):
+			t.Fatalf("record %d is gone and nothing newer is there", seq)
+		case !kept[seq]:
+			delete(m.as, seq)
+			m.passed++
+		}
+	}
+}
+
 // step does one random thing to the store and to the model.
 func (m *model) step(t *testing.T, r *rand.Rand, d *DB, n int) {
 	t.Helper()
-	switch waiting, unproven, dead := m.standing(waits), m.standing(accepted), m.standing(declined); r.IntN(9) {
+	switch waiting, unproven, dead := m.queued(), m.standing(accepted), m.standing(declined); r.IntN(9) {
 	case 0, 1, 2:
 		m.put(t, r, d, n)
 	case 3, 4:
@@ -82,7 +119,7 @@ func (m *model) put(t *testing.T, r *rand.Rand, d *DB, n int) {
 		}
 		rec := record.Record{Database: "external", Collection: []string{"a", "b"}[r.IntN(2)], ID: id, Version: fmt.Sprint(1770000000000000 + int64(n*1000+i)),
 			Op: []record.Op{record.Insert, record.Update, record.Delete}[r.IntN(3)], At: time.UnixMicro(1770000000000000 + int64(n)).UTC(),
-			Key: fmt.Sprintf("b:0-1-%d/0/%d", n, i), Payload: json.RawMessage(fmt.Sprintf(`{"hash":%q,"n":%d,"x":"\u0001%c"}`, id, n, rune(1+r.IntN(40))))}
+			Key: fmt.Sprintf("%c:0-1-%d/0/%d", "bbbs"[r.IntN(4)], n, i), Payload: json.RawMessage(fmt.Sprintf(`{"hash":%q,"n":%d,"x":"\u0001%c"}`, id, n, rune(1+r.IntN(40))))}
 		g.Records = append(g.Records, rec)
 		if r.IntN(5) == 0 {
 			continue
@@ -100,7 +137,9 @@ func (m *model) put(t *testing.T, r *rand.Rand, d *DB, n int) {
 	ok(t, d.Put(g))
 	m.position = g.Position
 	for _, rec := range g.Records {
-		m.records[m.next], m.as[m.next] = rec, waits
+		if m.records[m.next], m.as[m.next] = rec, waits; rec.Found() {
+			m.as[m.next] = found
+		}
 		m.next++
 	}
 	for _, row := range g.Shadow {
@@ -162,7 +201,9 @@ func (m *model) check(t *testing.T, d *DB) {
 	if p, err := d.Position(); err != nil || p != m.position {
 		t.Fatalf("position %v, want %v, %v", p, m.position, err)
 	}
-	m.sameSeqs(t, "outbox", m.standing(waits), head(t, d))
+	outbox := head(t, d)
+	m.pass(t, outbox)
+	m.sameSeqs(t, "outbox", m.queued(), outbox)
 	var letters []record.Queued
 	ok(t, d.DeadLetters(func(l DeadLetter) error {
 		if l.Refusal != m.refusals[l.Seq] {
@@ -188,10 +229,10 @@ func (m *model) check(t *testing.T, d *DB) {
 	m.checkShadow(t, d)
 	st := d.Stats()
 	bytes := 0
-	for _, seq := range m.standing(waits) {
+	for _, seq := range m.queued() {
 		bytes += len(m.records[seq].Payload)
 	}
-	if st.QueueRecords != len(m.standing(waits)) || st.QueueBytes != int64(bytes) || st.Unanchored != len(both) || st.DeadLetters != len(letters) ||
+	if st.QueueRecords != len(m.queued()) || st.QueueHistory != len(m.standing(found)) || st.Passed != m.passed || st.QueueBytes != int64(bytes) || st.Unanchored != len(both) || st.DeadLetters != len(letters) ||
 		st.Mismatches != len(m.standing(mismatch)) || st.Anchored != uint64(len(m.answers)) || st.Lost != 0 {
 		t.Fatalf("%+v", st)
 	}
@@ -278,7 +319,9 @@ func TestRandomHistories(t *testing.T) {
 				copied.Dir = at
 				c, err := Open(copied)
 				ok(t, err)
+				as, passed := maps.Clone(m.as), m.passed
 				m.check(t, c.DB)
+				m.as, m.passed = as, passed
 				m.bench.check(t, c)
 				ok(t, c.Close())
 			case 2:

@@ -89,9 +89,9 @@ func (d *DB) castSince(number uint64) error {
 // castCommit folds one commit into the shadow. If it can't be read, the rows have to be compared.
 func (d *DB) castCommit(f *recordFile, p place) error {
 	var rows []record.ShadowRow
-	c, err := d.log.get(f, p, false)
+	c, err := d.log.get(f, p, headOnly)
 	if err == nil && len(c.shadow) > 0 {
-		if c, err = d.log.get(f, p, true); err == nil {
+		if c, err = d.log.get(f, p, whole); err == nil {
 			rows, err = c.shadowRows()
 		}
 	}

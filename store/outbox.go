@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"station-agent/store/record"
@@ -103,6 +102,7 @@ func (s *Stream) putPart(g record.Group, endSnapshot bool) error {
 			return err
 		}
 		c.records, c.shadow = records, d.shadowChanges(g)
+		c.Later = d.later(c)
 		c.rows = g.Shadow
 		var t turn
 		if !g.Position.Zero() {
@@ -122,36 +122,9 @@ func (s *Stream) putPart(g record.Group, endSnapshot bool) error {
 	return nil
 }
 
-// Head reads the oldest records of the outbox, at most max of them and at most maxBytes of payload, but one at least. It uses the
-// memory of into if that is large enough.
-func (d *DB) Head(into []record.Queued, max, maxBytes int) (head []record.Queued, err error) {
-	size := 0
-	head = into[:0]
-	if n := d.most(max); cap(head) < n {
-		head = make([]record.Queued, 0, n)
-	}
-	err = d.each(func(a standing) bool { return a == waits }, func(seq uint64, r *stored) error {
-		size += len(r.Payload)
-		if len(head) == max || len(head) > 0 && size > maxBytes {
-			return errEnough
-		}
-		head = append(head, record.Queued{Seq: seq, Record: r.Record})
-		return nil
-	})
-	return head, err
-}
-
-// most is how many of max records there can be in the outbox, and how many are made room for.
-func (d *DB) most(max int) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	waiting := d.state.Runs.count(span{0, math.MaxUint64}, func(a standing) bool { return a == waits })
-	return min(max, waiting, 1000)
-}
-
 // Waiting gives f every record of the outbox, oldest first, until f returns an error.
 func (d *DB) Waiting(f func(record.Queued) error) error {
-	return d.each(func(a standing) bool { return a == waits }, func(seq uint64, r *stored) error {
+	return d.each(standing.queued, func(seq uint64, r *stored) error {
 		return f(record.Queued{Seq: seq, Record: r.Record})
 	})
 }
@@ -159,13 +132,19 @@ func (d *DB) Waiting(f func(record.Queued) error) error {
 // each gives use every record that stands as of says, oldest first. Records that can't be read are given up: they are counted
 // and told by Losses.
 func (d *DB) each(of func(standing) bool, use func(uint64, *stored) error) error {
+	return d.eachFrom(0, of, use)
+}
+
+// eachFrom is each for those from a sequence on.
+func (d *DB) eachFrom(from uint64, of func(standing) bool, use func(uint64, *stored) error) error {
 	d.mu.Lock()
-	rs := slices.Clone(d.state.Runs)
+	rs := slices.Clone(d.state.Runs[d.state.Runs.from(from):])
 	d.mu.Unlock()
 	for _, r := range rs {
 		if !of(r.As) {
 			continue
 		}
+		r.First = max(r.First, from)
 		for seq := r.First; seq <= r.Last; {
 			c, at, err := d.block(seq)
 			if errors.Is(err, ErrDamaged) {

@@ -224,6 +224,11 @@ func (l *recordLog) open(f *recordFile) error {
 // each gives use every commit from number on, oldest first, with its records if whole. Commits that come meanwhile may be
 // left out, and those whose file is dropped meanwhile; what can't be read is passed over.
 func (l *recordLog) each(number uint64, whole bool, use func(*commit) error) error {
+	return l.some(number, func(*commit) bool { return whole }, use)
+}
+
+// some is each with the records of those whose head is as whole says.
+func (l *recordLog) some(number uint64, whole func(*commit) bool, use func(*commit) error) error {
 	l.mu.Lock()
 	files := slices.Clone(l.files)
 	l.mu.Unlock()
@@ -272,8 +277,12 @@ func (l *recordLog) places(f *recordFile) (all []place, err error) {
 	return all, f.each(func(p place, _ []byte) error { all = append(all, p); return nil })
 }
 
-// get reads one commit of a file.
-func (l *recordLog) get(f *recordFile, p place, whole bool) (c *commit, err error) {
+func whole(*commit) bool { return true }
+
+func headOnly(*commit) bool { return false }
+
+// get reads one commit of a file, with its records if its head is as whole says.
+func (l *recordLog) get(f *recordFile, p place, whole func(*commit) bool) (c *commit, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !slices.Contains(l.files, f) {
@@ -283,10 +292,8 @@ func (l *recordLog) get(f *recordFile, p place, whole bool) (c *commit, err erro
 		return nil, err
 	}
 	_, err = f.find(p, func(_ place, value []byte) (err error) {
-		if whole {
+		if c, err = l.codec.decodeHead(value, false); err == nil && whole(c) {
 			c, err = l.codec.decode(value)
-		} else {
-			c, err = l.codec.decodeHead(value, false)
 		}
 		return err
 	})
@@ -330,7 +337,7 @@ func (l *recordLog) began(f *recordFile) (record.Stamp, error) {
 	if known != (record.Stamp{}) {
 		return known, nil
 	}
-	c, err := l.get(f, f.first, false)
+	c, err := l.get(f, f.first, headOnly)
 	if err != nil {
 		return record.Stamp{}, err
 	}

@@ -51,7 +51,7 @@ func (d *DB) weigh(s *settlement, y record.Delivery) error {
 	if err := d.failed(); err != nil {
 		return err
 	}
-	if r, ok := d.standing(y.Seq); !ok || r.As != waits {
+	if r, ok := d.standing(y.Seq); !ok || !r.As.queued() {
 		return nil
 	}
 	m, bytes, err := d.markOf(y)
@@ -59,7 +59,7 @@ func (d *DB) weigh(s *settlement, y record.Delivery) error {
 		return err
 	}
 	if y.Receipt == nil {
-		s.refused = append(s.refused, refusal{y.Seq, y.Refusal})
+		s.refused = append(s.refused, refusal{y.Seq, y.Refusal, int64(bytes)})
 	} else {
 		a := acceptance{y.Seq, *y.Receipt}
 		a.receipt.Hash = string(shorten([]byte(a.receipt.Hash), m))

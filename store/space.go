@@ -63,7 +63,7 @@ func (d *DB) room() error {
 // keepHouse makes room, ends files and lets old evidence go. One step that fails keeps none of the others from being tried.
 func (d *DB) keepHouse() error {
 	var errs []error
-	for _, step := range []func() error{d.makeRoom, d.relieveRows, d.endFile, d.prune} {
+	for _, step := range []func() error{d.makeRoom, d.relieveRows, d.limitLetters, d.endFile, d.prune} {
 		err := step()
 		if record.ClassOf(err) == record.StopHere {
 			return err

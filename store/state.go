@@ -21,8 +21,9 @@ type state struct {
 	Streams  streams         `json:"streams,omitempty"`
 	Ways     ways            `json:"ways,omitempty"`
 	Exported uint64          `json:"exported,omitempty"`
-	Runs     runs            `json:"-"` // in columns, see packEvents
-	Refused  []letter        `json:"refused,omitempty"`
+	Runs     runs            `json:"-"`                 // in columns, see packEvents
+	Refused  []letter        `json:"refused,omitempty"` // in the order of their last refusal
+	Again    []letter        `json:"again,omitempty"`   // records that wait once more, and what was refused of them before
 	Carried  []carried       `json:"carried,omitempty"`
 
 	QueueBytes int64  `json:"queue_bytes"`
@@ -32,6 +33,12 @@ type state struct {
 	Unverified uint64 `json:"unverified,omitempty"`
 	Waived     uint64 `json:"waived,omitempty"` // so many of those a person knows of
 	Lost       uint64 `json:"lost,omitempty"`
+	Passed     uint64 `json:"passed,omitempty"`   // found states that were not sent, as a newer change of the row was
+	Replayed   uint64 `json:"replayed,omitempty"` // accepted before, by what the service said
+	Doubled    uint64 `json:"doubled,omitempty"`  // accepted, and possibly for the second time
+
+	Horizon []horizon `json:"horizon,omitempty"` // see Posting
+	spills
 }
 
 // place finds a commit: by the sequence that the next record had, then by its own number.
@@ -47,18 +54,12 @@ type carried struct {
 	At record.Stamp `json:"at"` // when it came in
 }
 
-// letter is a record that Certyo refused for good.
-type letter struct {
-	Seq  uint64       `json:"seq"`
-	Text string       `json:"text"`
-	At   record.Stamp `json:"at"`
-}
-
 // standing is how a record stands. One that is anchored, dropped or lost stands in no run.
 type standing byte
 
 const (
 	waits      standing = 'w' // in the outbox
+	found      standing = 'h' // in the outbox, behind all that waits: a state that was found
 	accepted   standing = 'a' // in the ledger
 	mismatch   standing = 'm' // in the ledger, last seen as record.Mismatch
 	superseded standing = 's' // in the ledger, last seen as record.Overtaken
@@ -66,6 +67,8 @@ const (
 	unclear    standing = 'u' // in the ledger, last seen as record.Unclear
 	declined   standing = 'r' // a dead letter
 )
+
+func (s standing) queued() bool { return s == waits || s == found }
 
 func (s standing) ledger() bool {
 	return s == accepted || s == mismatch || s == superseded || s == unknown || s == unclear
@@ -234,13 +237,18 @@ func (s *state) place(c *commit) {
 	}
 	s.Exported = max(s.Exported, c.Exported)
 	s.Waived = max(s.Waived, c.Waived)
+	s.spills.add(c.spills)
 	s.QueueBytes = c.QueueBytes
 	if c.count > 0 {
 		s.Next = c.first + uint64(c.count)
 		s.Runs.set(run{span: span{c.first, s.Next - 1}, As: waits})
+		for _, sp := range c.Later {
+			s.Runs.set(run{span: sp, As: found})
+		}
 	}
+	s.extend(c.Horizon)
 	s.carry(c)
-	if len(c.Lost) > 0 && s.Runs.count(span{0, math.MaxUint64}, func(a standing) bool { return a == waits }) == 0 {
+	if len(c.Lost) > 0 && s.Runs.count(span{0, math.MaxUint64}, standing.queued) == 0 {
 		s.QueueBytes = 0 // nobody knows any more how long those were
 	}
 }
@@ -267,16 +275,20 @@ func (s *state) carry(c *commit) {
 // that folding twice is folding once.
 func (s *state) events(c *commit) {
 	in := place{c.first, c.number}
+	for i := range c.accepted {
+		s.tellAgain(&c.accepted[i])
+	}
 	for _, sp := range spans(c.accepted, func(a *acceptance) uint64 { return a.seq }) {
-		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == waits }) {
+		for _, part := range s.Runs.within(sp, standing.queued) {
 			s.Accepted += part.Last - part.First + 1
 			s.Runs.set(run{span: part, As: accepted, In: in, Since: c.At})
 		}
+		s.forget(sp)
 	}
 	for _, r := range c.refused {
-		if w, ok := s.Runs.at(r.seq); ok && w.As == waits {
+		if w, ok := s.Runs.at(r.seq); ok && w.As.queued() {
 			s.Runs.set(run{span: span{r.seq, r.seq}, As: declined})
-			s.Refused = append(s.Refused, letter{r.seq, r.text, c.At})
+			s.refuse(r, c.At)
 		}
 	}
 	for rest := c.looked; len(rest) > 0; {
@@ -284,11 +296,17 @@ func (s *state) events(c *commit) {
 		s.look(rest[0].state, span{rest[0].seq, rest[n-1].seq})
 		rest = rest[n:]
 	}
+	for _, sp := range c.Passed {
+		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == found }) {
+			s.Passed += part.Last - part.First + 1
+			s.Runs.cut(part)
+		}
+	}
 	for _, sp := range c.Retried {
 		for _, part := range s.Runs.within(sp, func(a standing) bool { return a == declined }) {
 			s.Runs.set(run{span: part, As: waits})
 		}
-		s.forgive(sp)
+		s.again(sp)
 	}
 	for _, sp := range c.Lost {
 		s.Lost += uint64(s.Runs.count(sp, everything))
@@ -296,6 +314,22 @@ func (s *state) events(c *commit) {
 	for _, sp := range slices.Concat(c.Dropped, c.Lost) {
 		s.Runs.cut(sp)
 		s.forgive(sp)
+		s.forget(sp)
+	}
+}
+
+// tellAgain counts a record that was accepted before, or may have been.
+func (s *state) tellAgain(a *acceptance) {
+	if !a.receipt.Replayed && !a.receipt.Doubled {
+		return
+	}
+	if r, ok := s.Runs.at(a.seq); !ok || !r.As.queued() {
+		return
+	}
+	if a.receipt.Replayed {
+		s.Replayed++
+	} else {
+		s.Doubled++
 	}
 }
 
@@ -335,11 +369,6 @@ func (s *state) look(as record.Anchoring, sp span) {
 	}
 }
 
-// forgive takes the dead letters of sp off the list.
-func (s *state) forgive(sp span) {
-	s.Refused = slices.DeleteFunc(s.Refused, func(r letter) bool { return r.Seq >= sp.First && r.Seq <= sp.Last })
-}
-
 // spans joins what is consecutive.
 func spans[T any](list []T, of func(*T) uint64) (out []span) {
 	for i := range list {
@@ -355,6 +384,7 @@ func spans[T any](list []T, of func(*T) uint64) (out []span) {
 
 func (s state) clone() state {
 	s.Runs, s.Refused, s.Carried = slices.Clone(s.Runs), slices.Clone(s.Refused), slices.Clone(s.Carried)
-	s.Streams = maps.Clone(s.Streams)
+	s.Streams, s.Horizon = maps.Clone(s.Streams), slices.Clone(s.Horizon)
+	s.Again = slices.Clone(s.Again)
 	return s
 }

@@ -13,6 +13,7 @@ import (
 // Stats are counts and sizes. Asking for them costs a look at the card, and now and then one commit to be read.
 type Stats struct {
 	QueueRecords     int          `json:"queue_records"`
+	QueueHistory     int          `json:"queue_history"` // of these, found states that go behind the others
 	QueueBytes       int64        `json:"queue_bytes"`
 	OldestQueued     time.Time    `json:"oldest_queued,omitzero"` // when it was put, by the clock as it stands now
 	Unanchored       int          `json:"unanchored"`
@@ -20,20 +21,28 @@ type Stats struct {
 	Anchored         uint64       `json:"anchored"`                   // ever
 	Accepted         uint64       `json:"accepted"`                   // ever
 	DeadLetters      int          `json:"dead_letters"`
-	Mismatches       int          `json:"mismatches"`        // in the ledger, last seen as record.Mismatch
-	Ledger           record.Tally `json:"ledger"`            // how all in it stand
-	Retired          uint64       `json:"retired"`           // superseded and given up, ever
-	Unverified       uint64       `json:"unverified"`        // accepted and given up unproven, ever
-	NewlyUnverified  uint64       `json:"newly_unverified"`  // of these, since Acknowledge
-	Lost             uint64       `json:"lost"`              // records that could not be read any more, ever
-	RecordBytes      int64        `json:"record_bytes"`      // of all record files on the card
-	EvidenceBytes    int64        `json:"evidence_bytes"`    // of those in which every record is anchored
-	RowBytes         int64        `json:"row_bytes"`         // of shadow and picture
-	LabelBytes       int64        `json:"label_bytes"`       // of what is known of used package labels
-	MapBytes         int64        `json:"map_bytes"`         // of the map of tags
-	FreeBytes        int64        `json:"free_bytes"`        // of the card
-	Paused           bool         `json:"paused"`            // Put refuses: there is no room
-	Trouble          string       `json:"trouble,omitempty"` // why evidence can't be exported or let go
+	DeadLetterBytes  int64        `json:"dead_letter_bytes"`          // of their payloads
+	OldestRefused    time.Time    `json:"oldest_refused,omitzero"`    // when the dead letter was refused that lies longest
+	LettersSpilled   uint64       `json:"dead_letters_dropped"`       // for want of room, ever
+	NewlySpilled     uint64       `json:"newly_dead_letters_dropped"` // of these, since Acknowledge
+	LettersExported  uint64       `json:"dead_letters_exported"`      // for want of room, ever
+	Mismatches       int          `json:"mismatches"`                 // in the ledger, last seen as record.Mismatch
+	Ledger           record.Tally `json:"ledger"`                     // how all in it stand
+	Retired          uint64       `json:"retired"`                    // superseded and given up, ever
+	Unverified       uint64       `json:"unverified"`                 // accepted and given up unproven, ever
+	NewlyUnverified  uint64       `json:"newly_unverified"`           // of these, since Acknowledge
+	Passed           uint64       `json:"passed"`                     // found states that were not sent, as a newer change of their row was, ever
+	Replayed         uint64       `json:"replayed"`                   // accepted once more, by what Certyo said: the first answer was lost, ever
+	Doubled          uint64       `json:"possibly_doubled"`           // accepted after a post that was more than a day old and may have arrived, ever
+	Lost             uint64       `json:"lost"`                       // records that could not be read any more, ever
+	RecordBytes      int64        `json:"record_bytes"`               // of all record files on the card
+	EvidenceBytes    int64        `json:"evidence_bytes"`             // of those in which every record is anchored
+	RowBytes         int64        `json:"row_bytes"`                  // of shadow and picture
+	LabelBytes       int64        `json:"label_bytes"`                // of what is known of used package labels
+	MapBytes         int64        `json:"map_bytes"`                  // of the map of tags
+	FreeBytes        int64        `json:"free_bytes"`                 // of the card
+	Paused           bool         `json:"paused"`                     // Put refuses: there is no room
+	Trouble          string       `json:"trouble,omitempty"`          // why evidence can't be exported or let go
 }
 
 // Stats are the counts as they stand.
@@ -41,17 +50,22 @@ func (d *DB) Stats() Stats {
 	d.mu.Lock()
 	s, now := d.state.clone(), d.cfg.now()
 	out := Stats{QueueBytes: s.QueueBytes, Anchored: s.Anchored, Accepted: s.Accepted, DeadLetters: len(s.Refused), Lost: s.Lost, Paused: d.paused,
-		Retired: s.Retired, Unverified: s.Unverified, NewlyUnverified: s.Unverified - s.Waived}
+		DeadLetterBytes: lettersBytes(s.Refused), LettersSpilled: s.Spilled, NewlySpilled: s.Spilled - s.SpillsKnown, LettersExported: s.SpillsExported,
+		Retired: s.Retired, Unverified: s.Unverified, NewlyUnverified: s.Unverified - s.Waived, Passed: s.Passed, Replayed: s.Replayed, Doubled: s.Doubled}
 	front := d.front
-	if err := cmp.Or(d.trouble, d.exportErr, d.lazyErr); err != nil {
+	if err := cmp.Or(d.trouble, d.exportErr, d.letterErr, d.lazyErr); err != nil {
 		out.Trouble = err.Error()
 	}
 	d.mu.Unlock()
+	if len(s.Refused) > 0 {
+		out.OldestRefused = sometime(now, s.Refused[0].At)
+	}
 	all := span{0, math.MaxUint64}
-	out.QueueRecords = s.Runs.count(all, func(a standing) bool { return a == waits })
+	out.QueueRecords = s.Runs.count(all, standing.queued)
+	out.QueueHistory = s.Runs.count(all, func(a standing) bool { return a == found })
 	t := s.Runs.tally()
 	out.Unanchored, out.Mismatches, out.Ledger = t.All(), t.Mismatch, t
-	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As == waits }); i >= 0 {
+	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As.queued() }); i >= 0 {
 		out.OldestQueued = sometime(now, d.frontSince(front, s.Runs[i].First))
 	}
 	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As.ledger() }); i >= 0 {

@@ -38,6 +38,8 @@ type Config struct {
 	ExportDir    string                                          // where evidence is written before it is dropped; "": nowhere
 	FirstLook    time.Duration                                   // from a receipt to the first verification; default 2 min
 	MaxUnproven  int                                             // accepted records that are looked after at once; what exceeds is given up unverified; default 200,000
+	MaxRefused   int                                             // dead letters that are kept; the oldest beyond go to ExportDir, else are dropped, counted; default 10,000
+	RefusedBytes int64                                           // of the payloads of those that are kept; default 64 MiB
 	PackageOf    func(record.Record) (pkg record.Value, ok bool) // the package in a record's row, to find the scan that led to it
 	SegmentBytes int64                                           // of a segment of the journal; default 1 MiB
 	FileBytes    int64                                           // of a file of records, from which the next is begun; default 4 MiB
@@ -87,6 +89,12 @@ func (c Config) filled() Config {
 	if c.MaxUnproven == 0 {
 		c.MaxUnproven = 200_000
 	}
+	if c.MaxRefused == 0 {
+		c.MaxRefused = 10_000
+	}
+	if c.RefusedBytes == 0 {
+		c.RefusedBytes = 64 << 20
+	}
 	if c.SegmentBytes == 0 {
 		c.SegmentBytes = segmentSize
 	}
@@ -109,7 +117,8 @@ func (s *Store) Run(ctx context.Context) error {
 // Losses lists what could not be read, at an opening or since, until Acknowledge; nothing if all is well.
 func (s *Store) Losses() []Loss { return s.losses.all() }
 
-// Acknowledge notes that a person knows of all Losses, and of the records that were given up unverified.
+// Acknowledge notes that a person knows of all Losses, of the records that were given up unverified, and of the dead letters that
+// were dropped for want of room.
 func (s *Store) Acknowledge() error { return errors.Join(s.losses.clear(), s.DB.waive()) }
 
 func (s *Store) open(c Config) (err error) {
@@ -128,7 +137,7 @@ func (s *Store) open(c Config) (err error) {
 	s.DB, err = openDB(dbConfig{
 		dir: c.Dir, id: s.id, fresh: fresh, now: c.Now, probe: c.Probe, maxBytes: c.MaxBytes, fileBytes: c.FileBytes,
 		evidenceDays: c.EvidenceDays, exportDir: c.ExportDir, firstLook: c.FirstLook,
-		maxUnproven: c.MaxUnproven, tell: tell,
+		maxUnproven: c.MaxUnproven, maxRefused: c.MaxRefused, refusedBytes: c.RefusedBytes, tell: tell,
 	})
 	if err != nil {
 		return err

@@ -138,11 +138,21 @@ func (d *DB) Retire(used []string) error {
 	for _, name := range used {
 		in[name] = true
 	}
+	return d.end(func(name string) bool { return !in[name] })
+}
+
+// Forget is Retire of one stream with a name.
+func (d *DB) Forget(name string) error {
+	return d.end(func(other string) bool { return other == name })
+}
+
+// end makes the streams whose names fit begin anew.
+func (d *DB) end(fits func(name string) bool) error {
 	return d.commit(func(c *commit) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		for name := range d.state.Streams {
-			if !in[name] {
+			if fits(name) {
 				c.turn(name, turn{new(record.Position), new(string), new(string)})
 			}
 		}

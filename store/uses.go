@@ -125,7 +125,7 @@ func (c *entryChanges) intent(i record.Intent) {
 		return
 	}
 	act := joined
-	if c.Scan != nil && c.Scan.Package != "" && c.Scan.Package != *i.Package {
+	if c.Scan != nil && c.Scan.Package != "" && c.Scan.Package != *i.Package && c.before.Session.Package != *i.Package { // nor does the scan close it
 		act = returned
 	}
 	was, known := c.was(i)

@@ -133,6 +133,15 @@ func TestWhatEntriesDoToLabels(t *testing.T) {
 			s.Undo = &record.Undoable{Step: record.Opened, Package: "P"}
 			p.scan(record.Opened, "Q", s, into("P", "a", "X"))
 		}, "[a<X]@3 []@3"},
+		"the same, after what cancelled the package was undone": {func(p *packing) {
+			p.scan(record.Opened, "P", opened("P"))
+			p.scan(record.Added, "P", opened("P", item("a", "X")))
+			p.scan(record.Cancelled, "P", opened(""))
+			p.scan(record.Undone, "P", opened("P", item("a", "X")))
+			s := opened("Q")
+			s.Undo = &record.Undoable{Step: record.Opened, Package: "P"}
+			p.scan(record.Opened, "Q", s, into("P", "a", "X"))
+		}, "[a<X]@5 []@5"},
 		"an item stays where it is": {func(p *packing) {
 			p.scan(record.Added, "P", opened("P", item("a", "X"), item("b")), into("P", "a"), into("P", "b"))
 			p.scan(record.Added, "P", nil, into("P", "a", "P"))

@@ -139,6 +139,7 @@ linger = "{{.Linger}}"
 verify_after = {{.VerifyAfter}}
 requests_per_minute = 24000
 verify_share = 50
+start_jitter = "0s"
 [fleet]
 broker = "{{.Broker}}"
 {{- if .BrokerUser}}

@@ -350,7 +350,8 @@ func (s *site) atCertyo(good []record.Record) {
 		s.t.Errorf("violations: %q", v)
 	}
 	for _, c := range s.cloud.Calls() {
-		if c.Station != station || c.Records > 0 && c.Client != clientID || c.Status == http.StatusNotFound && c.Method != http.MethodPost {
+		pending := strings.HasPrefix(c.Path, "/api/v1/verify/snapshot/") // some say so with a 404
+		if c.Station != station || c.Records > 0 && c.Client != clientID || c.Status == http.StatusNotFound && c.Method != http.MethodPost && !pending {
 			s.t.Errorf("the log has %+v", c)
 		}
 	}

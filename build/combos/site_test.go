@@ -133,7 +133,7 @@ var schedule = []time.Duration{50 * time.Millisecond, 50 * time.Millisecond, 100
 
 // newCourier puts the courier together. What it is made of stands here alone.
 func newCourier(p plan, db *store.DB, client deliver.Certyo, conds deliver.Conditions) *deliver.Courier {
-	return deliver.New(deliver.Config{Linger: 10 * time.Millisecond, Batch: p.batch, Schedule: schedule, Budget: deliver.Budget{PerMinute: 6000, Verify: 100}}, db, ledger{db}, client, conds)
+	return deliver.New(deliver.Config{Linger: 10 * time.Millisecond, Batch: p.batch, Schedule: schedule, Budget: deliver.Budget{PerMinute: 60_000, Verify: 50}}, db, ledger{db}, client, conds)
 }
 
 type ledger struct{ *store.DB }

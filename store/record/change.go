@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -47,10 +48,19 @@ type Record struct {
 	Payload    json.RawMessage `json:"payload"` // canonical JSON, kept to the byte
 }
 
+// Found tells whether r is a state of a row that was found, in a snapshot or when rows were compared, and not a change that was
+// seen: it can wait until those were sent, and is of no use once a newer change of its row goes.
+func (r *Record) Found() bool { return strings.HasPrefix(r.Key, FoundPrefix) }
+
+// FoundPrefix begins the keys of states that were found.
+const FoundPrefix = "s:"
+
 // Queued is a Record in the outbox.
 type Queued struct {
 	Seq uint64 `json:"seq"`
 	Record
+	Again bool      `json:"again,omitempty"`     // it may have been posted before
+	First time.Time `json:"first_post,omitzero"` // then: no post of it was before this moment; zero if that isn't known
 }
 
 // Receipt is Certyo's answer for one accepted Record.
@@ -59,6 +69,7 @@ type Receipt struct {
 	AcceptedAt time.Time `json:"accepted_at,omitzero"`
 	Replayed   bool      `json:"replayed,omitempty"` // the key was known already
 	Snapshot   string    `json:"snapshot,omitempty"`
+	Doubled    bool      `json:"possibly_doubled,omitempty"` // it was posted before, longer ago than Certyo knows keys, and nothing tells whether that arrived
 }
 
 // Delivery is what became of one queued Record: accepted with a Receipt, or refused for good with Certyo's words, or neither.

@@ -31,7 +31,7 @@ func foundKey(run, collection, id string) string {
 		sum := sha256.Sum256([]byte(id))
 		id = hex.EncodeToString(sum[:])
 	}
-	return "s:" + run + "/" + collection + "/" + id
+	return record.FoundPrefix + run + "/" + collection + "/" + id
 }
 
 // missingKey is the key of a row that a sweep didn't find any more: it may have found it before, as a chunk of rows comes first.

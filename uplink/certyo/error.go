@@ -76,6 +76,9 @@ func (e *Error) Held() bool { return e.held }
 // larger than those.
 func (e *Error) TooLarge() bool { return e.Status == http.StatusRequestEntityTooLarge }
 
+// Limited tells that this client made more requests than Certyo allows it, from all its stations together.
+func (e *Error) Limited() bool { return e.Status == http.StatusTooManyRequests }
+
 func classify(e *Error) error {
 	switch e.Status {
 	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge,

@@ -39,6 +39,18 @@ func isHeld(err error) bool {
 	return errors.As(err, &h) && h.Held()
 }
 
+// isTooLarge tells whether a request was refused for its size.
+func isTooLarge(err error) bool {
+	var e interface{ TooLarge() bool }
+	return errors.As(err, &e) && e.TooLarge()
+}
+
+// isLimited tells whether Certyo had enough of this client's requests.
+func isLimited(err error) bool {
+	var e interface{ Limited() bool }
+	return errors.As(err, &e) && e.Limited()
+}
+
 // pause waits for d or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

@@ -1,6 +1,6 @@
 // Package deliver carries records from the outbox to Certyo and looks after them until their anchoring is proven.
 //
-//	outbox --Head--> batch --Post--> receipts, refusals --Settle--> ledger, dead letters
+//	outbox --Pick--> batch --Post--> receipts, refusals --Settle--> ledger, dead letters
 //	ledger --Due---> record --Verify--> how it stands --Look--> evidence, or due again
 //
 // It promises
@@ -8,11 +8,12 @@
 //   - Nothing is forgotten before it is confirmed: a record is settled only with Certyo's receipt for it, or with a refusal
 //     of this very record in a round in which another one was accepted.
 //   - One change, one key: a record whose fate is unknown is posted again as it was, under the same idempotency key.
-//   - Order per row: a batch begins at the oldest record that isn't settled and holds the records behind it without a gap,
-//     and one request ends before the next begins. So no record is posted before one of its row that is older and
-//     unanswered, only with it or after it. One thing breaks this from outside: an answer that accepts some records of a
-//     request and leaves others open can let a younger change of a row pass. From the first such answer on, no request of
-//     this run holds two changes of a row.
+//   - Order per row: no record is posted while an older one of its row is under way, or was left open by an answer. Only within a
+//     request may a row have several changes, in their order, and from the first answer on that accepted some records of a request
+//     and left others open, no request of this run holds two. A row whose record is left open again and again holds only itself.
+//   - Changes before history: states that were found go behind all changes that wait.
+//   - Certyo's memory: a record that may have been posted more than 23 hours ago is looked for before it is posted again; if the
+//     answer doesn't tell, its receipt is marked as possibly doubled.
 //   - Verification never delays delivery: the two run side by side and share nothing but the service.
 //
 // When a batch is refused, it is split until the bad records are alone. If all of it is refused alike, the fault is not in
@@ -45,9 +46,13 @@ import (
 
 // Outbox is the durable queue of records.
 type Outbox interface {
-	// Head reads the oldest records, at most max of them and of about maxBytes, but at least one if there is any. It
-	// removes nothing. They come in the memory of into, which is used again: a payload is the store's own.
-	Head(into []record.Queued, max, maxBytes int) ([]record.Queued, error)
+	// Pick reads the oldest records that skip doesn't name, at most max of them and of about maxBytes, but at least one if there
+	// is any: changes first, then states that were found and have no newer change (see record.Found). It removes none of those.
+	// They come in the memory of into, which is used again: a payload is the store's own. Again and First say which may have
+	// been posted before.
+	Pick(into []record.Queued, max, maxBytes int, skip func(*record.Queued) bool) ([]record.Queued, error)
+	// Posting is called before records are posted. That they may have been outlives a crash once it returns.
+	Posting([]record.Queued) error
 	// Settle moves records with a receipt to the ledger and those with a refusal to the dead letters, in one transaction. It
 	// keeps no memory of the list.
 	Settle([]record.Delivery) error
@@ -89,6 +94,11 @@ type Certyo interface {
 	Verify(ctx context.Context, u record.Unproven) (record.Anchoring, json.RawMessage, error)
 }
 
+// Lookup is a Certyo that can be asked whether it has a record. The receipt is of the one it has.
+type Lookup interface {
+	Lookup(context.Context, record.Record) (record.Known, *record.Receipt, error)
+}
+
 // Snapshots is a Certyo that can be asked for all records of a snapshot at once. It is used for receipts that name one.
 type Snapshots interface {
 	// VerifySnapshot asks whether a snapshot is anchored, as Verify does.
@@ -114,10 +124,14 @@ type Conditions struct {
 // Config is what may be chosen. The zero value of a field, except Linger, stands for its default.
 type Config struct {
 	Linger   time.Duration // how long fewer records than a batch wait for company; 0: not at all
+	Parallel int           // most requests with records at the same time, of different rows; default 2
+	Spread   time.Duration // behind the first request of a run, which has a few records, the next waits up to so long; 0: it doesn't
 	Batch    int           // most records in a request; default and limit of the service 1000
 	MaxBytes int           // most bytes of payload in a request with more than one record; default 4 MiB
 
 	Budget   Budget
+	Hours    Hours           // when anything is sent; none: always
+	DayBytes int64           // about so much is sent in a day (UTC); 0: no limit
 	Schedule []time.Duration // waits before each verification; the last repeats; default 2m, 2m30s, 4m, 8m, 15m, 30m
 	Overdue  time.Duration   // age at which an unanchored record is reported; default 1 h
 	Singly   bool            // each record is asked for by itself, even if its receipt names a snapshot
@@ -126,6 +140,9 @@ type Config struct {
 func (c *Config) fill() {
 	if c.Batch <= 0 || c.Batch > 1000 {
 		c.Batch = 1000
+	}
+	if c.Parallel <= 0 {
+		c.Parallel = 2
 	}
 	if c.MaxBytes <= 0 {
 		c.MaxBytes = 4 << 20
@@ -147,17 +164,10 @@ type Courier struct {
 	certyo Certyo
 	conds  Conditions
 
-	// delivery's own
-	round round
-	head  []record.Queued
-	mixed bool                // an answer of this run left records open and accepted others
-	held  bool                // the last round refused records and accepted none
-	alike time.Time           // when a whole batch was last found refused alike, zero if not
-	keys  map[string]struct{} // what cut has seen; kept from batch to batch
-	rows  map[row]struct{}
+	limiter *limiter
+	lookup  Lookup // nil if it can't be asked
 
 	// verification's own
-	pace       pace
 	snapshots  Snapshots // nil if they can't be asked for, or shall not be
 	overdue    standing
 	mismatched standing
@@ -168,10 +178,10 @@ type Courier struct {
 func New(cfg Config, outbox Outbox, ledger Ledger, certyo Certyo, conds Conditions) *Courier {
 	cfg.fill()
 	c := &Courier{
-		cfg: cfg, outbox: outbox, ledger: ledger, certyo: certyo, conds: conds, round: round{certyo: certyo},
-		pace: cfg.Budget.verifications(), overdue: standing{}, mismatched: standing{}, missing: standing{},
-		keys: make(map[string]struct{}, cfg.Batch), rows: map[row]struct{}{},
+		cfg: cfg, outbox: outbox, ledger: ledger, certyo: certyo, conds: conds, limiter: newLimiter(&cfg),
+		overdue: standing{}, mismatched: standing{}, missing: standing{},
 	}
+	c.lookup, _ = certyo.(Lookup)
 	if !cfg.Singly {
 		c.snapshots, _ = certyo.(Snapshots)
 	}

@@ -27,13 +27,14 @@ type memory struct {
 	looks      []record.Look
 	later      map[string]bool // ids of rows of which a later change was sent
 	anchored   []uint64
+	posted     map[uint64]time.Time
 	trouble    error // of the outbox, if set
 	unread     error // of the ledger, if set
 	put, proof chan struct{}
 }
 
 func newMemory(t *testing.T) *memory {
-	return &memory{t: t, firstLook: 2 * time.Minute, later: map[string]bool{}, put: make(chan struct{}, 1), proof: make(chan struct{}, 1)}
+	return &memory{t: t, firstLook: 2 * time.Minute, later: map[string]bool{}, posted: map[uint64]time.Time{}, put: make(chan struct{}, 1), proof: make(chan struct{}, 1)}
 }
 
 func (m *memory) Put(records ...record.Record) {
@@ -53,17 +54,34 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Head counts bytes as a store does that compresses.
-func (m *memory) Head(_ []record.Queued, max, maxBytes int) (head []record.Queued, err error) {
+// Pick counts bytes as a store does that compresses.
+func (m *memory) Pick(_ []record.Queued, max, maxBytes int, skip func(*record.Queued) bool) (head []record.Queued, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, q := range m.queue {
-		if maxBytes -= len(q.Payload) / 2; len(head) == max || len(head) > 0 && maxBytes < 0 {
-			break
+	for _, found := range []bool{false, true} {
+		for _, q := range m.queue {
+			if q.Found() != found || skip(&q) {
+				continue
+			}
+			if maxBytes -= len(q.Payload) / 2; len(head) == max || len(head) > 0 && maxBytes < 0 {
+				return head, m.trouble
+			}
+			q.First, q.Again = m.posted[q.Seq]
+			head = append(head, q)
 		}
-		head = append(head, q)
 	}
 	return head, m.trouble
+}
+
+func (m *memory) Posting(batch []record.Queued) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, q := range batch {
+		if _, before := m.posted[q.Seq]; !before {
+			m.posted[q.Seq] = time.Now()
+		}
+	}
+	return m.trouble
 }
 
 func (m *memory) Settle(deliveries []record.Delivery) error {
@@ -182,6 +200,53 @@ type service struct {
 	mu     sync.Mutex // held by post
 	vmu    sync.Mutex // held by verify
 	posts  []string   // the ids of each request
+
+	slow   time.Duration // how long a post takes
+	lookup func(record.Record) (record.Known, *record.Receipt, error)
+	umu    sync.Mutex
+	under  map[row]bool // way
+	most   int          // posts that were under way together
+	flying int
+	broken string // a promise about rows
+}
+
+// enter notes that records are under way, and leave that they arrived.
+func (s *service) enter(records []record.Record) (leave func()) {
+	s.umu.Lock()
+	defer s.umu.Unlock()
+	rows := map[row]bool{}
+	for i := range records {
+		rows[rowOf(&records[i])] = true
+	}
+	for r := range rows {
+		if s.under[r] {
+			s.broken = "a row is in two requests: " + r.id
+		}
+		if s.under == nil {
+			s.under = map[row]bool{}
+		}
+		s.under[r] = true
+	}
+	s.flying++
+	s.most = max(s.most, s.flying)
+	return func() {
+		s.umu.Lock()
+		defer s.umu.Unlock()
+		s.flying--
+		for r := range rows {
+			delete(s.under, r)
+		}
+	}
+}
+
+func (s *service) Lookup(ctx context.Context, r record.Record) (record.Known, *record.Receipt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.posts = append(s.posts, "?"+r.ID)
+	if s.lookup == nil {
+		return record.KnownUnclear, nil, nil
+	}
+	return s.lookup(r)
 }
 
 func (s *service) Post(ctx context.Context, records []record.Record) ([]record.Delivery, error) {
@@ -189,6 +254,8 @@ func (s *service) Post(ctx context.Context, records []record.Record) ([]record.D
 	for _, r := range records {
 		ids = append(ids, r.ID)
 	}
+	defer s.enter(records)()
+	pause(ctx, s.slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.posts = append(s.posts, strings.Join(ids, " "))
@@ -289,6 +356,9 @@ func run(t *testing.T, cfg Config, test func(b *bench)) {
 			if err := b.stop(); err != nil {
 				t.Errorf("run: %v", err)
 			}
+			if b.broken != "" {
+				t.Error(b.broken)
+			}
 		}()
 		test(b)
 	})
@@ -299,6 +369,10 @@ func (b *bench) conditions() Conditions {
 }
 
 func (b *bench) start(cfg Config) {
+	if cfg.Budget == (Budget{}) { // what is about something else isn't about the pace
+		cfg.Budget = Budget{PerMinute: 1_000_000, Verify: 20}
+	}
+	cfg.Parallel = max(cfg.Parallel, 1)
 	c := New(cfg, b.memory, book{b.memory}, b.service, b.conditions())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

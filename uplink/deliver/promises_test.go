@@ -83,7 +83,9 @@ func (m *model) take(r record.Record) (replayed bool) {
 // the service has; whatever leaves the ledger was said to be anchored; and in the end nothing is missing.
 func TestNothingIsForgottenBeforeItIsConfirmed(t *testing.T) {
 	for seed := range uint64(20) {
-		run(t, Config{Linger: time.Second, Batch: 7}, func(b *bench) {
+		cfg := Config{Linger: time.Second, Batch: 7, Parallel: 1 + int(seed%3), Spread: time.Duration(seed%2) * time.Second}
+		run(t, cfg, func(b *bench) {
+			b.slow = time.Duration(seed%4) * 100 * time.Millisecond
 			dice := rand.New(rand.NewPCG(seed, 1)) // the test's own
 			m := &model{t: t, dice: rand.New(rand.NewPCG(seed, 0)), taken: map[string]record.Record{}, order: map[string][]string{}}
 			b.still(func() { b.post, b.verify = m.post, m.verify })
@@ -94,7 +96,7 @@ func TestNothingIsForgottenBeforeItIsConfirmed(t *testing.T) {
 					if err := b.stop(); err != nil {
 						t.Fatal(err)
 					}
-					b.start(Config{Linger: time.Second, Batch: 7})
+					b.start(cfg)
 				}
 			}
 			b.still(func() { m.good = true })

@@ -11,10 +11,13 @@ import (
 // the records; one with neither receipt nor refusal is open.
 type round struct {
 	certyo  Certyo
+	limiter *limiter
 	records []record.Record
 	seqs    []uint64
 	answers []record.Delivery
 	mixed   bool // an answer left records open and accepted others
+
+	tooLarge, tooManyBytes int // records and bytes of the smallest request that was refused for its size
 }
 
 // begin makes r the round of a batch, in the memory of the last one.
@@ -30,14 +33,19 @@ func (r *round) begin(batch []record.Queued) {
 func (r *round) end() {
 	clear(r.records)
 	clear(r.answers)
-	*r = round{certyo: r.certyo, records: r.records[:0], seqs: r.seqs[:0], answers: r.answers[:0]}
+	*r = round{certyo: r.certyo, limiter: r.limiter, records: r.records[:0], seqs: r.seqs[:0], answers: r.answers[:0]}
 }
 
 // post sends the records from..to-1. An error means that some stayed open, and that nothing behind them may be posted
 // before they are.
 func (r *round) post(ctx context.Context, from, to int) error {
 	n := to - from
+	r.limiter.posts.wait(ctx)
+	r.limiter.spend(r.records[from:to])
 	answers, err := r.certyo.Post(ctx, r.records[from:to])
+	if isTooLarge(err) {
+		r.tooLarge, r.tooManyBytes = n, bytesOf(r.records[from:to])
+	}
 	switch {
 	case record.ClassOf(err) == record.ThisOne && n > 1:
 		return r.split(ctx, from, to)
@@ -49,13 +57,15 @@ func (r *round) post(ctx context.Context, from, to int) error {
 	case len(answers) != n:
 		return fmt.Errorf("%w: %d answers came for %d records", errOpen, len(answers), n)
 	}
-	open, accepted := 0, 0
+	open, accepted, why := 0, 0, ""
 	for _, a := range answers {
 		switch {
 		case a.Receipt != nil:
 			accepted++
 		case a.Refusal == "":
-			open++
+			if open++; open == 1 && a.Open != "" {
+				why = ": " + a.Open
+			}
 		}
 	}
 	if open > 0 && accepted == 0 && n > 1 { // only failures are listed, maybe: smaller requests tell
@@ -64,7 +74,7 @@ func (r *round) post(ctx context.Context, from, to int) error {
 	copy(r.answers[from:to], answers)
 	if open > 0 {
 		r.mixed = r.mixed || accepted > 0
-		return fmt.Errorf("%w: %d of %d, they are posted again", errOpen, open, n)
+		return fmt.Errorf("%w: %d of %d, they are posted again%s", errOpen, open, n, why)
 	}
 	return nil
 }
@@ -91,4 +101,11 @@ func (r *round) count() (accepted, refused int, reason string) {
 		}
 	}
 	return accepted, refused, reason
+}
+
+func bytesOf(records []record.Record) (n int) {
+	for i := range records {
+		n += len(records[i].Payload)
+	}
+	return n
 }

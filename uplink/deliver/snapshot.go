@@ -36,7 +36,7 @@ func (c *Courier) lookAtGroup(ctx context.Context, group []record.Unproven) ([]r
 	if len(group) == 1 || c.snapshots == nil {
 		return c.lookAtEach(ctx, group)
 	}
-	c.pace.wait(ctx)
+	c.limiter.looks.wait(ctx)
 	state, answer, err := c.snapshots.VerifySnapshot(ctx, group[0].Receipt.Snapshot)
 	switch {
 	case ctx.Err() != nil:

@@ -42,7 +42,7 @@ func newSite(t *testing.T, cfg Config) *site {
 		Key: func() (string, error) { key := <-s.key; s.key <- key; return key, nil },
 	})
 	cfg.Schedule = []time.Duration{60 * time.Millisecond}
-	cfg.Budget = Budget{PerMinute: 30_000, Verify: 100}
+	cfg.Budget = Budget{PerMinute: 60_000, Verify: 50}
 	s.firstLook = cfg.Schedule[0]
 	c := New(cfg, s.memory, book{s.memory}, client, s.conditions())
 	ctx, cancel := context.WithCancel(context.Background())

@@ -24,6 +24,9 @@ func (c *Courier) verify(ctx context.Context) error {
 	var wait backoff
 	c.reportTally() // what earlier runs found
 	for {
+		if d := time.Until(c.limiter.opens(time.Now())); d > 0 {
+			pause(ctx, d)
+		}
 		due, next, err := c.ledger.Due(time.Now(), dueAtOnce)
 		if err != nil {
 			err = fmt.Errorf("read ledger: %w", err)
@@ -37,6 +40,9 @@ func (c *Courier) verify(ctx context.Context) error {
 			return nil
 		case err != nil:
 			c.conds.Verification.Lost(err)
+			if isLimited(err) {
+				c.limiter.refused()
+			}
 			pause(ctx, wait.next(err))
 		default:
 			wait.reset()
@@ -90,7 +96,8 @@ func (c *Courier) look(ctx context.Context, due []record.Unproven) error {
 func (c *Courier) lookAtEach(ctx context.Context, due []record.Unproven) (looks []record.Look, err error) {
 	for i := range due {
 		u := &due[i]
-		c.pace.wait(ctx)
+		c.limiter.looks.wait(ctx)
+		c.limiter.spend([]record.Record{u.Record})
 		state, answer, err := c.certyo.Verify(ctx, *u)
 		if ctx.Err() != nil {
 			return looks, nil
@@ -106,6 +113,7 @@ func (c *Courier) lookAtEach(ctx context.Context, due []record.Unproven) (looks 
 		if err != nil {
 			return looks, err
 		}
+		c.limiter.granted()
 	}
 	return looks, nil
 }

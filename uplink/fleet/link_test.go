@@ -269,7 +269,7 @@ func TestHealthIsNumbersWithUnits(t *testing.T) {
 		`"intents_parked":0,"last_settled_s":null,"rows_age_s":null,"capture_lag_s":null,` +
 		`"capture":[{"table":"external.buylo_products","way":"polling","why":"granted","cost":"one query a second","lag_s":2.5}],"queue_records":3,"queue_bytes":512,"oldest_unsent_s":4,` +
 		`"unanchored":0,"oldest_unanchored_s":0,` +
-		`"anchoring":{"pending":0,"superseded":0,"mismatch":0,"missing":0,"unclear":0},"unverified":0,"dead_letters":0,` +
+		`"anchoring":{"pending":0,"superseded":0,"mismatch":0,"missing":0,"unclear":0},"unverified":0,"dead_letters":0,"oldest_dead_letter_s":0,` +
 		`"problems":[{"name":"mysql","since":"1970-01-01T00:00:00Z","text":"away","count":2}]}`
 	if string(payload) != want {
 		t.Errorf("got  %s\nwant %s", payload, want)

@@ -41,12 +41,16 @@ type Health struct {
 	Capture           []Way     `json:"capture"`       // how the changes of each table are found
 	QueueRecords      int       `json:"queue_records"` // records not yet sent
 	QueueBytes        int64     `json:"queue_bytes"`
-	OldestUnsentS     float64   `json:"oldest_unsent_s"`     // 0 if there is none
-	Unanchored        int       `json:"unanchored"`          // records sent and not yet proven
-	OldestUnanchoredS float64   `json:"oldest_unanchored_s"` // 0 if there is none
-	Anchoring         Anchoring `json:"anchoring"`           // how those stand
-	Unverified        uint64    `json:"unverified"`          // records sent and given up unproven, ever
-	DeadLetters       int       `json:"dead_letters"`        // records refused for good
+	OldestUnsentS     float64   `json:"oldest_unsent_s"`      // 0 if there is none
+	Unanchored        int       `json:"unanchored"`           // records sent and not yet proven
+	OldestUnanchoredS float64   `json:"oldest_unanchored_s"`  // 0 if there is none
+	Anchoring         Anchoring `json:"anchoring"`            // how those stand
+	Unverified        uint64    `json:"unverified"`           // records sent and given up unproven, ever
+	Replayed          uint64    `json:"replayed"`             // records that Certyo had already, as the first answer was lost, ever
+	Doubled           uint64    `json:"possibly_doubled"`     // records that Certyo may have twice: sent again after a day, ever
+	Passed            uint64    `json:"passed"`               // found states that were not sent, as a newer change of the row was, ever
+	DeadLetters       int       `json:"dead_letters"`         // records refused for good
+	OldestDeadS       float64   `json:"oldest_dead_letter_s"` // how long the one waits for a person that waits longest; 0 if there is none
 	Problems          []Problem `json:"problems"`
 }
 
