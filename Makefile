@@ -89,6 +89,14 @@ bench-db: ## what 5, 50 and 500 stations cost the database, by polling and by th
 bench-capture: $(OUT)/station-agent ## catching up beside the bare library, a steady stream beside the guide's poller; SHORT=1: less of both, in a minute
 	@STATION_AGENT_BINARY=$(CURDIR)/$(OUT)/station-agent SHORT=$(SHORT) $(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkCapture$$' -benchtime 1x ./build/benchcapture
 
+.PHONY: bench-deliver
+bench-deliver: ## a full outbox to a sink beside bare posts of the same bodies, a million records in little memory; SHORT=1: fewer
+	@SHORT=$(SHORT) $(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkDeliver$$' -benchtime 1x ./build/benchdeliver
+
+.PHONY: fifty
+fifty: ## fifty stations come back after eight hours, to one limit for all: the requests a second, as a plot
+	@FIFTY=full $(GO) test -count=1 -timeout 60m -v -run '^TestFiftyStationsComeBack$$' ./build/fifty
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 10s)
 	@build/fuzz.sh $(or $(FUZZTIME),10s)

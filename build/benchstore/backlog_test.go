@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"station-agent/build/goods"
 	"station-agent/build/sheet"
 	"station-agent/build/worker"
 	"station-agent/store"
@@ -28,10 +29,10 @@ func fill(t *testing.T, k task) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, store.Config{Dir: k.Dir})
 		running(t, s)
-		g := newGoods(backlogRows)
+		g := goods.New(backlogRows)
 		for range k.N {
-			group := g.group(perGroup)
-			group.Shadow = shadow(group.Records)
+			group := g.Group(perGroup)
+			group.Shadow = goods.Shadow(group.Records)
 			must(t, s.DB.Put(group))
 			time.Sleep(perGroup / changeRate * time.Second)
 		}

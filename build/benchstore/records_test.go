@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"station-agent/build/goods"
 	"station-agent/build/worker"
 	"station-agent/store"
 )
@@ -40,10 +41,10 @@ func groupBytes(t *testing.T, k task) {
 			end()
 			mark("end")
 		}
-		p, g := newPlain(t, k.Dir), newGoods(0)
+		p, g := newPlain(t, k.Dir), goods.New(0)
 		mark("plain")
 		for range k.N {
-			must(t, p.append(encoded(t, g.group(perGroup).Records...)...))
+			must(t, p.append(encoded(t, g.Group(perGroup).Records...)...))
 			must(t, p.remove(perGroup))
 		}
 		mark("end")
@@ -51,9 +52,9 @@ func groupBytes(t *testing.T, k task) {
 }
 
 func putOnly(t *testing.T, s *store.Store, groups int) {
-	g := newGoods(0)
+	g := goods.New(0)
 	for range groups {
-		must(t, s.DB.Put(g.group(perGroup)))
+		must(t, s.DB.Put(g.Group(perGroup)))
 		time.Sleep(pace)
 	}
 }
@@ -62,9 +63,9 @@ func putSettle(t *testing.T, s *store.Store, groups int) { settleAll(t, s, group
 
 // settleAll takes in groups and has each leave before the next comes.
 func settleAll(t *testing.T, s *store.Store, groups int, hash hashing) {
-	g, now := newGoods(0), stamps()
+	g, now := goods.New(0), stamps()
 	for range groups {
-		must(t, s.DB.Put(g.group(perGroup)))
+		must(t, s.DB.Put(g.Group(perGroup)))
 		head, err := s.DB.Head(nil, perGroup, maxHead)
 		must(t, err)
 		if len(head) != perGroup {
@@ -86,7 +87,7 @@ func putProve(hash hashing) func(*testing.T, *store.Store, int) {
 // proveAll finds what was settled anchored, each group by itself.
 func proveAll(t *testing.T, s *store.Store, groups int, hash hashing) {
 	for range groups {
-		due, _, err := s.DB.Due(morning.AddDate(1, 0, 0), perGroup)
+		due, _, err := s.DB.Due(goods.Morning.AddDate(1, 0, 0), perGroup)
 		must(t, err)
 		if len(due) != perGroup {
 			t.Fatalf("%d records are due, %d were settled", len(due), perGroup)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"station-agent/build/goods"
 	"station-agent/build/sheet"
 	"station-agent/build/worker"
 	"station-agent/station"
@@ -29,7 +30,7 @@ func newOperator() *operator {
 
 // Lookup implements station.View: every item is on the station and in no package.
 func (o *operator) Lookup(hash string) (station.PictureRow, bool) {
-	row := record.Row{Hash: hash, EAN: "859" + binaryDigits(hash)[:10], Name: names[o.packed%len(names)]}
+	row := record.Row{Hash: hash, EAN: "859" + goods.Digits(hash)[:10], Name: goods.Name(o.packed)}
 	return station.PictureRow{Row: row, May: []record.Value{nil}}, true
 }
 
@@ -57,7 +58,7 @@ const perPackage = 10
 func (o *operator) scan() record.Entry {
 	code := fmt.Sprintf("PKG-2026-%06d", o.packed/perPackage+1)
 	if o.state.Package == code {
-		code = hashOf(o.packed)
+		code = goods.Hash(o.packed)
 		o.packed++
 	}
 	return o.entry(code)
@@ -66,7 +67,7 @@ func (o *operator) scan() record.Entry {
 // refused makes the entry of a scan that changes nothing: an item without a package.
 func (o *operator) refused() record.Entry {
 	o.packed++
-	return o.entry(hashOf(o.packed - 1))
+	return o.entry(goods.Hash(o.packed - 1))
 }
 
 func (o *operator) entry(code string) record.Entry {
@@ -171,10 +172,10 @@ func scanTimes(t *testing.T, k task) {
 	end := running(t, s)
 	b, p, o := newBare(t, k.Dir), newPlain(t, k.Dir), newOperator()
 	scan := func() error { return appendScan(s.Journal, o) }
-	g := newGoods(0)
+	g := goods.New(0)
 	groups := make([]record.Group, 16)
 	for i := range groups {
-		groups[i] = g.group(1000)
+		groups[i] = g.Group(1000)
 	}
 	must(t, scan())
 	for range k.Rounds {

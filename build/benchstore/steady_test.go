@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"station-agent/build/goods"
 	"station-agent/store"
 	"station-agent/store/record"
 )
@@ -25,7 +26,7 @@ const (
 type shift struct {
 	t     *testing.T
 	s     *store.Store
-	goods *goods
+	goods *goods.Goods
 	now   func() record.Stamp
 	o     *operator
 	began time.Time
@@ -35,7 +36,7 @@ type shift struct {
 func steady(t *testing.T, k task) {
 	synctest.Test(t, func(t *testing.T) {
 		now := stamps()
-		w := &shift{t: t, s: open(t, store.Config{Dir: k.Dir, Now: now}), goods: newGoods(stationRows), now: now, o: newOperator(), began: time.Now()}
+		w := &shift{t: t, s: open(t, store.Config{Dir: k.Dir, Now: now}), goods: goods.New(stationRows), now: now, o: newOperator(), began: time.Now()}
 		end := running(t, w.s)
 		const before = 5 * minute
 		for n := range before + k.N*minute {
@@ -55,8 +56,8 @@ func steady(t *testing.T, k task) {
 
 // second is one of them.
 func (w *shift) second(n int) {
-	g := w.goods.group(changeRate)
-	g.Shadow = shadow(g.Records)
+	g := w.goods.Group(changeRate)
+	g.Shadow = goods.Shadow(g.Records)
 	must(w.t, w.s.DB.Put(g))
 	time.Sleep(150 * time.Millisecond)
 	head, err := w.s.DB.Head(nil, perGroup, maxHead)
@@ -85,7 +86,7 @@ func (w *shift) scan() {
 
 // keep saves the rows, which always changed.
 func (w *shift) keep() {
-	rows := slices.SortedFunc(maps.Values(w.goods.rows), func(a, b record.Row) int { return cmp.Compare(a.Hash, b.Hash) })
+	rows := slices.SortedFunc(maps.Values(w.goods.Rows), func(a, b record.Row) int { return cmp.Compare(a.Hash, b.Hash) })
 	must(w.t, w.s.DB.SavePicture(store.Picture{Rows: rows, At: w.now().Wall}))
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"station-agent/build/goods"
 	"station-agent/build/worker"
 	"station-agent/store"
 	"station-agent/store/record"
@@ -43,14 +44,14 @@ func must(t testing.TB, err error) {
 	}
 }
 
-var identity = store.Identity{Environment: "test", Station: station7, Database: "127.0.0.1:3306/external"}
+var identity = store.Identity{Environment: "test", Station: goods.Station, Database: "127.0.0.1:3306/external"}
 
 // stamps is a clock that runs from the start of the work at the hour of the workload.
 func stamps() func() record.Stamp {
 	began := time.Now()
 	return func() record.Stamp {
 		since := time.Since(began)
-		return record.Stamp{Boot: "5f0c9f0e-2d5b-4a43-9c25-0a7d5c4b8f10", Mono: since, Wall: morning.Add(since), Trusted: true}
+		return record.Stamp{Boot: "5f0c9f0e-2d5b-4a43-9c25-0a7d5c4b8f10", Mono: since, Wall: goods.Morning.Add(since), Trusted: true}
 	}
 }
 

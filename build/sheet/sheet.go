@@ -12,20 +12,32 @@ import (
 	"testing"
 )
 
-// Limit is what a figure must not exceed.
+// Limit is what a figure must not exceed, or must reach if Least is set.
 type Limit struct {
 	Name  string
 	Most  float64
-	Exact bool // the figure must be just that
+	Least float64
+	Exact bool // the figure must be just Most
 }
 
 // keeps tells whether v is good. Nothing that is measured costs nothing: a figure of zero was not measured, unless it must
 // be zero.
 func (l Limit) keeps(v float64) bool {
-	if l.Exact {
+	switch {
+	case l.Exact:
 		return v == l.Most
+	case l.Least > 0:
+		return v >= l.Least
 	}
 	return v > 0 && v <= l.Most
+}
+
+// String is how the limit stands in the table.
+func (l Limit) String() string {
+	if l.Least > 0 {
+		return fmt.Sprintf(">= %g", l.Least)
+	}
+	return fmt.Sprintf("%g", l.Most)
 }
 
 // Sheet collects figures and judges them.
@@ -80,7 +92,7 @@ func (s *Sheet) Conclude(names ...string) {
 			verdict = "MISSED"
 			s.Fail()
 		}
-		fmt.Printf("%-32s %12s %10g %s\n", l.Name, value, l.Most, verdict)
+		fmt.Printf("%-32s %12s %10s %s\n", l.Name, value, l, verdict)
 	}
 }
 

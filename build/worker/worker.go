@@ -56,13 +56,22 @@ func Run(k any, tracer ...string) (Answer, error) {
 
 // RunProgram has a program of its own do the task k, which reads it by Task as well.
 func RunProgram(program string, k any) (Answer, error) {
+	cmd, err := ProgramCommand(program, k)
+	if err != nil {
+		return nil, err
+	}
+	return answer(cmd, k)
+}
+
+// ProgramCommand is such a child for a caller that starts and ends it.
+func ProgramCommand(program string, k any) (*exec.Cmd, error) {
 	text, err := json.Marshal(k)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), variable+"="+string(text))
-	return answer(cmd, k)
+	return cmd, nil
 }
 
 func answer(cmd *exec.Cmd, k any) (Answer, error) {

@@ -81,7 +81,7 @@ func readSingle(op string, a answer, sent []record.Record) ([]record.Delivery, e
 	case v == open:
 		return nil, &Error{Op: op, Status: a.status, Text: r.text(), Retry: retryAfter(a.header, time.Now())}
 	default:
-		return []record.Delivery{r.delivery(v)}, nil
+		return []record.Delivery{r.delivery(v, &record.Receipt{})}, nil
 	}
 }
 
@@ -99,11 +99,11 @@ func readEnvelope(a answer) (env envelope, err error) {
 	case !json.Valid(a.body):
 		return env, errForeign
 	}
-	// Fields of another type than expected are left out, the rest is read; nothing else can go wrong with valid JSON.
-	if strings.HasPrefix(text, "[") {
-		_ = json.Unmarshal(a.body, &env.Results)
-	} else {
-		_ = json.Unmarshal(a.body, &env)
+	switch text[0] { // of anything else nothing can be read
+	case '[':
+		env.Results = readResults(text)
+	case '{':
+		env.readObject(text)
 	}
 	return env, nil
 }
@@ -141,6 +141,13 @@ func (e *envelope) hint(n int) (verdict, string) {
 // match gives each record its answer.
 func match(sent []record.Record, results []result) []record.Delivery {
 	answers, seen := make([]record.Delivery, len(sent)), make([]int, len(sent))
+	receipts := make([]record.Receipt, len(sent))
+	if aligned(sent, results) {
+		for i := range results {
+			answers[i] = results[i].delivery(results[i].verdict(), &receipts[i])
+		}
+		return answers
+	}
 	ix := newIndex(sent, results)
 	strange := 0
 	for i := range results {
@@ -153,7 +160,7 @@ func match(sent []record.Record, results []result) []record.Delivery {
 			answers[n] = record.Delivery{Open: "the answer has more than one result for it"}
 			continue
 		}
-		answers[n] = results[i].delivery(results[i].verdict())
+		answers[n] = results[i].delivery(results[i].verdict(), &receipts[n])
 	}
 	missing := "the answer has no result for it"
 	if strange > 0 {
@@ -166,6 +173,19 @@ func match(sent []record.Record, results []result) []record.Delivery {
 		}
 	}
 	return answers
+}
+
+// aligned tells whether each result names the record in its place by its key, which spares looking for it.
+func aligned(sent []record.Record, results []result) bool {
+	if len(sent) != len(results) {
+		return false
+	}
+	for i := range sent {
+		if string(results[i].Key) != sent[i].Key || sent[i].Key == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // index finds the record that a result is for. What is below byKey is only filled if keys are not enough.
@@ -259,24 +279,26 @@ func (ix *index) find(i int, r *result) int {
 	return -1
 }
 
-// delivery is the result as the outbox takes it.
-func (r result) delivery(v verdict) record.Delivery {
+// delivery is the result as the outbox takes it, with the receipt in the memory of to.
+func (r *result) delivery(v verdict, to *record.Receipt) record.Delivery {
 	switch v {
 	case accepted:
-		return record.Delivery{Receipt: r.receipt()}
+		*to = r.receipt()
+		return record.Delivery{Receipt: to}
 	case refused:
 		return record.Delivery{Refusal: cmp.Or(r.text(), "Certyo refused the record without a reason")}
 	}
 	return record.Delivery{Open: cmp.Or(r.text(), "the answer puts it off")}
 }
 
-func (r result) receipt() *record.Receipt {
-	receipt := &record.Receipt{Replayed: r.Replayed == "true"}
+// receipt keeps nothing else of the answer in memory.
+func (r *result) receipt() record.Receipt {
+	receipt := record.Receipt{Replayed: r.Replayed == "true"}
 	if len(r.Hash) <= 512 {
-		receipt.Hash = string(r.Hash)
+		receipt.Hash = strings.Clone(string(r.Hash))
 	}
 	if len(r.Snapshot) <= 512 {
-		receipt.Snapshot = string(r.Snapshot)
+		receipt.Snapshot = strings.Clone(string(r.Snapshot))
 	}
 	if at, err := time.Parse(time.RFC3339, string(r.At)); err == nil {
 		receipt.AcceptedAt = at.UTC()
@@ -303,9 +325,9 @@ func (l *loose) UnmarshalJSON(b []byte) error {
 }
 
 // plain tells whether b is a JSON string that stands for just what is between its quotes.
-func plain(b []byte) bool {
-	for _, c := range b {
-		if c < ' ' || c > '~' || c == '\\' {
+func plain[T string | []byte](b T) bool {
+	for i := range len(b) {
+		if c := b[i]; c < ' ' || c > '~' || c == '\\' {
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package certyo
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -230,6 +231,35 @@ func FuzzBulkAnswer(f *testing.F) {
 		}
 		if err != nil && strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' }) {
 			t.Fatalf("%q", err)
+		}
+	})
+}
+
+// FuzzWalk holds that an answer which is read by hand says what encoding/json reads in it.
+func FuzzWalk(f *testing.F) {
+	for _, body := range []string{
+		`{"results":[{"idempotencyKey":"key0","status":202,"acceptedAt":null},{"recordId":"row0","error":{"a":["}"]}}],"accepted":1}`,
+		`{ "Results" : [ {"RECORDID":"a"} ] , "items" : [ ] , "rejected" : [ 1 , "]" ] }`, `{"items":[{"status":"a"}],"items":[{"success":true}]}`,
+		` [ {"recordId" : "\u0061\"" , "x":{} } , [ 1 ], null, 1e9, "a", {} ]`, `{"results":{"status":1},"data":"x","message":"é"}`,
+		`{"a\"}]":"\\","results":[{"record\u0049d":"b","recordVersion":12,"idempotencyReplayed":true,"\u017ftatus":"no"}]}`, `{}`, `[]`,
+		`{"results":[{"recordHash":"\ud800","Message":"b","message":"c"}],"failed":-0.5E+3}`, "{\"results\":[{\"me\xffssage\":\"\xff\",\"error\":\"\x7f\"}]}",
+		`{"results":[{"Κ":1,"success":false,"success":"yes"}],"RECORDS":[{"status":5}],"records":null}`, `{"results":null,"results":[{"status":1}]}`,
+	} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		if !json.Valid([]byte(body)) {
+			return
+		}
+		var want envelope
+		if strings.HasPrefix(strings.TrimSpace(body), "[") {
+			_ = json.Unmarshal([]byte(body), &want.Results)
+		} else {
+			_ = json.Unmarshal([]byte(body), &want)
+		}
+		got, err := readEnvelope(answer{http.StatusOK, http.Header{}, []byte(body)})
+		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Errorf("%q is read as\n%+v, not as\n%+v: %v", body, got, want, err)
 		}
 	})
 }

@@ -68,6 +68,7 @@ type Config struct {
 	UserAgent     string                                // "station-agent/1.4.0 (7d6f0f0e-...)"
 	TLS           *tls.Config                           // nil for the system's authorities
 	Proxy         func(*http.Request) (*url.URL, error) // nil for that of the environment (HTTPS_PROXY, NO_PROXY)
+	Transport     http.RoundTripper                     // in place of the network, TLS and Proxy; nil but in tests
 	PostTimeout   time.Duration                         // for a whole request with records; default 60 s, 30 s for a single record, as in Certyo's samples
 	VerifyTimeout time.Duration                         // for all others; default 30 s
 }
@@ -108,8 +109,11 @@ func New(cfg Config) *Client {
 	if cfg.Next != nil {
 		c.keys = append(c.keys, apiKey{cfg.Next, cfg.NextPlace})
 	}
+	if cfg.Transport == nil {
+		cfg.Transport = transport(cfg)
+	}
 	c.http = &http.Client{
-		Transport:     transport(cfg),
+		Transport:     cfg.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c
@@ -206,7 +210,7 @@ func (c *Client) exchange(ctx context.Context, r request, key string) (answer, e
 	if !good {
 		limit = maxErrorAnswer
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	body, err := readAll(io.LimitReader(resp.Body, limit+1), resp.ContentLength)
 	switch {
 	case err != nil && good:
 		return answer{}, fmt.Errorf("read answer: %w", err)
@@ -221,6 +225,14 @@ func (c *Client) exchange(ctx context.Context, r request, key string) (answer, e
 		a.header.Set(name, blot(a.header.Get(name), key))
 	}
 	return a, nil
+}
+
+// readAll reads r to its end, which the other side says to be size bytes long, -1 if it doesn't say.
+func readAll(r io.Reader, size int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(max(size, 0), maxKept)) + bytes.MinRead)
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 // bare takes the method and the address off an error of net/http; the text of Error names the server itself.

@@ -9,10 +9,10 @@ import (
 	"station-agent/store/record"
 )
 
-// Post sends 1 to MaxRecords records in one request: one by itself, unless Config.BulkOnly says otherwise, more in bulk. The
-// answers are aligned with records (Seq is left 0): with a Receipt, the record was accepted; with a Refusal, it was refused
-// for good; with neither, the answer left it open for the reason in Open and it is to be posted again. An error is about the
-// request as a whole; nothing is known of any record then. See Error for the classes.
+// Post sends 1 to MaxRecords records, no two of one key, in one request: one by itself, unless Config.BulkOnly says otherwise, more
+// in bulk. The answers are aligned with records (Seq is left 0): with a Receipt, the record was accepted; with a Refusal, it was
+// refused for good; with neither, the answer left it open for the reason in Open and it is to be posted again. An error is about
+// the request as a whole; nothing is known of any record then. See Error for the classes.
 func (c *Client) Post(ctx context.Context, records []record.Record) ([]record.Delivery, error) {
 	op := fmt.Sprintf("post %d records to %s", len(records), c.server())
 	if len(records) == 0 || len(records) > MaxRecords {

@@ -83,7 +83,8 @@ func readFound(a answer, r *record.Record) (f Found) {
 		case string(s.ID) != r.ID: // what was asked for was not heeded
 			whole = false
 		case s.Key != "" && string(s.Key) == r.Key, s.Version != "" && string(s.Version) == r.Version:
-			return Found{Known: record.KnownYes, Receipt: s.receipt()}
+			receipt := s.receipt()
+			return Found{Known: record.KnownYes, Receipt: &receipt}
 		case s.Version == "": // another key may be written in another way
 			whole = false
 		}

@@ -37,9 +37,10 @@ type result struct {
 // verdict weighs the signs: what can be mended by waiting, then what is a no, then what is a yes. A message alone, with no
 // sign of acceptance beside it, is a no; a result that says nothing at all is a yes, as its being there is.
 func (r result) verdict() verdict {
-	said := max(statusVerdict(r.Status), statusVerdict(r.Code))
+	status, code := statusVerdict(r.Status), statusVerdict(r.Code)
+	said := max(status, code)
 	switch {
-	case statusVerdict(r.Status) == open || statusVerdict(r.Code) == open:
+	case status == open || code == open:
 		return open
 	case said == refused, r.Error.says(), r.Errors.says(), r.Accepted.no(), r.Success.no():
 		return refused
@@ -56,6 +57,9 @@ func (r result) text() string {
 
 // statusVerdict reads a status given as a number of HTTP or as a word.
 func statusVerdict(l loose) verdict {
+	if l == "" {
+		return silent
+	}
 	if n, ok := l.number(); ok {
 		return codeVerdict(n)
 	}

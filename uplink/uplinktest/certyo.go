@@ -30,7 +30,7 @@ const (
 
 // CertyoConfig is what does not change while the stand-in runs.
 type CertyoConfig struct {
-	Addr   string   // where to listen; default a free port of 127.0.0.1
+	Addr   string   // where to listen; default a free port of 127.0.0.1, and nowhere for NoSocket
 	Tenant string   // the only tenantId that is taken
 	Client string   // the only clientId that is taken; "" for any
 	Keys   []string // API keys that are valid at first
@@ -126,6 +126,9 @@ func NewCertyo(cfg CertyoConfig) (*Certyo, error) {
 // Addr is host:port, the same after each Start.
 func (c *Certyo) Addr() string { return c.addr }
 
+// NoSocket is an Addr at which nobody listens: the way to such a stand-in is a Line.
+const NoSocket = "certyo.invalid"
+
 // URL is the base address.
 func (c *Certyo) URL() string { return "http://" + c.addr }
 
@@ -133,7 +136,7 @@ func (c *Certyo) URL() string { return "http://" + c.addr }
 func (c *Certyo) Start() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.server != nil {
+	if c.server != nil || c.addr == NoSocket {
 		return nil
 	}
 	l, err := listen(c.addr)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"station-agent/build/worker"
 	"station-agent/store"
 	"station-agent/store/record"
 	"station-agent/uplink/capture"
@@ -27,7 +28,7 @@ func catchUp(ctx context.Context, k Task) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(57) // as in agent/run.go
 	}
-	m := newMeter()
+	m := worker.NewMeter()
 	s, err := store.Open(store.Config{
 		Dir: k.Dir, Now: stamp, Reserve: -1, FirstLook: time.Hour, PackageOf: packageOf,
 		Identity: store.Identity{Environment: "test", Station: k.Station, Database: k.Database + "/external"},
@@ -54,7 +55,7 @@ func catchUp(ctx context.Context, k Task) error {
 	case <-ctx.Done():
 		late = ctx.Err()
 	}
-	m.tell(k.N)
+	m.Tell(k.N)
 	cancel()
 	all.Wait()
 	return errors.Join(append(errs, late, s.Close())...)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
+
+	"station-agent/build/worker"
 )
 
 // parse reads the log with the library alone, as its documentation shows, and counts the rows: the work that no program on
@@ -21,7 +23,7 @@ func parse(ctx context.Context, k Task) error {
 	if err != nil {
 		return err
 	}
-	m := newMeter()
+	m := worker.NewMeter()
 	syncer := replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
 		ServerID: 4711, Flavor: mysql.MariaDBFlavor, Host: host, Port: uint16(n),
 		User: k.User, Password: k.Password, Logger: slog.New(slog.DiscardHandler),
@@ -40,6 +42,6 @@ func parse(ctx context.Context, k Task) error {
 			changes += len(r.Rows) / 2 // an update has two images
 		}
 	}
-	m.tell(k.N)
+	m.Tell(k.N)
 	return nil
 }

@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
-	"syscall"
 	"time"
 
 	"station-agent/build/worker"
@@ -53,35 +51,4 @@ func do() error {
 		return parse(ctx, k)
 	}
 	return catchUp(ctx, k)
-}
-
-// meter measures this process from one moment on.
-type meter struct {
-	began   time.Time
-	mallocs uint64
-	cpu     time.Duration
-}
-
-func newMeter() meter { return meter{time.Now(), mallocs(), cpu()} }
-
-func mallocs() uint64 {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.Mallocs
-}
-
-func cpu() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // can't fail: the name is valid
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// tell tells what n changes took.
-func (m meter) tell(n int) {
-	worker.Tell("s", time.Since(m.began).Seconds())
-	worker.Tell("cpu us", float64((cpu()-m.cpu).Nanoseconds())/1e3/float64(n))
-	worker.Tell("allocs", float64(mallocs()-m.mallocs)/float64(n))
-	worker.Tell("peak", worker.Memory("VmHWM"))
-	worker.Tell("file", worker.Memory("RssFile"))
-	worker.Tell("anon", worker.Memory("RssAnon"))
 }
