@@ -370,7 +370,7 @@ func (b *bench) conditions() Conditions {
 
 func (b *bench) start(cfg Config) {
 	if cfg.Budget == (Budget{}) { // what is about something else isn't about the pace
-		cfg.Budget = Budget{PerMinute: 1_000_000, Verify: 20}
+		cfg.Budget = Budget{PerMinute: 1_000_000_000, Verify: 20}
 	}
 	cfg.Parallel = max(cfg.Parallel, 1)
 	c := New(cfg, b.memory, book{b.memory}, b.service, b.conditions())

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -52,85 +53,115 @@ func (h Hours) opens(now time.Time) time.Time {
 }
 
 const (
-	postBurst    = 10        // requests that need not be apart, of those that were not made before
-	leastShare   = 1.0 / 100 // of the budget
-	moreShare    = 1.0 / 500 // of it, for each request that was taken
-	requestBytes = 300       // about what a record has beside its payload
+	carefulRate  = 10  // requests a minute that a careful start begins with
+	leastRate    = 2   // requests a minute, however often Certyo had enough
+	moreRate     = 0.5 // requests a minute, for each that was taken
+	carefulMore  = 1.1 // times, instead, until Certyo has enough for the first time
+	requestBytes = 300 // about what a record has beside its payload
 	dayLayout    = time.DateOnly
 )
 
 // limiter keeps what this station sends within its budget, and within what is left of Certyo's limit for all stations: each 429 halves
 // its pace and each request that is taken brings it up a little, so that stations come to like shares of a limit that none of them
-// knows.
+// knows. A careful start begins slowly, as all stations may be back at the same moment.
 type limiter struct {
 	posts, looks pace
 	hours        Hours
 	dayBytes     int64
+	all          float64 // requests a minute, all of the budget
+	careful      bool
 
-	mu    sync.Mutex
-	share float64 // of the budget, 1 is all
-	day   string
-	spent int64 // bytes of this day
+	mu     sync.Mutex
+	rate   float64 // requests a minute, now
+	climbs bool    // Certyo had not enough yet since the careful start
+	day    string
+	spent  int64 // bytes of this day
 }
 
 func newLimiter(c *Config) *limiter {
-	l := &limiter{hours: c.Hours, dayBytes: c.DayBytes, share: 1}
-	verify := c.Budget.PerMinute * c.Budget.Verify
-	l.looks = pace{limiter: l, every: time.Minute * 100 / time.Duration(verify)}
-	l.posts = pace{limiter: l, every: time.Minute * 100 / time.Duration(max(c.Budget.PerMinute*100-verify, 100)), burst: postBurst}
+	l := &limiter{hours: c.Hours, dayBytes: c.DayBytes, all: float64(c.Budget.PerMinute), careful: c.Spread > 0}
+	l.rate = l.all
+	l.begin()
+	share := float64(c.Budget.Verify) / 100
+	l.looks = pace{limiter: l, share: share, most: int64(share * float64(c.DayBytes))}
+	l.posts = pace{limiter: l, share: 1 - share, most: c.DayBytes}
 	return l
+}
+
+// begin begins anew, carefully if that is wanted.
+func (l *limiter) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.careful && l.rate > carefulRate {
+		l.rate, l.climbs = carefulRate, true
+	}
 }
 
 // refused notes that Certyo had enough.
 func (l *limiter) refused() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.share = max(l.share/2, leastShare)
+	l.rate, l.climbs = max(l.rate/2, min(leastRate, l.all)), false
 }
 
 // granted notes that Certyo took a request.
 func (l *limiter) granted() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.share = min(l.share+moreShare, 1)
+	if l.rate += moreRate; l.climbs {
+		l.rate *= carefulMore
+	}
+	l.rate = min(l.rate, l.all)
 }
 
-func (l *limiter) now() float64 {
+// gap is the time between two requests of a share of them.
+func (l *limiter) gap(share float64) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.share
+	return time.Duration(float64(time.Minute) / (l.rate * share)).Truncate(time.Microsecond)
 }
 
-// spend counts what is sent.
-func (l *limiter) spend(records []record.Record) {
-	n := int64(bytesOf(records) + requestBytes*len(records))
+// after429 is how long a post waits once Certyo had enough: as long as it asked for, and then at random, so that those who were
+// refused together don't come together.
+func (l *limiter) after429(err error) time.Duration {
+	return min(record.RetryAfter(err), longestAsk) + rand.N(2*l.gap(1))
+}
+
+// spend counts what is sent on a day, and gives what was sent on it before.
+func (l *limiter) spend(n int64, p *pace) (all, own int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if today := time.Now().UTC().Format(dayLayout); today != l.day {
-		l.day, l.spent = today, 0
+		l.day, l.spent, l.looks.spent, l.posts.spent = today, 0, 0, 0
 	}
-	l.spent += n
+	l.spent, p.spent = l.spent+n, p.spent+n
+	return l.spent, p.spent
 }
 
-// opens tells when something may be sent, as far as hours and bytes go: now if it may.
-func (l *limiter) opens(now time.Time) time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	at := now
-	if day := now.UTC(); l.dayBytes > 0 && l.spent >= l.dayBytes && l.day == day.Format(dayLayout) {
-		at = time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, time.UTC).In(now.Location())
-	}
-	return l.hours.opens(at)
-}
-
-// pace keeps calls apart, but for a burst of those that were not made before.
+// pace keeps calls apart.
 type pace struct {
 	limiter *limiter
-	every   time.Duration // with all of the budget
-	burst   int
+	share   float64 // of the budget
+	most    int64   // bytes of a day, 0: no limit
+	spent   int64   // of them; guarded by the limiter's mu
 
 	mu   sync.Mutex
 	next time.Time
+}
+
+// spend counts what is sent.
+func (p *pace) spend(records []record.Record) {
+	p.limiter.spend(int64(bytesOf(records)+requestBytes*len(records)), p)
+}
+
+// opens tells when something may be sent, as far as hours and bytes go: now if it may.
+func (p *pace) opens(now time.Time) time.Time {
+	at := now
+	if all, own := p.limiter.spend(0, p); p.most > 0 && (own >= p.most || all >= p.limiter.dayBytes) {
+		day := now.UTC()
+		at = time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, time.UTC).In(now.Location())
+	}
+	return p.limiter.hours.opens(at)
 }
 
 // wait waits for its turn, or until ctx ends.
@@ -142,19 +173,14 @@ func (p *pace) wait(ctx context.Context) {
 
 // take gives the moment of a turn and takes it.
 func (p *pace) take() time.Time {
-	share := p.limiter.now()
-	every := time.Duration(float64(p.every) / share)
+	gap := p.limiter.gap(p.share)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	earliest := time.Now()
-	if share == 1 {
-		earliest = earliest.Add(-time.Duration(p.burst) * every)
+	turn := time.Now()
+	if p.next.After(turn) {
+		turn = p.next
 	}
-	if p.next.Before(earliest) {
-		p.next = earliest
-	}
-	turn := p.next
-	p.next = p.next.Add(every)
+	p.next = turn.Add(gap)
 	return turn
 }
 

@@ -41,7 +41,7 @@ func (r *round) end() {
 func (r *round) post(ctx context.Context, from, to int) error {
 	n := to - from
 	r.limiter.posts.wait(ctx)
-	r.limiter.spend(r.records[from:to])
+	r.limiter.posts.spend(r.records[from:to])
 	answers, err := r.certyo.Post(ctx, r.records[from:to])
 	if isTooLarge(err) {
 		r.tooLarge, r.tooManyBytes = n, bytesOf(r.records[from:to])

@@ -24,7 +24,7 @@ func (c *Courier) verify(ctx context.Context) error {
 	var wait backoff
 	c.reportTally() // what earlier runs found
 	for {
-		if d := time.Until(c.limiter.opens(time.Now())); d > 0 {
+		if d := time.Until(c.limiter.looks.opens(time.Now())); d > 0 {
 			pause(ctx, d)
 		}
 		due, next, err := c.ledger.Due(time.Now(), dueAtOnce)
@@ -96,8 +96,11 @@ func (c *Courier) look(ctx context.Context, due []record.Unproven) error {
 func (c *Courier) lookAtEach(ctx context.Context, due []record.Unproven) (looks []record.Look, err error) {
 	for i := range due {
 		u := &due[i]
+		if now := time.Now(); c.limiter.looks.opens(now).After(now) {
+			return looks, nil // the rest is due still
+		}
 		c.limiter.looks.wait(ctx)
-		c.limiter.spend([]record.Record{u.Record})
+		c.limiter.looks.spend([]record.Record{u.Record})
 		state, answer, err := c.certyo.Verify(ctx, *u)
 		if ctx.Err() != nil {
 			return looks, nil
