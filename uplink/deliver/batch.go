@@ -54,6 +54,7 @@ func (d *delivery) pick(p *parcel, now time.Time) ([]record.Queued, error) {
 		d.rows[r] = struct{}{}
 		return false
 	})
+	d.parted = d.parted || len(head) == most
 	p.head = head
 	return head, err
 }

@@ -44,7 +44,7 @@ type delivery struct {
 
 	keys   map[string]struct{} // what cut has seen; kept from batch to batch
 	rows   map[row]struct{}
-	parted bool // skip left out a change of a row that is in the batch
+	parted bool // there is no room for more, or a change of a row was left out that is in the batch
 }
 
 // deliver runs the loop until ctx ends.

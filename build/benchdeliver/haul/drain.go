@@ -90,7 +90,11 @@ func newHaul(k Task, s *store.Store) *haul {
 	if k.Looks == 0 {
 		close(h.looked)
 	}
-	h.courier = deliver.New(deliver.Config{Linger: 2 * time.Second, Budget: budget}, &outbox{DB: s.DB, left: k.N, haul: h},
+	spread := time.Duration(0)
+	if k.Work == First { // as agents start
+		spread = 5 * time.Second
+	}
+	h.courier = deliver.New(deliver.Config{Linger: 2 * time.Second, Spread: spread, Budget: budget}, &outbox{DB: s.DB, left: k.N, haul: h},
 		&ledger{DB: s.DB, left: k.Looks, haul: h}, client, deliver.Conditions{
 			Delivery: condition("certyo"), Verification: condition("verification"), Anchoring: condition("anchoring"),
 			Integrity: condition("integrity"), Presence: condition("missing records"),
