@@ -95,16 +95,9 @@ func TestFiftyStationsComeBack(t *testing.T) {
 					t.Error(fault)
 				}
 				for _, fault := range h.faults(k.batch > 0) {
-					if enforced {
-						t.Error(fault)
-					} else {
-						t.Log("not held yet:", fault)
-					}
+					t.Error(fault)
 				}
 			})
 		})
 	}
 }
-
-// enforced is off until the delivery has a budget for posts, a jitter at the start, a probe after an outage, and heeds 429.
-const enforced = false

@@ -56,7 +56,7 @@ func newStation(t *testing.T, dir string, i int, k trial, line *uplinktest.Line)
 		UserAgent: "station-agent/test (" + s.name + ")", Transport: line,
 	})
 	c := condition{}
-	s.courier = deliver.New(deliver.Config{Linger: 2 * time.Second, Batch: k.batch, Budget: k.budget()}, s.store.DB, ledger{s.store.DB}, client,
+	s.courier = deliver.New(deliver.Config{Linger: 2 * time.Second, Spread: 5 * time.Second, Batch: k.batch, Budget: k.budget()}, s.store.DB, ledger{s.store.DB}, client,
 		deliver.Conditions{Delivery: c, Verification: c, Anchoring: c, Integrity: c, Presence: c})
 	return s
 }

@@ -53,10 +53,9 @@ func (h Hours) opens(now time.Time) time.Time {
 }
 
 const (
-	carefulRate  = 10  // requests a minute that a careful start begins with
+	carefulRate  = 6   // requests a minute that a careful start begins with
 	leastRate    = 2   // requests a minute, however often Certyo had enough
-	moreRate     = 0.5 // requests a minute, for each that was taken
-	carefulMore  = 1.1 // times, instead, until Certyo has enough for the first time
+	moreRate     = 0.3 // requests a minute, for each that was taken
 	requestBytes = 300 // about what a record has beside its payload
 	dayLayout    = time.DateOnly
 )
@@ -71,11 +70,10 @@ type limiter struct {
 	all          float64 // requests a minute, all of the budget
 	careful      bool
 
-	mu     sync.Mutex
-	rate   float64 // requests a minute, now
-	climbs bool    // Certyo had not enough yet since the careful start
-	day    string
-	spent  int64 // bytes of this day
+	mu    sync.Mutex
+	rate  float64 // requests a minute, now
+	day   string
+	spent int64 // bytes of this day
 }
 
 func newLimiter(c *Config) *limiter {
@@ -93,7 +91,7 @@ func (l *limiter) begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.careful && l.rate > carefulRate {
-		l.rate, l.climbs = carefulRate, true
+		l.rate = carefulRate
 	}
 }
 
@@ -101,17 +99,14 @@ func (l *limiter) begin() {
 func (l *limiter) refused() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rate, l.climbs = max(l.rate/2, min(leastRate, l.all)), false
+	l.rate = max(l.rate/2, min(leastRate, l.all))
 }
 
 // granted notes that Certyo took a request.
 func (l *limiter) granted() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.rate += moreRate; l.climbs {
-		l.rate *= carefulMore
-	}
-	l.rate = min(l.rate, l.all)
+	l.rate = min(l.rate+moreRate, l.all)
 }
 
 // gap is the time between two requests of a share of them.
