@@ -55,7 +55,7 @@ func (h Hours) opens(now time.Time) time.Time {
 const (
 	carefulRate  = 6   // requests a minute that a careful start begins with
 	leastRate    = 2   // requests a minute, however often Certyo had enough
-	moreRate     = 0.3 // requests a minute, for each that was taken
+	moreRate     = 0.2 // requests a minute, for each that was taken
 	requestBytes = 300 // about what a record has beside its payload
 	dayLayout    = time.DateOnly
 )
