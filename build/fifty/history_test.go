@@ -15,7 +15,7 @@ import (
 const (
 	window      = 10 * time.Second
 	mostAsked   = 2.0 // in a window, of what the service takes in it
-	mostRefused = 0.1 // of the requests behind the outage, and of all
+	mostRefused = 0.1 // of the requests behind the outage, and of all, beside one of each station: the first can't know
 	leastFair   = 0.9
 
 	rushAfter = 4 * time.Minute // as long as the first verifications take to come
@@ -64,7 +64,7 @@ func (h *history) judge(calls []uplinktest.Call, fairness bool) (faults []string
 		faults = append(faults, fmt.Sprintf("%.0f requests in the %s from %s, where the service takes %.0f", asked, window, at, takes(window)))
 	}
 	for _, part := range [][]uplinktest.Call{h.rush(calls), calls} {
-		if n, refused := count(part); float64(refused) > mostRefused*float64(n) {
+		if n, refused := count(part); float64(refused) > mostRefused*float64(n)+float64(len(h.names)) {
 			faults = append(faults, fmt.Sprintf("%d of %d requests were refused until %s", refused, n, part[n-1].At.Sub(h.back).Round(time.Second)))
 			break
 		}

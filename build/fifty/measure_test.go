@@ -71,14 +71,14 @@ func TestFairness(t *testing.T) {
 // TestRefusals: quiet hours of verification don't make up for a stampede before.
 func TestRefusals(t *testing.T) {
 	h := &history{back: back, names: []string{"a"}, due: []int{100}}
-	calls := []uplinktest.Call{call(1, "a", 50, 202), call(2, "a", 50, 429), call(3, "a", 50, 202)}
+	calls := []uplinktest.Call{call(1, "a", 50, 202), call(1.5, "a", 50, 429), call(2, "a", 50, 429), call(3, "a", 50, 202)}
 	for i := range 1000 {
 		calls = append(calls, call(1000+10*float64(i), "a", 0, 200))
 	}
-	if got := fmt.Sprint(h.judge(calls, true)); got != "[1 of 3 requests were refused until 3s]" {
+	if got := fmt.Sprint(h.judge(calls, true)); got != "[2 of 4 requests were refused until 3s]" {
 		t.Error(got)
 	}
-	calls[1].Status = 202
+	calls[1].Status = 202 // one is allowed
 	if got := h.judge(calls, true); len(got) > 0 {
 		t.Error(got)
 	}
