@@ -30,6 +30,8 @@ const (
 
 // site is one station's way from the outbox to the proof.
 type site struct {
+	boot  string        // of the machine
+	ago   time.Duration // how far its clock is behind
 	t     *testing.T
 	plan  plan
 	dir   string
@@ -81,7 +83,7 @@ func newSite(t *testing.T, p plan) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(proxy.Close)
-	s := &site{t: t, plan: p, dir: t.TempDir(), cloud: cloud, proxy: proxy, conds: map[string]*condition{}}
+	s := &site{t: t, boot: "boot", plan: p, dir: t.TempDir(), cloud: cloud, proxy: proxy, conds: map[string]*condition{}}
 	for _, change := range p.switches {
 		cloud.Switch(change)
 	}
@@ -99,7 +101,7 @@ func (s *site) start() {
 		Dir: s.dir, Identity: store.Identity{Environment: "test", Station: station, Database: "d"}, Reserve: -1, FirstLook: schedule[0],
 		Probe: func(string) error { return nil },
 		Now: func() record.Stamp {
-			return record.Stamp{Boot: "boot", Mono: time.Since(boot), Wall: time.Now().UTC(), Trusted: true}
+			return record.Stamp{Boot: s.boot, Mono: time.Since(boot) - s.ago, Wall: time.Now().UTC().Add(-s.ago), Trusted: true}
 		},
 	})
 	if err != nil {
