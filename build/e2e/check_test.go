@@ -115,7 +115,7 @@ type benched struct {
 // bench runs check --bench, does something when it asks for a tag, and wants an exit code.
 func (s *site) bench(code int, lay func()) (b benched) {
 	s.t.Helper()
-	cmd := exec.CommandContext(s.ctx, binary, "check", "--bench", "--json", "--within", "2s", "--config", filepath.Join(s.Dir, "agent.toml"))
+	cmd := exec.CommandContext(s.ctx, binary, "check", "--bench", "--json", "--within", "4s", "--config", filepath.Join(s.Dir, "agent.toml"))
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	errs, err := cmd.StderrPipe()
