@@ -61,6 +61,9 @@ func ordered(version string) string {
 	return strings.Repeat("0", max(0, digits-len(version))) + version
 }
 
+// Later tells whether a version is higher than another one.
+func Later(version, than string) bool { return ordered(version) > ordered(than) }
+
 // history gives the sightings of an item, in order.
 func (p *places) history(item string) []sighting {
 	list := p.of[item]
