@@ -98,9 +98,10 @@ func (m *Manifest) payload() (json.RawMessage, error) {
 // id is the recordId of a package's manifests.
 func id(pkg, station string) string { return pkg + "@" + station }
 
-// key is the same whenever the manifest is made again.
+// key is the same whenever the manifest is made again. The entry's moment is in it, as a card that was put back to an older state, from an
+// image say, gives the same sequences again.
 func (m *Manifest) key() string {
-	digest := sha256.Sum256([]byte(m.Package))
+	digest := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", m.Package, m.Boot, m.SinceMS))
 	return fmt.Sprintf("m:%s/%d/%s", m.Store, m.Seq, hex.EncodeToString(digest[:8]))
 }
 

@@ -523,3 +523,19 @@ func TestAManifestReadsBack(t *testing.T) {
 		t.Errorf("%+v\n%+v", m, again)
 	}
 }
+
+// TestACardThatWasPutBack: the same sequences are given again, to other closings.
+func TestACardThatWasPutBack(t *testing.T) {
+	var keys []string
+	for _, boot := range []string{"b", "c"} {
+		b := newBench(t)
+		b.now.Boot = boot
+		b.pack("P", "a")
+		b.settle(record.Settled)
+		b.made("P: a")
+		keys = append(keys, b.box.records[0].Key)
+	}
+	if keys[0] == keys[1] {
+		t.Errorf("two closings have the key %s", keys[0])
+	}
+}
