@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -306,6 +308,26 @@ func TestALaterChangeThatTheFileLacks(t *testing.T) {
 		}
 	}
 }
+
+// An asker who goes away ends the answer at once, however long it would have been.
+func TestAnAskerWhoGoesAway(t *testing.T) {
+	f := &dossier{Header: proof.Header{Subject: proof.Subject{Item: "aa"}}}
+	for n := range 40_000 {
+		f.accounts = append(f.accounts, &record.Account{Seq: uint64(n), Record: goodsRow(n, "aa", "P"), Fate: record.Waits})
+	}
+	from := time.Now()
+	proofDesk{}.write(gone{http.Header{}}, f, f.contents())
+	if took := time.Since(from); took > 3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// gone is an asker who takes nothing.
+type gone struct{ header http.Header }
+
+func (g gone) Header() http.Header       { return g.header }
+func (g gone) WriteHeader(int)           {}
+func (g gone) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // What people type as a time.
 func TestTimesThatPeopleType(t *testing.T) {

@@ -226,17 +226,25 @@ func (d proofDesk) scans(f *dossier) error {
 // write streams a file. An error comes as its last line, too late for a status.
 func (d proofDesk) write(w http.ResponseWriter, f *dossier, c proof.Contents) {
 	_ = d.stream(w, func(out *proof.Writer) error {
-		err := out.Header(f.Header)
+		if err := out.Header(f.Header); err != nil {
+			return err
+		}
 		for i := range f.scans {
-			err = errors.Join(err, out.Scan(&f.scans[i]))
+			if err := out.Scan(&f.scans[i]); err != nil {
+				return err
+			}
 		}
 		if f.Subject.At.IsZero() {
-			err = errors.Join(err, f.intents(out))
+			if err := f.intents(out); err != nil {
+				return err
+			}
 		}
 		for _, a := range f.accounts {
-			err = errors.Join(err, out.Record(a))
+			if err := out.Record(a); err != nil {
+				return err
+			}
 		}
-		return errors.Join(err, out.Contents(c))
+		return out.Contents(c)
 	})
 }
 
