@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -288,6 +289,14 @@ func TestProofOfWhatAnotherStationTookOver(t *testing.T) {
 		t.Error(out)
 	}
 	p.want(0, []string{`"elsewhere":["aa"]`}, "proof", "PKG-2", "--json")
+	st := p.open()
+	_, err := st.DB.BeginSnapshot()
+	if err = errors.Join(err, st.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if out := p.want(0, []string{"it holds 1 item."}, "proof", "PKG-2"); strings.Contains(out, said) {
+		t.Error(out) // its row is yet to be read
+	}
 }
 
 // A file as of a time is not accused because the row changed later: Certyo may answer for that change.

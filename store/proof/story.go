@@ -110,6 +110,9 @@ func (t *teller) head() {
 // verdict is the one glance: what is there, and whether it is proven, up to when this station knew.
 func (t *teller) verdict() string {
 	text := t.judgment()
+	if len(t.header.Notes) > 0 {
+		text += " Something is missing here, see the notes below."
+	}
 	n := len(t.header.Elsewhere)
 	if n == 0 {
 		return text

@@ -103,6 +103,16 @@ func TestItemsThatOthersTookOver(t *testing.T) {
 	}
 }
 
+// What the store has lost may have told otherwise: the verdict says so.
+func TestWhatIsMissingIsSaidBesideTheVerdict(t *testing.T) {
+	text := reseal(t, file(t, Subject{Package: "P"}, nil, nil, moved(1, "a", "P", 1, 0)), func(line any) {
+		if h, ok := line.(*Header); ok {
+			h.Notes = []string{"records are missing here"}
+		}
+	})
+	wants(t, tell(t, text), "PROVEN: it holds 1 item. Certyo anchored it. Something is missing here, see the notes below.", "Note: records are missing here")
+}
+
 // A record that may be at Certyo twice says so.
 func TestPossiblyDoubledIsTold(t *testing.T) {
 	a := moved(1, "a", "P", 1, 0)
