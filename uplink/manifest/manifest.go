@@ -39,7 +39,7 @@ type Item struct {
 	Hash   string `json:"hash"`
 	Intent uint64 `json:"intent"`          // id of the assignment
 	Out    bool   `json:"out,omitempty"`   // it was to be taken out; else to be put in
-	Ended  string `json:"ended,omitempty"` // how the assignment ended: a record.Result
+	Ended  string `json:"ended,omitempty"` // how the assignment ended: a record.Result; "unknown" if it is from before manifests were made
 }
 
 // Scan is one that put an item into the package.

@@ -433,6 +433,29 @@ func TestWhatHappenedUnseenIsNotGuessed(t *testing.T) {
 	b.made("P: c")
 }
 
+// TestSwitchedOnWhileAPackageIsOpen: of what was packed before, nobody knows any more which rows came to show it.
+func TestSwitchedOnWhileAPackageIsOpen(t *testing.T) {
+	b := newBench(t)
+	b.scan(record.Opened, "P", "P")
+	b.add("P", nil, "a", "b", "c")
+	b.settle(record.Settled, "a")
+	b.settle(record.OtherValue, "b", "c")
+	b.write(record.Entry{Outcome: &record.Outcome{Intent: 2, Result: record.Dismissed}})
+	b.box.position = record.Position{} // switched on now
+	b.restart()
+	b.made()
+	b.add("P", []string{"a", "b", "c"}, "d")
+	b.settle(record.Settled, "d")
+	b.scan(record.Closed, "P", "")
+	b.made("P: d / a(unknown) b(unknown) / c(conflict)")
+	b.restart()
+	b.scan(record.Reopened, "P", "P +a +b +c +d")
+	b.scan(record.Removed, "P", "P +a +c +d", "b:P->")
+	b.scan(record.Closed, "P", "")
+	b.settle(record.Settled)
+	b.made("P: d / a(unknown) / c(conflict)")
+}
+
 // TestTheMarkMovesWithoutManifests, seldom, and never behind what is open.
 func TestTheMarkMovesWithoutManifests(t *testing.T) {
 	b := newBench(t)
