@@ -62,6 +62,7 @@ type Maker struct {
 	from  uint64       // entries behind this one are followed
 	done  uint64       // every manifest of entries up to this one is in the outbox
 	noted uint64       // the same as the outbox has it
+	top   int64        // the highest version that was given to any manifest
 	state record.State // of all entries that were followed
 	book  book
 	queue []*closing    // in the order of the journal, which is that of the manifests
@@ -155,6 +156,7 @@ func (m *Maker) begin() error {
 	}
 	m.from, m.done = uint64(max(p.Begun, 0)), p.Pos
 	began, bad := strconv.ParseUint(p.Taken, 10, 64)
+	m.top, _ = strconv.ParseInt(p.Sweep, 10, 64) // 0 if none was given
 	m.began = began
 	if last := m.journal.Seq(); p.Way != way || p.File != m.cfg.Store || bad != nil || p.Pos > last {
 		m.began, m.from, m.done = last, last, last
@@ -170,13 +172,14 @@ func (m *Maker) begin() error {
 }
 
 // position is the mark: manifests of all entries up to done are made. Those from Begun on have to be followed again, as packages
-// that are open, or whose manifests are yet to be made, came about there. Taken is where it all began.
+// that are open, or whose manifests are yet to be made, came about there. Taken is where it all began, Sweep the highest version.
 func (m *Maker) position(done uint64) record.Position {
 	from := done
 	for _, c := range m.book.of {
 		from = min(from, c.since-1)
 	}
-	return record.Position{Way: way, File: m.cfg.Store, Pos: done, Begun: int64(from), Taken: strconv.FormatUint(m.began, 10)}
+	return record.Position{Way: way, File: m.cfg.Store, Pos: done, Begun: int64(from), Taken: strconv.FormatUint(m.began, 10),
+		Sweep: strconv.FormatInt(m.top, 10)}
 }
 
 var errQueued = errors.New("enough is queued")

@@ -105,13 +105,14 @@ func (m *Manifest) key() string {
 	return fmt.Sprintf("m:%s/%d/%s", m.Store, m.Seq, hex.EncodeToString(digest[:8]))
 }
 
-// version rises: before is that of the manifest before, "" if there is none.
-func version(before string, at record.Stamp) string {
+// version rises: before is that of the manifest before, "" if there is none, top the highest of all packages. Without a time it is above
+// that, as what the package had before may be forgotten.
+func version(before string, top int64, at record.Stamp) int64 {
 	last, _ := strconv.ParseInt(before, 10, 64) // 0 if there is none
 	if at.Dated() {
-		return strconv.FormatInt(max(last+1, at.Wall.UnixMicro()), 10)
+		return max(last+1, at.Wall.UnixMicro())
 	}
-	return strconv.FormatInt(last+1, 10)
+	return max(last, top) + 1
 }
 
 // unsure sorts what isn't settled.

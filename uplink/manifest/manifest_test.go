@@ -508,6 +508,27 @@ func TestOldPackagesAreForgotten(t *testing.T) {
 	b.made("P:")
 }
 
+// TestVersionsRiseThoughThePackageWasForgotten, also without a clock.
+func TestVersionsRiseThoughThePackageWasForgotten(t *testing.T) {
+	b := newBench(t)
+	b.pack("P", "a")
+	b.settle(record.Settled)
+	b.made("P: a")
+	b.pass(31 * 24 * time.Hour)
+	b.step()
+	if len(b.box.shadow) != 0 {
+		t.Fatal("it isn't forgotten")
+	}
+	b.log.state.Clock, b.now = record.Stamp{}, record.Stamp{Boot: "c", Mono: time.Minute, Wall: time.Unix(60, 0)}
+	b.restart()
+	b.scan(record.Cleared, "P", "", "a:P->")
+	b.settle(record.Settled)
+	b.made("P:")
+	if v, last := b.box.records[1].Version, b.box.records[0].Version; laterThan(last, v) {
+		t.Errorf("version %s after %s", v, last)
+	}
+}
+
 // TestAQueueIsBounded: what exceeds waits in the journal.
 func TestAQueueIsBounded(t *testing.T) {
 	b := newBench(t)
