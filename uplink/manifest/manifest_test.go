@@ -583,3 +583,18 @@ func TestACardThatWasPutBack(t *testing.T) {
 		t.Errorf("two closings have the key %s", keys[0])
 	}
 }
+
+// TestALongOutageIsMadeUpAtOnce: what became of the rows lies behind more closings than are queued.
+func TestALongOutageIsMadeUpAtOnce(t *testing.T) {
+	b := newBench(t)
+	var want []string
+	for n := range queueMost + 100 {
+		b.pack(fmt.Sprint("P", n), fmt.Sprint("i", n))
+		want = append(want, fmt.Sprintf("P%d: i%d", n, n))
+	}
+	b.settle(record.Settled)
+	b.now.Boot, b.now.Mono = "c", time.Minute
+	b.restart()
+	b.step()
+	b.made(want...)
+}
