@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,6 +114,7 @@ func TestFilesOfEvidence(t *testing.T) {
 		p.want(0, []string{"5 records and 5 scans are in " + all}, "evidence", "export", all)
 		p.want(0, nil, "evidence", "export", zipped)
 		p.want(0, []string{"2 records and "}, "evidence", "export", p.path("part"), "--since", "2026-05-19T11:02:00Z", "--until", "2026-05-19T11:04:00Z")
+		p.want(exitFailed, []string{"export evidence to " + all, "name a new file"}, "evidence", "export", all)
 		p.want(exitFailed, []string{"export evidence to /nowhere/file"}, "evidence", "export", "/nowhere/file")
 		for _, file := range []string{one, all, zipped} {
 			wantCommand(t, 0, []string{"the file is whole", "payloads that are the bytes", "Certyo was not asked", "proves nothing by itself"}, "proof", "verify", file)
@@ -255,6 +259,84 @@ func forge(t *testing.T, file, from, to string) string {
 	}
 	return b.String()
 }
+
+// What an item did since another station took it over is in no record of this one, so it isn't proven to be here now.
+func TestProofOfWhatAnotherStationTookOver(t *testing.T) {
+	p := newPlace(t)
+	p.packs(t)
+	shadow := func(rows ...record.ShadowRow) {
+		st := p.open()
+		defer st.Close()
+		if err := st.DB.Put(record.Group{Shadow: rows}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	row := func(item string) record.ShadowRow {
+		r := goodsRow(4, item, "PKG-2")
+		return record.ShadowRow{Collection: goods, ID: item, Version: r.Version, Payload: r.Payload}
+	}
+	gone := row("aa")
+	gone.Gone = true
+	said := "What became of 1 of 1 since isn't known here"
+	shadow(row("aa"), row("other"))
+	if out := p.want(0, []string{"it holds 1 item."}, "proof", "PKG-2"); strings.Contains(out, said) {
+		t.Error(out)
+	}
+	shadow(gone)
+	p.want(0, []string{"it holds 1 item.", said}, "proof", "PKG-2")
+	p.want(0, []string{"it is in package PKG-2.", said}, "proof", "aa")
+	if out := p.want(0, []string{"it holds 1 item."}, "proof", "PKG-1", "--at", "2026-05-19T11:03:00Z"); strings.Contains(out, "isn't known here") {
+		t.Error(out)
+	}
+	p.want(0, []string{`"elsewhere":["aa"]`}, "proof", "PKG-2", "--json")
+	st := p.open()
+	_, err := st.DB.BeginSnapshot()
+	if err = errors.Join(err, st.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if out := p.want(0, []string{"it holds 1 item."}, "proof", "PKG-2"); strings.Contains(out, said) {
+		t.Error(out) // its row is yet to be read
+	}
+}
+
+// A file as of a time is not accused because the row changed later: Certyo may answer for that change.
+func TestALaterChangeThatTheFileLacks(t *testing.T) {
+	l := &proof.Record{Type: "record", Seq: 1, Collection: goods, ID: "aa", Version: "1001", State: record.Fate(record.Anchored), Receipt: &proof.Receipt{Hash: "h1"}}
+	for answer, wrong := range map[string]bool{
+		`{"verified":true,"anchoredOnChain":true,"recordId":"aa","recordVersion":"1004"}`: false,
+		`{"verified":true,"anchoredOnChain":true,"recordVersion":1004}`:                   false,
+		`{"verified":true,"anchoredOnChain":true,"recordId":"bb","recordVersion":"1004"}`: true,
+		`{"verified":true,"anchoredOnChain":true,"recordVersion":"999"}`:                  true,
+		`{"verified":true,"anchoredOnChain":true,"snapshotHash":"h2"}`:                    true,
+	} {
+		var out strings.Builder
+		w := &witness{checker: proof.NewChecker(rowOf, certyo.Weigh), report: &proof.Report{}, out: &out}
+		says, _, _ := certyo.Weigh(l.Unproven(), json.RawMessage(answer))
+		if err := w.hear(l, says, json.RawMessage(answer), nil); err != nil || (w.against > 0) != wrong || w.confirmed > 0 || says != record.Overtaken {
+			t.Errorf("%s: %v %q, %s", answer, err, says, out.String())
+		}
+	}
+}
+
+// An asker who goes away ends the answer at once, however long it would have been.
+func TestAnAskerWhoGoesAway(t *testing.T) {
+	f := &dossier{Header: proof.Header{Subject: proof.Subject{Item: "aa"}}}
+	for n := range 40_000 {
+		f.accounts = append(f.accounts, &record.Account{Seq: uint64(n), Record: goodsRow(n, "aa", "P"), Fate: record.Waits})
+	}
+	from := time.Now()
+	proofDesk{}.write(gone{http.Header{}}, f, f.contents())
+	if took := time.Since(from); took > 3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// gone is an asker who takes nothing.
+type gone struct{ header http.Header }
+
+func (g gone) Header() http.Header       { return g.header }
+func (g gone) WriteHeader(int)           {}
+func (g gone) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // What people type as a time.
 func TestTimesThatPeopleType(t *testing.T) {

@@ -131,8 +131,8 @@ func evidenceExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export FILE",
 		Short: "Write every record and scan that is kept into a file, with receipts and Certyo's answers",
-		Long: "Write every record and scan that is kept into a file, with receipts and Certyo's answers: a JSON object a line, gzipped if FILE ends " +
-			"in .gz. station-agent proof verify checks it, on any machine. Asks the running agent; if none runs, opens its store.",
+		Long: "Write every record and scan that is kept into FILE, which must not exist yet, with receipts and Certyo's answers: a JSON object a line, " +
+			"gzipped if FILE ends in .gz. station-agent proof verify checks it, on any machine. Asks the running agent; if none runs, opens its store.",
 		Args: oneArg("name one FILE to be written"),
 	}
 	a := agentFlags(cmd)
@@ -167,8 +167,17 @@ func evidenceExportCommand() *cobra.Command {
 	return cmd
 }
 
-// writeEvidence puts a file in place, whole or not at all.
+// writeEvidence puts a new file in place, whole or not at all.
 func writeEvidence(path string, in io.Reader) (end proof.End, err error) {
+	place, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // evidence is never overwritten
+	if err != nil {
+		return end, fmt.Errorf("%w: name a new file", err)
+	}
+	defer func() {
+		if err = errors.Join(err, place.Close()); err != nil {
+			os.Remove(path)
+		}
+	}()
 	f, err := os.CreateTemp(filepath.Dir(path), ".evidence-*")
 	if err != nil {
 		return end, err

@@ -81,8 +81,41 @@ func (d proofDesk) proof(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("prove %q: no record and no scan of this station names such a package or item%s: scans and evidence are kept for %d days "+
 			"(store.evidence_days); another station may have packed it", name, asOf(f.Subject.At), d.cfg.Store.EvidenceDays)
 	}
-	d.write(w, f)
+	contents := f.contents()
+	if err := d.elsewhere(f, contents); err != nil {
+		return fmt.Errorf("prove %q: %w", name, err)
+	}
+	d.write(w, f, contents)
 	return nil
+}
+
+func (f *dossier) contents() proof.Contents {
+	count := proof.NewCount(f.Subject, rowOf)
+	for _, a := range f.accounts {
+		count.Add(a)
+	}
+	return count.Contents(f.Made)
+}
+
+// elsewhere notes the items whose rows are not followed any more, so that what became of them since is in no record of this station:
+// it has let go of them in the Shadow. A Shadow that is being made anew tells nothing.
+func (d proofDesk) elsewhere(f *dossier, c proof.Contents) error {
+	if !d.store.DB.Compared() || !f.Subject.At.IsZero() {
+		return nil
+	}
+	var ids []string
+	for _, h := range c.Items {
+		if !h.Gone {
+			ids = append(ids, h.Item)
+		}
+	}
+	some, err := d.store.DB.ShadowIDs(goods, "", 1)
+	if err != nil || len(some) == 0 {
+		return err
+	}
+	rows, err := d.store.DB.Shadow(goods, ids)
+	f.Elsewhere = slices.DeleteFunc(ids, func(id string) bool { _, here := rows[id]; return here })
+	return err
 }
 
 func asOf(at time.Time) string {
@@ -190,21 +223,27 @@ func (d proofDesk) scans(f *dossier) error {
 }
 
 // write streams a file. An error comes as its last line, too late for a status.
-func (d proofDesk) write(w http.ResponseWriter, f *dossier) {
+func (d proofDesk) write(w http.ResponseWriter, f *dossier, c proof.Contents) {
 	_ = d.stream(w, func(out *proof.Writer) error {
-		err := out.Header(f.Header)
+		if err := out.Header(f.Header); err != nil {
+			return err
+		}
 		for i := range f.scans {
-			err = errors.Join(err, out.Scan(&f.scans[i]))
+			if err := out.Scan(&f.scans[i]); err != nil {
+				return err
+			}
 		}
 		if f.Subject.At.IsZero() {
-			err = errors.Join(err, f.intents(out))
+			if err := f.intents(out); err != nil {
+				return err
+			}
 		}
-		count := proof.NewCount(f.Subject, rowOf)
 		for _, a := range f.accounts {
-			count.Add(a)
-			err = errors.Join(err, out.Record(a))
+			if err := out.Record(a); err != nil {
+				return err
+			}
 		}
-		return errors.Join(err, out.Contents(count.Contents(f.Made)))
+		return out.Contents(c)
 	})
 }
 

@@ -171,6 +171,9 @@ func (w *witness) hear(l *proof.Record, says record.Anchoring, answer json.RawMe
 	case (says == record.Mismatch && !isAbout(l, answer) || says == record.Overtaken) && w.checker.Later(l):
 		w.open++
 		fmt.Fprintf(w.out, "can't say  %s: Certyo answers for a later change of the row\n", name)
+	case says == record.Overtaken && isLater(l, answer):
+		w.open++
+		fmt.Fprintf(w.out, "can't say  %s: Certyo answers for a later change of the row, which the file doesn't have\n", name)
 	case says == record.Mismatch:
 		w.against++
 		w.wrong("%s: what Certyo has differs from what is in the file", name)
@@ -188,6 +191,12 @@ func (w *witness) hear(l *proof.Record, says record.Anchoring, answer json.RawMe
 func isAbout(l *proof.Record, answer json.RawMessage) bool {
 	_, stored, _ := certyo.Weigh(l.Unproven(), answer)
 	return proof.SameHash(stored, l.Receipt.Hash)
+}
+
+// isLater tells whether an answer names a later version of l's row.
+func isLater(l *proof.Record, answer json.RawMessage) bool {
+	id, version := certyo.About(answer)
+	return (id == "" || id == l.ID) && version != "" && proof.Later(version, l.Version)
 }
 
 func (w *witness) wrong(format string, args ...any) {

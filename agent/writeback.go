@@ -70,7 +70,7 @@ func (p *parts) addWriteback() error {
 		add(table, w.Table)
 	}
 	for _, spec := range tracked {
-		add(writeback.NewColumns(db, &trackedRows{Spec: spec}), spec.String())
+		add(writeback.NewColumns(db, &trackedRows{Spec: spec, store: p.store.DB}), spec.String())
 	}
 	return nil
 }
@@ -115,6 +115,7 @@ func (o *outcomes) Keep(mark uint64) error {
 // trackedRows is a table as capture reads it, for the write-back into its tracking columns.
 type trackedRows struct {
 	*capture.Spec
+	store *store.DB
 	table *capture.Table // as Lock found it
 }
 
@@ -149,3 +150,13 @@ func (t *trackedRows) Update(id string) (before, after string, args []any) {
 
 // Holds implements writeback.Rows.
 func (t *trackedRows) Holds(r *record.Record) bool { return t.Reports(r) }
+
+// Latest implements writeback.Rows.
+func (t *trackedRows) Latest(ids []string) (map[string]string, error) {
+	rows, err := t.store.Shadow(t.Collection(), ids)
+	versions := make(map[string]string, len(rows))
+	for id, row := range rows {
+		versions[id] = row.Version
+	}
+	return versions, err
+}

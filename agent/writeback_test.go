@@ -62,7 +62,7 @@ func newShop(t *testing.T, db *servers.Database, way string, stubborn bool) *sho
 	t.Cleanup(func() { pool.Close() })
 	s.c.db, s.c.binlog.DB, s.c.binlog.User, s.c.binlog.Password = pool, pool, servers.CaptureUser, password
 	s.c.tables[0].way = byPoll
-	s.target = writeback.NewColumns(pool, &trackedRows{Spec: spec})
+	s.target = writeback.NewColumns(pool, &trackedRows{Spec: spec, store: s.c.store})
 	foundRun(t, s.c)
 	select {
 	case <-s.c.armed:
@@ -225,6 +225,27 @@ func TestWriteBackComesSecond(t *testing.T) {
 	s.ok(tx.Rollback())
 	s.write()
 	s.shows(1, "h Pending false")
+}
+
+// A row that came back to what it was before shows its last change, whatever is heard of an earlier one that was the same.
+func TestARowThatCameBackShowsItsLastChange(t *testing.T) {
+	s := newShop(t, servers.MariaDB(t), byBinlog, false)
+	s.run("INSERT INTO shop.orders (id, name, price) VALUES (1, 'mug', 3.50)")
+	s.waiting("1 mug")
+	s.run("UPDATE shop.orders SET name = 'cup' WHERE id = 1")
+	s.waiting("1 mug", "1 cup")
+	s.run("UPDATE shop.orders SET name = 'mug' WHERE id = 1")
+	list := s.waiting("1 mug", "1 cup", "1 mug")
+	s.accepts(list[:1], "sha256:1")
+	s.accepts(list[1:2], "sha256:2")
+	s.accepts(list[2:], "sha256:3")
+	s.anchors(list[2:])
+	s.write()
+	s.shows(1, "sha256:3 Anchored true")
+	s.ok(s.c.store.Look([]record.Look{{Seq: list[0].Seq, State: record.Overtaken, Answer: []byte(`{}`)}}))
+	s.ok(s.c.store.Flush())
+	s.write()
+	s.shows(1, "sha256:3 Anchored true")
 }
 
 func TestWritebackConfigIsChecked(t *testing.T) {

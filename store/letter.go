@@ -45,6 +45,7 @@ func (s *state) refuse(r refusal, at record.Stamp) {
 func (s *state) again(sp span) {
 	for _, l := range s.Refused {
 		if sp.holds(l.Seq) {
+			l.Text = "" // the next refusal has its own, and thousands of them would stand in memory and at the head of each file
 			s.Again = append(s.Again, l)
 		}
 	}

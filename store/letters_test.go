@@ -228,3 +228,30 @@ func TestLettersOfAnOlderProgram(t *testing.T) {
 		t.Errorf("%v %+v", err, older)
 	}
 }
+
+// What is remembered of records that wait once more is small, whatever Certyo said of them.
+func TestWhatWaitsOnceMoreTakesLittleMemory(t *testing.T) {
+	s := openClocked(t, func(*Config) {})
+	ok(t, s.DB.Put(group(0, 50)))
+	text := strings.Repeat("x", 1<<10)
+	for seq := uint64(1); seq <= 50; seq++ {
+		refuse(t, s.DB, text, seq)
+	}
+	var seqs []uint64
+	for seq := uint64(1); seq <= 50; seq++ {
+		seqs = append(seqs, seq)
+	}
+	_, err := s.DB.Retry(seqs...)
+	ok(t, err)
+	s.turn()
+	s.reopen()
+	again, err := json.Marshal(s.DB.state.Again)
+	if err != nil || len(s.DB.state.Again) != 50 || len(again) > 50*300 {
+		t.Errorf("%d letters take %d bytes: %v", len(s.DB.state.Again), len(again), err)
+	}
+	refuse(t, s.DB, "once more", 1)
+	got, list := lettersOf(t, s.DB)
+	if len(got) != 1 || got[0] != "1×2" || list[0].Refusal != "once more" {
+		t.Errorf("%v %+v", got, list)
+	}
+}

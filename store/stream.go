@@ -211,6 +211,14 @@ func (s *Stream) Missed() (string, error) {
 	return why, s.broken
 }
 
+// Compared tells that all rows of the first table are in the Shadow that belong there: none are being read for a snapshot, or are to be
+// compared. Unlike Missed it promises nobody that they will be.
+func (d *DB) Compared() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state.Missed == "" && d.state.Snapshot == ""
+}
+
 // forget ends what Missed told, but not what was missed since.
 func (s *Stream) forget() *string {
 	s.mu.Lock()

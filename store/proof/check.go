@@ -70,7 +70,7 @@ func NewChecker(row Row, judge Judge) *Checker {
 func (c *Checker) Line(n int, line any) error {
 	switch l := line.(type) {
 	case *Header:
-		c.header = *l
+		c.header, c.places.cut = *l, l.Subject.ends()
 	case *Scan:
 		if _, twice := c.scans[l.Seq]; twice {
 			c.fault(n, "scan %d is there twice", l.Seq)
@@ -146,10 +146,20 @@ func (c *Checker) goods(n int, r *Record) {
 	}
 }
 
+func fates() []record.Fate {
+	list := []record.Fate{record.Waits, record.DeadLetter, record.Dropped, record.Passed, record.Lost}
+	for _, a := range []record.Anchoring{record.Pending, record.Anchored, record.Mismatch, record.Overtaken, record.Missing, record.Unclear, record.Retired, record.GivenUp} {
+		list = append(list, record.Fate(a))
+	}
+	return list
+}
+
 // state holds how a record stands against what Certyo said.
 func (c *Checker) state(n int, r *Record) {
 	unsent := r.State == record.Waits || r.State == record.DeadLetter || r.State == record.Dropped || r.State == record.Passed
 	switch {
+	case !slices.Contains(fates(), r.State):
+		c.fault(n, "record %d stands as %q, which there isn't", r.Seq, r.State)
 	case unsent && (r.Receipt != nil || r.Answer != nil):
 		c.fault(n, "record %d is %q, but Certyo has answered for it", r.Seq, r.State)
 	case !unsent && r.Receipt == nil && r.State != record.Lost:
@@ -303,7 +313,7 @@ func (c *Checker) compareManifests() {
 			c.fault(c.seqs[m.record.Seq], "manifest %d of package %q and the rows differ: %s", m.record.Seq, m.Package, text)
 		}
 		if len(d.unknown) > 0 {
-			c.open["items that a manifest names and of which the file has no row"] += len(d.unknown)
+			c.open["items that a manifest names and of which the file has no row that could tell"] += len(d.unknown)
 		}
 		if len(d.differ)+len(d.unknown) == 0 {
 			c.agreed["manifests that agree with the rows"]++

@@ -3,7 +3,8 @@
 //
 // A file of evidence is lines of JSON, UTF-8, each ended by a line feed, each with a "type":
 //
-//	header    one, first: format "station-agent evidence", version 1, who made it when, of what: a package, an item, or all
+//	header    one, first: format "station-agent evidence", version 1, who made it when, of what: a package, an item, or all;
+//	          "elsewhere": items whose rows this station doesn't follow any more
 //	scan      what a reader read and what the packer was told; "at" says whether the clock was trusted
 //	intent    what was scanned and isn't in the table (yet)
 //	record    one change of a row as it was sent to Certyo: "payload" is a JSON string that holds the very bytes; receipt, last

@@ -32,7 +32,8 @@ type Header struct {
 	Store       string    `json:"store"`    // its id
 	Tenant      string    `json:"tenant"`   // at Certyo
 	Subject     Subject   `json:"subject"`
-	Notes       []string  `json:"notes,omitempty"` // what this store can't tell
+	Notes       []string  `json:"notes,omitempty"`     // what this store can't tell
+	Elsewhere   []string  `json:"elsewhere,omitempty"` // items of the contents whose rows this station doesn't follow any more
 }
 
 // Subject is what a file is about: a package, an item, or all that is kept.
@@ -46,6 +47,9 @@ type Subject struct {
 
 // All tells whether the file is about everything.
 func (s Subject) All() bool { return s.Package == "" && s.Item == "" }
+
+// ends tells whether there may be later records, which the file leaves out.
+func (s Subject) ends() bool { return !s.At.IsZero() || !s.Until.IsZero() }
 
 // Covers tells whether a record is within the times of s.
 func (s Subject) Covers(at time.Time) bool {

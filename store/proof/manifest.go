@@ -78,17 +78,20 @@ func (c comparison) String() string {
 // compare holds a manifest against the rows, without a look at clocks, as there are two: what a manifest says is true once the scans
 // up to its journal entry are in the rows. Each item that it names must have been in the package by some row. The last manifest of a
 // package must name each item that the last scan up to it put there, if it still is there, and none that such a scan took out.
-// Others than this station may have changed rows since, which contradicts nothing.
+// Others than this station may have changed rows since, which contradicts nothing. What rows showed before the first record of an item,
+// or behind the end of a file that ends at a time, isn't known.
 func (p *places) compare(m manifest, last bool) (c comparison) {
 	named := map[string]bool{}
 	for _, item := range m.Hashes {
 		named[item] = true
 		h, known := p.held(item, time.Time{})
 		switch since := p.scanOf(item, h.Since); {
-		case !known:
+		case !known, !p.wasIn(item, m.Package) && (p.cut || !p.before(item, m.record.Seq)):
 			c.unknown = append(c.unknown, item)
 		case !p.wasIn(item, m.Package):
 			c.differ = append(c.differ, fmt.Sprintf("no row ever shows %s in it", item))
+		case last && !isIn(h, m.Package) && since > 0 && since <= m.Entry && p.cut: // a later scan may have put it in again
+			c.unknown = append(c.unknown, item)
 		case last && !isIn(h, m.Package) && since > 0 && since <= m.Entry:
 			c.differ = append(c.differ, fmt.Sprintf("%s was taken out by scan %d before", item, since))
 		}
@@ -96,9 +99,12 @@ func (p *places) compare(m manifest, last bool) (c comparison) {
 	for _, u := range slices.Concat(m.Open, m.Conflict) {
 		named[u.Hash] = true
 	}
-	for item := range p.of {
+	if !last || p.cut {
+		return c
+	}
+	for _, item := range p.nowIn(m.Package) {
 		h, _ := p.held(item, time.Time{})
-		if since := p.scanOf(item, h.Since); last && !named[item] && isIn(h, m.Package) && since > 0 && since <= m.Entry {
+		if since := p.scanOf(item, h.Since); !named[item] && since > 0 && since <= m.Entry {
 			c.differ = append(c.differ, fmt.Sprintf("scan %d put %s into it, too", since, item))
 		}
 	}
@@ -111,6 +117,11 @@ func isIn(h Held, pkg string) bool { return h.Package != nil && *h.Package == pk
 // wasIn tells whether any row shows an item in a package.
 func (p *places) wasIn(item, pkg string) bool {
 	return slices.ContainsFunc(p.of[item], func(s sighting) bool { return s.pkg != nil && *s.pkg == pkg })
+}
+
+// before tells whether there is a record of an item from before one.
+func (p *places) before(item string, seq uint64) bool {
+	return slices.ContainsFunc(p.of[item], func(s sighting) bool { return s.seq < seq })
 }
 
 // scanOf is the scan that led to one record of an item.

@@ -1,8 +1,10 @@
 package proof
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"station-agent/store/record"
 )
@@ -38,7 +40,52 @@ func TestAManifestIsHeldAgainstTheRows(t *testing.T) {
 		}
 	}
 	r, err := check(file(t, Subject{Package: "P"}, nil, nil, m(5, "", "a")))
-	if err != nil || len(r.Faults) > 0 || !strings.Contains(strings.Join(r.Open, "\n"), "of which the file has no row: 1") {
+	if err != nil || len(r.Faults) > 0 || !strings.Contains(strings.Join(r.Open, "\n"), "of which the file has no row that could tell: 1") {
 		t.Errorf("no row: %v %q", err, r)
+	}
+}
+
+// A file that begins or ends at a time lacks rows which would tell: a manifest whose rows came later, or were let go, contradicts nothing.
+func TestAManifestBesideHalfTheRows(t *testing.T) {
+	m := manifestOf(3, 2, 9, "P", "a")
+	for name, c := range map[string]struct {
+		subject Subject
+		list    []*record.Account
+	}{
+		"its row came behind the time":         {Subject{Package: "P", At: noon(3)}, []*record.Account{moved(1, "a", "", 0, 0), m}},
+		"taken out before, and in once more":   {Subject{Package: "P", At: noon(3)}, []*record.Account{moved(1, "a", "P", 0, 4), moved(2, "a", "", 1, 5), m}},
+		"put in before, and out once more":     {Subject{Package: "P", At: noon(3)}, []*record.Account{moved(1, "b", "P", 0, 4), moved(2, "a", "P", 1, 5), m}},
+		"the same of all":                      {Subject{Until: noon(3)}, []*record.Account{moved(1, "a", "", 0, 0), m}},
+		"its first row is from before the day": {Subject{Since: noon(1)}, []*record.Account{m, moved(4, "a", "Q", 4, 0)}},
+	} {
+		text := file(t, c.subject, nil, nil, c.list...)
+		if r, err := check(text); err != nil || len(r.Faults) > 0 {
+			t.Errorf("%s: %v %q", name, err, r.Faults)
+		}
+		if !c.subject.All() && strings.Contains(tell(t, text), "DIFFERS") {
+			t.Errorf("%s: %s", name, tell(t, text))
+		}
+	}
+}
+
+// All that a station keeps is checked in seconds, however many packages that were.
+func TestManyManifests(t *testing.T) {
+	var list []*record.Account
+	for i := range 10_000 {
+		seq, pkg, item := uint64(2*i+1), fmt.Sprint("P", i), fmt.Sprint("i", i)
+		list = append(list, moved(seq, item, pkg, 1, 0), manifestOf(seq+1, 3, 0, pkg, item))
+	}
+	for i, a := range list { // one row each
+		if i%2 == 1 {
+			a.Record.ID = fmt.Sprint("P", i)
+		}
+	}
+	text := file(t, Subject{}, nil, nil, list...)
+	from := time.Now()
+	if r, err := check(text); err != nil || len(r.Faults) > 0 {
+		t.Error(err, r.Faults)
+	}
+	if took := time.Since(from); took > 8*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }

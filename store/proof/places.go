@@ -23,6 +23,8 @@ type Row func(r record.Record) (g Goods, ok bool)
 type places struct {
 	row Row
 	of  map[string][]sighting
+	cut bool                // the file ends at a time: there may be later records
+	now map[string][]string // the items in each package by the last records; nil if it is to be found out anew
 }
 
 // sighting is what one record says of an item.
@@ -37,7 +39,7 @@ type sighting struct {
 	scan  uint64 // that led to it, 0 if none did
 }
 
-func newPlaces(row Row) *places { return &places{row, map[string][]sighting{}} }
+func newPlaces(row Row) *places { return &places{row: row, of: map[string][]sighting{}} }
 
 // add notes a record. It tells the package that the record shows, which is none for a row that is gone.
 func (p *places) add(r *Record) (pkg record.Value, ok bool) {
@@ -49,7 +51,7 @@ func (p *places) add(r *Record) (pkg record.Value, ok bool) {
 	if s.gone {
 		s.pkg = nil
 	}
-	p.of[r.ID] = append(p.of[r.ID], s)
+	p.of[r.ID], p.now = append(p.of[r.ID], s), nil
 	return s.pkg, true
 }
 
@@ -58,6 +60,9 @@ func ordered(version string) string {
 	const digits = 20
 	return strings.Repeat("0", max(0, digits-len(version))) + version
 }
+
+// Later tells whether a version is higher than another one.
+func Later(version, than string) bool { return ordered(version) > ordered(than) }
 
 // history gives the sightings of an item, in order.
 func (p *places) history(item string) []sighting {
@@ -81,6 +86,19 @@ func (p *places) held(item string, until time.Time) (h Held, ok bool) {
 		h.Item, h.Package, h.Gone, h.Record, h.State, ok = item, s.pkg, s.gone, s.seq, s.state, true
 	}
 	return h, ok
+}
+
+// nowIn gives the items that are in a package by their last records.
+func (p *places) nowIn(pkg string) []string {
+	if p.now == nil {
+		p.now = map[string][]string{}
+		for item := range p.of {
+			if h, ok := p.held(item, time.Time{}); ok && h.Package != nil {
+				p.now[*h.Package] = append(p.now[*h.Package], item)
+			}
+		}
+	}
+	return p.now[pkg]
 }
 
 // inOrder sorts a list and leaves equals as they stand. package slices would bring a sort of its own for each type: a tenth of a

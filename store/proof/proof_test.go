@@ -239,6 +239,7 @@ func TestAForgedFileContradictsItself(t *testing.T) {
 		"pending, now anchored":  {of(5, func(r *Record) { r.State = "anchored" }), "without an answer"},
 		"anchored, now waiting":  {of(1, func(r *Record) { r.State = record.Waits }), "Certyo has answered"},
 		"anchored, now mismatch": {of(1, func(r *Record) { r.State = "mismatch" }), "is said to be a mismatch"},
+		"a state there isn't":    {of(1, func(r *Record) { r.State = "anchored in snapshot 7" }), "which there isn't"},
 		"refusal":                {of(1, func(r *Record) { r.Refusal = "no" }), "its refusal"},
 		"scan":                   {of(1, func(r *Record) { r.Scan = 2 }), "wanted no such thing"},
 		"deleted":                {of(5, func(r *Record) { r.Op = record.Delete }), "contents don't follow"},
@@ -356,5 +357,18 @@ func TestAnotherFormatIsRefused(t *testing.T) {
 	}
 	if _, err := check(`{"error":"the store is locked"}` + "\n"); err == nil || err.Error() != "the store is locked" {
 		t.Errorf("%v", err)
+	}
+}
+
+// What a hostile file says of itself can't reach the terminal either.
+func TestAnErrorStaysInItsLine(t *testing.T) {
+	for _, line := range []string{
+		`{"type":"header","format":"station-agent evidence","version":"\u001b[2J"}`, `{"type":"header","format":"\u001b[2J"}`, `{"type":"\u001b[2J"}`,
+		`{"type":"x","error":"\u001b[2Jfine\nright      the file is whole"}`, `{"type":"scan","\u001b[2J":1}`, "\x1b[2J",
+	} {
+		_, err := check(line + "\n")
+		if err == nil || strings.ContainsAny(err.Error(), "\x1b\n") {
+			t.Errorf("%s: %q", line, err)
+		}
 	}
 }

@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
+	"unicode"
 )
 
 // maxLine is more than a record of the largest row takes.
@@ -30,7 +33,17 @@ type BadLine struct {
 }
 
 // Error names the line.
-func (b *BadLine) Error() string { return fmt.Sprintf("line %d: %s", b.Line, b.Why) }
+func (b *BadLine) Error() string { return fmt.Sprintf("line %d: %s", b.Line, printable(b.Why)) }
+
+// printable is what others wrote, so that it can't break a line or reach the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
 
 // Read gives f each line of a file, from *Header to *End, with its number. The error is f's, that of in, one that the agent wrote
 // instead of the rest, or a *BadLine.
@@ -81,13 +94,13 @@ func Read(in io.Reader, f func(n int, line any) error) error {
 func decode(b []byte, n int) (any, error) {
 	var kind struct {
 		Type, Error, Format string
-		Version             any // a record's is a text
+		Version             json.RawMessage // a record's is a text
 	}
 	if err := json.Unmarshal(b, &kind); err != nil {
 		return nil, &BadLine{n, fmt.Sprintf("it is no JSON object: %v", err)}
 	}
-	if kind.Type == "header" && (kind.Format != format || kind.Version != float64(version)) {
-		return nil, &BadLine{n, fmt.Sprintf("it is %q version %v, and this program reads %q version %d", kind.Format, kind.Version, format, version)}
+	if kind.Type == "header" && (kind.Format != format || string(kind.Version) != strconv.Itoa(version)) {
+		return nil, &BadLine{n, fmt.Sprintf("it is %q version %s, and this program reads %q version %d", kind.Format, kind.Version, format, version)}
 	}
 	var line any
 	switch kind.Type {
@@ -105,7 +118,7 @@ func decode(b []byte, n int) (any, error) {
 		line = new(End)
 	default:
 		if kind.Error != "" {
-			return nil, errors.New(kind.Error)
+			return nil, errors.New(printable(kind.Error))
 		}
 		return nil, &BadLine{n, fmt.Sprintf("its type is %q, which a file of version %d doesn't have", kind.Type, version)}
 	}

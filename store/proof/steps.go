@@ -18,6 +18,7 @@ type step struct {
 	out    bool // of the package that the file is about
 
 	manifest bool // the last one of the package that the file is about
+	differs  bool // it contradicts the rows
 }
 
 // steps are in the order of time, by the database's clock.
@@ -37,8 +38,8 @@ func (t *teller) steps() (list []step) {
 		}
 	}
 	eachManifest(manifests, func(m manifest, last bool) {
-		text := fmt.Sprintf("manifest of package %s: %s", m.Package, number(len(m.Hashes), "item"))
-		list = append(list, step{record: m.record, text: text + "; it " + t.places.compare(m, last).String(), manifest: last && m.Package == t.header.Subject.Package})
+		text, c := fmt.Sprintf("manifest of package %s: %s", m.Package, number(len(m.Hashes), "item")), t.places.compare(m, last)
+		list = append(list, step{record: m.record, text: text + "; it " + c.String(), manifest: last && m.Package == t.header.Subject.Package, differs: len(c.differ) > 0})
 	})
 	inOrder(list, func(a, b *step) int {
 		return cmp.Or(a.record.Changed.Compare(b.record.Changed), cmp.Compare(a.record.Seq, b.record.Seq))
@@ -110,6 +111,9 @@ func (t *teller) happened() {
 		if r.Receipt != nil {
 			t.line("    record hash %s", cmp.Or(r.Receipt.Hash, "not named by Certyo"))
 			t.line("    accepted %s%s", t.accepted(r), t.answered(r))
+			if r.Receipt.Doubled {
+				t.line("    perhaps there twice: it was sent again after more than a day, and nothing told whether it had arrived before")
+			}
 		}
 	}
 	t.line("")

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"station-agent/store/record"
 )
@@ -29,7 +29,7 @@ func Gather(in io.Reader, row Row) (*Story, error) {
 	return s, Read(in, func(_ int, line any) error {
 		switch l := line.(type) {
 		case *Header:
-			s.header = *l
+			s.header, s.places.cut = *l, l.Subject.ends()
 		case *Scan:
 			s.scans[l.Seq] = l
 		case *Intent:
@@ -67,13 +67,7 @@ type teller struct {
 
 // line writes one line; what others wrote can't break it or reach the terminal.
 func (t *teller) line(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	t.b.WriteString(strings.TrimRight(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text), " ") + "\n")
+	t.b.WriteString(strings.TrimRight(printable(fmt.Sprintf(format, args...)), " ") + "\n")
 }
 
 func (t *teller) time(at time.Time) string { return at.In(t.zone).Format("2006-01-02 15:04:05 -07:00") }
@@ -113,8 +107,33 @@ func (t *teller) head() {
 	t.line("")
 }
 
-// verdict is the one glance: what is there, and whether it is proven.
+// verdict is the one glance: what is there, and whether it is proven, up to when this station knew.
 func (t *teller) verdict() string {
+	text := t.judgment()
+	if len(t.header.Notes) > 0 {
+		text += " Something is missing here, see the notes below."
+	}
+	n := len(t.header.Elsewhere)
+	if n == 0 {
+		return text
+	}
+	if rest, ok := strings.CutPrefix(text, "PROVEN:"); ok {
+		text = "PROVEN, BUT NOT UP TO NOW:" + rest
+	}
+	return fmt.Sprintf("%s What became of %s since isn't known here: the row came to another station, or left this one long ago.", text, of(n, len(t.contents.Items)))
+}
+
+// contradicted counts the records that Certyo contradicts, and tells whether the last manifest differs from the rows.
+func (t *teller) contradicted() (records int, manifest bool) {
+	for _, r := range t.records {
+		if r.State == record.Fate(record.Mismatch) || r.State == record.Fate(record.Missing) {
+			records++
+		}
+	}
+	return records, slices.ContainsFunc(t.steps(), func(s step) bool { return s.manifest && s.differs })
+}
+
+func (t *teller) judgment() string {
 	items := t.contents.Items
 	proven, earlier, bad := 0, 0, 0
 	for _, h := range items {
@@ -128,9 +147,14 @@ func (t *teller) verdict() string {
 		}
 	}
 	what := t.what()
+	records, differs := t.contradicted()
 	switch {
 	case bad > 0:
 		return fmt.Sprintf("ALARM: %s Certyo contradicts %s.", what, of(bad, len(items)))
+	case records > 0:
+		return fmt.Sprintf("ALARM: %s Certyo contradicts %s of what happened, see below.", what, number(records, "record"))
+	case differs:
+		return fmt.Sprintf("ALARM: %s Its manifest differs from the rows.", what)
 	case len(items) == 0:
 		return t.emptiness(what)
 	case proven == len(items):
@@ -193,6 +217,9 @@ func (t *teller) held() {
 		t.line("  %s  %s%s", h.Item, cmp.Or(g.Name, "(no name)"), prefixed(", EAN ", g.EAN))
 		if since := t.last[h.Since]; since != nil {
 			t.line("      since %s; %s", t.time(since.Changed), t.state(r))
+		}
+		if slices.Contains(t.header.Elsewhere, h.Item) {
+			t.line("      what became of it since then isn't known here")
 		}
 		if p := t.last[h.Proven]; p != nil && p != r {
 			t.line("      anchored for its change of %s, but not yet for its last one of %s", t.time(p.Changed), t.time(r.Changed))

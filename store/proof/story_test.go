@@ -73,6 +73,53 @@ func TestTheVerdictIsTheFirstThingToRead(t *testing.T) {
 	}
 }
 
+// What contradicts isn't behind a glance that says PROVEN: an earlier change of an item, a manifest, or one that the rows differ from.
+func TestNoContradictionHidesBehindTheVerdict(t *testing.T) {
+	a, b, early := moved(1, "a", "P", 1, 0), moved(2, "b", "P", 2, 0), stands(moved(1, "a", "P", 1, 0), "mismatch")
+	bad := manifestOf(3, 3, 2, "P", "a", "b")
+	bad.Fate = "mismatch"
+	for want, list := range map[string][]*record.Account{
+		"ALARM: it holds 2 items. Certyo contradicts 1 record of what happened": {a, b, bad},
+		"ALARM: it holds 1 item. Certyo contradicts 1 record of what happened":  {early, moved(3, "a", "P", 3, 0)},
+		"ALARM: it is empty. Certyo contradicts 1 record of what happened":      {early, moved(3, "a", "", 3, 0)},
+		"ALARM: it holds 1 item. Its manifest differs from the rows.":           {moved(1, "a", "P", 1, 1), manifestOf(3, 3, 2, "P")},
+		"PROVEN: it holds 1 item.": {moved(1, "a", "P", 1, 1), manifestOf(3, 3, 2, "P", "a")},
+	} {
+		wants(t, tell(t, file(t, Subject{Package: "P"}, nil, nil, list...)), want)
+	}
+}
+
+// An item that another station took over is not said to be there now.
+func TestItemsThatOthersTookOver(t *testing.T) {
+	text := file(t, Subject{Package: "P"}, nil, nil, moved(1, "a", "P", 1, 0), moved(2, "b", "P", 2, 0))
+	text = reseal(t, text, func(line any) {
+		if h, ok := line.(*Header); ok {
+			h.Elsewhere = []string{"b"}
+		}
+	})
+	wants(t, tell(t, text), "PROVEN, BUT NOT UP TO NOW: it holds 2 items. Certyo anchored each of them. What became of 1 of 2 since isn't known here", "  b  mug", "what became of it since then isn't known here")
+	if r, err := check(text); err != nil || len(r.Faults) > 0 {
+		t.Error(err, r.Faults)
+	}
+}
+
+// What the store has lost may have told otherwise: the verdict says so.
+func TestWhatIsMissingIsSaidBesideTheVerdict(t *testing.T) {
+	text := reseal(t, file(t, Subject{Package: "P"}, nil, nil, moved(1, "a", "P", 1, 0)), func(line any) {
+		if h, ok := line.(*Header); ok {
+			h.Notes = []string{"records are missing here"}
+		}
+	})
+	wants(t, tell(t, text), "PROVEN: it holds 1 item. Certyo anchored it. Something is missing here, see the notes below.", "Note: records are missing here")
+}
+
+// A record that may be at Certyo twice says so.
+func TestPossiblyDoubledIsTold(t *testing.T) {
+	a := moved(1, "a", "P", 1, 0)
+	a.Receipt.Doubled = true
+	wants(t, tell(t, file(t, Subject{Package: "P"}, nil, nil, a)), "accepted ", "perhaps there twice")
+}
+
 // A package as of a time is what it was then, however late it is asked for.
 func TestAPackageAsOfATime(t *testing.T) {
 	all := []*record.Account{moved(1, "a", "P", 1, 0), moved(2, "b", "P", 2, 0), moved(3, "a", "", 3, 0), moved(4, "b", "Q", 4, 0), moved(5, "a", "P", 5, 0)}

@@ -300,11 +300,14 @@ func (r *result) receipt() record.Receipt {
 	if len(r.Snapshot) <= 512 {
 		receipt.Snapshot = strings.Clone(string(r.Snapshot))
 	}
-	if at, err := time.Parse(time.RFC3339, string(r.At)); err == nil {
+	if at, err := time.Parse(time.RFC3339, string(r.At)); err == nil && writable(at.UTC()) {
 		receipt.AcceptedAt = at.UTC()
 	}
 	return receipt
 }
+
+// writable tells whether JSON and MySQL can hold a time: with its zone taken off, one may lie in year 10000 or before 0.
+func writable(at time.Time) bool { return at.Year() >= 1970 && at.Year() <= 9999 }
 
 // loose is a JSON value of any kind as text: a string without its quotes, anything else as it stands. It takes whatever it
 // is given.

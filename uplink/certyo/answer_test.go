@@ -278,3 +278,15 @@ func FuzzVerifyAnswer(f *testing.F) {
 		}
 	})
 }
+
+// A time that JSON and MySQL can't hold would stay in the way of every export and of the write-back for good.
+func TestTimesThatNobodyCanWrite(t *testing.T) {
+	for text, want := range map[string]string{
+		"2026-05-19T11:41:02Z": "2026-05-19T11:41:02Z", "9999-12-31T23:59:59-10:00": "0001-01-01T00:00:00Z", "0000-01-01T00:00:00+10:00": "0001-01-01T00:00:00Z", "0500-01-01T00:00:00Z": "0001-01-01T00:00:00Z",
+	} {
+		r := result{At: loose(text)}
+		if got, err := r.receipt().AcceptedAt.MarshalText(); err != nil || string(got) != want {
+			t.Errorf("%s: %s %v", text, got, err)
+		}
+	}
+}

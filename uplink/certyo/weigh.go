@@ -31,3 +31,9 @@ func Weigh(u record.Unproven, answer json.RawMessage) (says record.Anchoring, st
 	}
 	return says, string(p.stored), string(p.computed)
 }
+
+// About tells which record and which version of it an answer to Verify names, "" where it doesn't.
+func About(answer json.RawMessage) (id, version string) {
+	p := readProof(answer)
+	return string(p.id), string(p.version)
+}

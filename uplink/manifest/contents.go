@@ -29,6 +29,7 @@ type fate string
 const (
 	settled fate = ""
 	waiting fate = "waiting"
+	unknown fate = "unknown" // it was put in before anybody followed the package, and how that ended isn't in the journal's state
 )
 
 func fateOf(r record.Result) fate {
@@ -81,15 +82,18 @@ func (c *contents) take(i item) bool {
 	return true
 }
 
-// set makes the items those of list, with what is known of them. Of one that isn't known, before says how it stands.
+// set makes the items those of list, with what is known of them. Of one that isn't known, before says how it stands: if that knows of
+// no assignment either, the row showed the package when it was opened again or when the item was scanned, else nobody knows.
 func (c *contents) set(label string, list []record.Packed, before *record.State) {
 	items := make([]item, 0, len(list))
-	for _, p := range list {
-		if n := place(c.items, p.Hash); n >= 0 {
-			items = append(items, c.items[n])
-			continue
+	for n, p := range list {
+		one := standing(label, p.Hash, before)
+		if known := place(c.items, p.Hash); known >= 0 {
+			one = c.items[known]
+		} else if one.intent == 0 && n >= before.Session.Kept && !record.Same(p.Was, &label) {
+			one.fate = unknown
 		}
-		items = append(items, standing(label, p.Hash, before))
+		items = append(items, one)
 	}
 	c.items = items
 }
@@ -143,6 +147,9 @@ func (c *contents) say(m *Manifest, clock record.Stamp) {
 	tell := func(i item, out bool) {
 		one := Item{Hash: i.hash, Intent: i.intent, Out: out}
 		switch {
+		case i.fate == unknown:
+			one.Ended = string(unknown)
+			m.Open = append(m.Open, one)
 		case i.fate == waiting:
 			m.Open = append(m.Open, one)
 		default:

@@ -21,8 +21,9 @@
 //	collection  station_agent_manifests
 //	recordId    <package>@<station>
 //	version     max(version of the one before + 1, time of the closing in µs if the clock was right): rises per package and station, also
-//	            when a store was lost and its sequences began anew
-//	key         m:<store>/<sequence of the journal's entry>/<digest of the package>
+//	            when a store was lost and its sequences began anew. Without a time it is above that of all others, as the one before may
+//	            be forgotten
+//	key         m:<store>/<sequence of the journal's entry>/<digest of the package and the entry's moment>
 //
 // What it knows of a package is the manifest before, in the Shadow, and what entries did since. A package that was closed
 // before manifests were made, or longer ago than Config.Keep, gets its first one when it is closed, assigned or cleared again.

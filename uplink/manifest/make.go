@@ -3,6 +3,7 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"station-agent/store/record"
@@ -18,6 +19,7 @@ const (
 func (m *Maker) make(q *closing) error {
 	var g record.Group
 	at := q.at.Fill(m.state.Clock)
+	was := m.top
 	for _, c := range q.changes {
 		last, row, err := m.last(c.pkg)
 		if err != nil {
@@ -35,7 +37,9 @@ func (m *Maker) make(q *closing) error {
 		if err != nil {
 			return record.Never(fmt.Errorf("encode manifest of package %q: %w", c.pkg, err))
 		}
-		r := record.Record{Database: m.cfg.Database, Collection: Collection, ID: id(c.pkg, m.cfg.Station), Version: version(row.Version, at),
+		v := version(row.Version, m.top, at)
+		m.top = max(m.top, v)
+		r := record.Record{Database: m.cfg.Database, Collection: Collection, ID: id(c.pkg, m.cfg.Station), Version: strconv.FormatInt(v, 10),
 			Op: record.Insert, At: at.Wall.UTC(), Key: one.key(), Payload: payload} // how well the time is known stands in the payload
 		if last != nil {
 			r.Op = record.Update
@@ -48,6 +52,7 @@ func (m *Maker) make(q *closing) error {
 	}
 	g.Position = m.position(q.seq)
 	if err := m.outbox.Put(g); err != nil {
+		m.top = was // made again, it has the same version
 		return fmt.Errorf("put manifest of package %q: %w", q.changes[0].pkg, err)
 	}
 	m.noted = q.seq

@@ -57,15 +57,17 @@ type Maker struct {
 	outbox  Outbox
 	cond    Condition
 
-	begun bool
-	began uint64       // the first of these runs began behind this entry: what packages held before isn't known
-	from  uint64       // entries behind this one are followed
-	done  uint64       // every manifest of entries up to this one is in the outbox
-	noted uint64       // the same as the outbox has it
-	state record.State // of all entries that were followed
-	book  book
-	queue []*closing    // in the order of the journal, which is that of the manifests
-	sweep time.Duration // when old packages are to be forgotten next, since boot
+	begun  bool
+	began  uint64       // the first of these runs began behind this entry: what packages held before isn't known
+	from   uint64       // entries behind this one are followed
+	done   uint64       // every manifest of entries up to this one is in the outbox
+	noted  uint64       // the same as the outbox has it
+	top    int64        // the highest version that was given to any manifest
+	state  record.State // of all entries that were followed
+	book   book
+	looked [2]uint64     // up to where ahead has looked, and for which last closing
+	queue  []*closing    // in the order of the journal, which is that of the manifests
+	sweep  time.Duration // when old packages are to be forgotten next, since boot
 }
 
 // closing is an entry that asks for manifests.
@@ -155,6 +157,7 @@ func (m *Maker) begin() error {
 	}
 	m.from, m.done = uint64(max(p.Begun, 0)), p.Pos
 	began, bad := strconv.ParseUint(p.Taken, 10, 64)
+	m.top, _ = strconv.ParseInt(p.Sweep, 10, 64) // 0 if none was given
 	m.began = began
 	if last := m.journal.Seq(); p.Way != way || p.File != m.cfg.Store || bad != nil || p.Pos > last {
 		m.began, m.from, m.done = last, last, last
@@ -170,13 +173,14 @@ func (m *Maker) begin() error {
 }
 
 // position is the mark: manifests of all entries up to done are made. Those from Begun on have to be followed again, as packages
-// that are open, or whose manifests are yet to be made, came about there. Taken is where it all began.
+// that are open, or whose manifests are yet to be made, came about there. Taken is where it all began, Sweep the highest version.
 func (m *Maker) position(done uint64) record.Position {
 	from := done
 	for _, c := range m.book.of {
 		from = min(from, c.since-1)
 	}
-	return record.Position{Way: way, File: m.cfg.Store, Pos: done, Begun: int64(from), Taken: strconv.FormatUint(m.began, 10)}
+	return record.Position{Way: way, File: m.cfg.Store, Pos: done, Begun: int64(from), Taken: strconv.FormatUint(m.began, 10),
+		Sweep: strconv.FormatInt(m.top, 10)}
 }
 
 var errQueued = errors.New("enough is queued")
@@ -187,11 +191,45 @@ func (m *Maker) follow() error {
 		return nil
 	}
 	err := m.journal.Follow(&m.state, m.from, m.read)
-	if err == nil || errors.Is(err, errQueued) {
+	if errors.Is(err, errQueued) {
+		err = m.ahead()
+	}
+	if err == nil {
 		return nil
 	}
+	m.looked = [2]uint64{}
 	m.begun, m.state, m.queue, m.book.of = false, record.State{}, nil, map[string]*contents{} // half an entry may be in there: from the mark again
 	return fmt.Errorf("read journal: %w", err)
+}
+
+// ahead looks for what became of the rows of those that are queued in the entries that have to wait: behind a long outage the outcomes
+// lie there, and nobody would take a closing out to make room for them before Config.Wait is over.
+func (m *Maker) ahead() error {
+	looked := [2]uint64{m.journal.Seq(), m.queue[len(m.queue)-1].seq}
+	if looked == m.looked || m.ready(m.queue[0]) {
+		return nil
+	}
+	state := m.state.Clone()
+	err := m.journal.Follow(&state, m.from, func(e record.Entry, _ *record.State) error {
+		m.ended(e)
+		return nil
+	})
+	if err == nil {
+		m.looked = looked
+	}
+	return err
+}
+
+// ended notes an outcome in those that are queued. Noted twice is noted once.
+func (m *Maker) ended(e record.Entry) {
+	if e.Outcome == nil {
+		return
+	}
+	for _, q := range m.queue {
+		for _, c := range q.changes {
+			c.end(*e.Outcome)
+		}
+	}
 }
 
 // read takes one entry in, and queues the manifests that it asks for.
@@ -206,13 +244,7 @@ func (m *Maker) read(e record.Entry, before *record.State) error {
 	if err != nil {
 		return err
 	}
-	if e.Outcome != nil {
-		for _, q := range m.queue {
-			for _, c := range q.changes {
-				c.end(*e.Outcome)
-			}
-		}
-	}
+	m.ended(e)
 	if e.Seq <= m.done {
 		return nil
 	}

@@ -39,7 +39,7 @@ type Item struct {
 	Hash   string `json:"hash"`
 	Intent uint64 `json:"intent"`          // id of the assignment
 	Out    bool   `json:"out,omitempty"`   // it was to be taken out; else to be put in
-	Ended  string `json:"ended,omitempty"` // how the assignment ended: a record.Result
+	Ended  string `json:"ended,omitempty"` // how the assignment ended: a record.Result; "unknown" if it is from before manifests were made
 }
 
 // Scan is one that put an item into the package.
@@ -98,19 +98,21 @@ func (m *Manifest) payload() (json.RawMessage, error) {
 // id is the recordId of a package's manifests.
 func id(pkg, station string) string { return pkg + "@" + station }
 
-// key is the same whenever the manifest is made again.
+// key is the same whenever the manifest is made again. The entry's moment is in it, as a card that was put back to an older state, from an
+// image say, gives the same sequences again.
 func (m *Manifest) key() string {
-	digest := sha256.Sum256([]byte(m.Package))
+	digest := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", m.Package, m.Boot, m.SinceMS))
 	return fmt.Sprintf("m:%s/%d/%s", m.Store, m.Seq, hex.EncodeToString(digest[:8]))
 }
 
-// version rises: before is that of the manifest before, "" if there is none.
-func version(before string, at record.Stamp) string {
+// version rises: before is that of the manifest before, "" if there is none, top the highest of all packages. Without a time it is above
+// that, as what the package had before may be forgotten.
+func version(before string, top int64, at record.Stamp) int64 {
 	last, _ := strconv.ParseInt(before, 10, 64) // 0 if there is none
 	if at.Dated() {
-		return strconv.FormatInt(max(last+1, at.Wall.UnixMicro()), 10)
+		return max(last+1, at.Wall.UnixMicro())
 	}
-	return strconv.FormatInt(last+1, 10)
+	return max(last, top) + 1
 }
 
 // unsure sorts what isn't settled.

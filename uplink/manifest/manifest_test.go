@@ -433,6 +433,29 @@ func TestWhatHappenedUnseenIsNotGuessed(t *testing.T) {
 	b.made("P: c")
 }
 
+// TestSwitchedOnWhileAPackageIsOpen: of what was packed before, nobody knows any more which rows came to show it.
+func TestSwitchedOnWhileAPackageIsOpen(t *testing.T) {
+	b := newBench(t)
+	b.scan(record.Opened, "P", "P")
+	b.add("P", nil, "a", "b", "c")
+	b.settle(record.Settled, "a")
+	b.settle(record.OtherValue, "b", "c")
+	b.write(record.Entry{Outcome: &record.Outcome{Intent: 2, Result: record.Dismissed}})
+	b.box.position = record.Position{} // switched on now
+	b.restart()
+	b.made()
+	b.add("P", []string{"a", "b", "c"}, "d")
+	b.settle(record.Settled, "d")
+	b.scan(record.Closed, "P", "")
+	b.made("P: d / a(unknown) b(unknown) / c(conflict)")
+	b.restart()
+	b.scan(record.Reopened, "P", "P +a +b +c +d")
+	b.scan(record.Removed, "P", "P +a +c +d", "b:P->")
+	b.scan(record.Closed, "P", "")
+	b.settle(record.Settled)
+	b.made("P: d / a(unknown) / c(conflict)")
+}
+
 // TestTheMarkMovesWithoutManifests, seldom, and never behind what is open.
 func TestTheMarkMovesWithoutManifests(t *testing.T) {
 	b := newBench(t)
@@ -485,6 +508,27 @@ func TestOldPackagesAreForgotten(t *testing.T) {
 	b.made("P:")
 }
 
+// TestVersionsRiseThoughThePackageWasForgotten, also without a clock.
+func TestVersionsRiseThoughThePackageWasForgotten(t *testing.T) {
+	b := newBench(t)
+	b.pack("P", "a")
+	b.settle(record.Settled)
+	b.made("P: a")
+	b.pass(31 * 24 * time.Hour)
+	b.step()
+	if len(b.box.shadow) != 0 {
+		t.Fatal("it isn't forgotten")
+	}
+	b.log.state.Clock, b.now = record.Stamp{}, record.Stamp{Boot: "c", Mono: time.Minute, Wall: time.Unix(60, 0)}
+	b.restart()
+	b.scan(record.Cleared, "P", "", "a:P->")
+	b.settle(record.Settled)
+	b.made("P:")
+	if v, last := b.box.records[1].Version, b.box.records[0].Version; laterThan(last, v) {
+		t.Errorf("version %s after %s", v, last)
+	}
+}
+
 // TestAQueueIsBounded: what exceeds waits in the journal.
 func TestAQueueIsBounded(t *testing.T) {
 	b := newBench(t)
@@ -522,4 +566,35 @@ func TestAManifestReadsBack(t *testing.T) {
 	if !reflect.DeepEqual(m, again) {
 		t.Errorf("%+v\n%+v", m, again)
 	}
+}
+
+// TestACardThatWasPutBack: the same sequences are given again, to other closings.
+func TestACardThatWasPutBack(t *testing.T) {
+	var keys []string
+	for _, boot := range []string{"b", "c"} {
+		b := newBench(t)
+		b.now.Boot = boot
+		b.pack("P", "a")
+		b.settle(record.Settled)
+		b.made("P: a")
+		keys = append(keys, b.box.records[0].Key)
+	}
+	if keys[0] == keys[1] {
+		t.Errorf("two closings have the key %s", keys[0])
+	}
+}
+
+// TestALongOutageIsMadeUpAtOnce: what became of the rows lies behind more closings than are queued.
+func TestALongOutageIsMadeUpAtOnce(t *testing.T) {
+	b := newBench(t)
+	var want []string
+	for n := range queueMost + 100 {
+		b.pack(fmt.Sprint("P", n), fmt.Sprint("i", n))
+		want = append(want, fmt.Sprintf("P%d: i%d", n, n))
+	}
+	b.settle(record.Settled)
+	b.now.Boot, b.now.Mono = "c", time.Minute
+	b.restart()
+	b.step()
+	b.made(want...)
 }

@@ -1,10 +1,12 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"station-agent/store/record"
@@ -22,6 +24,9 @@ type Rows interface {
 	Update(id string) (before, after string, args []any)
 	// Holds tells whether r is about a row of the table.
 	Holds(r *record.Record) bool
+	// Latest gives the versions of the last changes of these rows, as far as they are known. A row that came back to what it was
+	// before is not what an earlier change made of it.
+	Latest(ids []string) (map[string]string, error)
 	fmt.Stringer
 }
 
@@ -37,6 +42,11 @@ func NewColumns(db *sql.DB, rows Rows) *Columns { return &Columns{db, rows} }
 
 // String names the columns.
 func (c *Columns) String() string { return "the tracking columns of " + c.rows.String() }
+
+// later tells whether a version is higher than another one.
+func later(v, than string) bool {
+	return cmp.Or(cmp.Compare(len(v), len(than)), cmp.Compare(v, than)) > 0
+}
 
 // lockWait is how long, in seconds, a row is waited for that somebody else holds: they come first.
 const lockWait = 2
@@ -57,6 +67,14 @@ func (c *Columns) Write(ctx context.Context, list []record.Standing) error {
 			ids = append(ids, r.ID)
 		}
 	}
+	if len(ours) == 0 {
+		return nil
+	}
+	latest, err := c.rows.Latest(ids)
+	if err != nil {
+		return err
+	}
+	ours = slices.DeleteFunc(ours, func(s *record.Standing) bool { return later(latest[s.Record.ID], s.Record.Version) })
 	if len(ours) == 0 {
 		return nil
 	}
