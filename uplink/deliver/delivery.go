@@ -117,8 +117,9 @@ func (d *delivery) next() (*parcel, time.Time, error) {
 	if len(d.aloft) > 0 && d.troubled() {
 		return nil, time.Time{}, nil
 	}
-	if opens := d.limiter.posts.opens(now); opens.After(d.until) {
-		d.until = opens
+	if again := d.limiter.posts.shut(now); !again.IsZero() {
+		d.discard() // until it may go a person may drop what is in it
+		return nil, again, nil
 	}
 	if now.Before(d.until) {
 		return nil, d.until, nil

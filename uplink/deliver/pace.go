@@ -119,7 +119,7 @@ func (l *limiter) gap(share float64) time.Duration {
 // after429 is how long a post waits once Certyo had enough: as long as it asked for, and then at random, so that those who were
 // refused together don't come together.
 func (l *limiter) after429(err error) time.Duration {
-	return min(record.RetryAfter(err), longestAsk) + rand.N(2*l.gap(1))
+	return min(record.RetryAfter(err), longestAsk) + rand.N(2*l.gap(1)+1)
 }
 
 // spend counts what is sent on a day, and gives what was sent on it before.
@@ -157,6 +157,14 @@ func (p *pace) opens(now time.Time) time.Time {
 		at = time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, time.UTC).In(now.Location())
 	}
 	return p.limiter.hours.opens(at)
+}
+
+// shut tells when to look again if nothing may be sent now, zero if something may: soon, as the clock may be set meanwhile.
+func (p *pace) shut(now time.Time) time.Time {
+	if opens := p.opens(now); opens.After(now) {
+		return earliest(opens, now.Add(askAgain))
+	}
+	return time.Time{}
 }
 
 // wait waits for its turn, or until ctx ends.
