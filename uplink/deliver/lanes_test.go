@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -360,4 +361,24 @@ func (m *memory) drop(id string) {
 	defer m.mu.Unlock()
 	m.queue = slices.DeleteFunc(m.queue, func(q record.Queued) bool { return q.ID == id })
 	signal(m.put)
+}
+
+// A limit that is for verifications alone slows no delivery.
+func TestA429ToVerificationsSlowsNoDelivery(t *testing.T) {
+	run(t, Config{Batch: 10, Budget: Budget{PerMinute: 600, Verify: 20}}, func(b *bench) {
+		b.verify = func(context.Context, record.Unproven) (record.Anchoring, error) { return "", limited{} }
+		b.Put(items("a")...)
+		b.after(time.Hour, "0/0/1/0")
+		looks := 0
+		b.still(func() { looks = len(b.looks) })
+		if looks > 3*60 {
+			t.Fatalf("%d verifications were tried", looks)
+		}
+		var ids []string
+		for n := range 200 {
+			ids = append(ids, fmt.Sprint(n))
+		}
+		b.Put(items(ids...)...)
+		b.after(5*time.Second, "0/0/201/0")
+	})
 }

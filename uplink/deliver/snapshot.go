@@ -47,7 +47,7 @@ func (c *Courier) lookAtGroup(ctx context.Context, group []record.Unproven) ([]r
 	case err != nil:
 		return nil, err
 	}
-	c.limiter.granted()
+	c.limiter.grantedLook()
 	switch {
 	case state == record.Anchored:
 		return c.lookAtNamed(ctx, group, answer)

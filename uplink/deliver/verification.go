@@ -42,7 +42,7 @@ func (c *Courier) verify(ctx context.Context) error {
 		case err != nil:
 			c.conds.Verification.Lost(err)
 			if isLimited(err) {
-				c.limiter.refused()
+				c.limiter.refusedLook()
 			}
 			pause(ctx, wait.next(err))
 		default:
@@ -117,7 +117,7 @@ func (c *Courier) lookAtEach(ctx context.Context, due []record.Unproven) (looks 
 		if err != nil {
 			return looks, err
 		}
-		c.limiter.granted()
+		c.limiter.grantedLook()
 	}
 	return looks, nil
 }
