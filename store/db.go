@@ -58,6 +58,7 @@ type DB struct {
 type dbConfig struct {
 	dir, id      string
 	fresh        bool // a new store: nothing can be missing
+	untold       bool // a program had it that didn't note what it posted
 	now          func() record.Stamp
 	probe        func(path string) error
 	maxBytes     int64
@@ -106,7 +107,6 @@ func openDB(c dbConfig) (*DB, error) {
 		d.close()
 		return nil, err
 	}
-	d.opened = d.state.reach()
 	return d, nil
 }
 
@@ -115,8 +115,12 @@ func (d *DB) begin() (session uint64, err error) {
 	d.turns.Lock()
 	defer d.turns.Unlock()
 	session = d.state.Session + 1
+	var marks []horizon
+	if d.cfg.untold {
+		marks = d.state.untold()
+	}
 	err = d.commitNow(func(c *commit) error {
-		c.Session = session
+		c.Session, c.Horizon = session, append(c.Horizon, marks...)
 		return nil
 	})
 	if record.ClassOf(err) == record.StopHere || len(d.log.files) == 0 {
@@ -125,9 +129,12 @@ func (d *DB) begin() (session uint64, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err != nil {
-		d.gather().Session = session
+		c := d.gather()
+		c.Session, c.Horizon = session, append(c.Horizon, marks...)
 		d.state.Session = session
+		d.state.extend(marks)
 	}
+	d.opened = d.state.reach()
 	return session, nil
 }
 

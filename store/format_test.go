@@ -75,3 +75,25 @@ func TestDictionariesStayAsTheyAre(t *testing.T) {
 		t.Fatalf("a dictionary was changed: %#x, %#x: give the new one another number and keep the old one", a, b)
 	}
 }
+
+// The release of format 2 didn't note what it posted: all that it can have posted may have been.
+func TestWhatFormat2MayHavePostedIsTold(t *testing.T) {
+	dir := unpackFixture(t, "testdata/format2.tar.gz")
+	for n := range 3 {
+		s, err := Open(testConfig(dir, here))
+		ok(t, err)
+		for _, q := range head(t, s.DB) {
+			if old := q.Seq <= 6; q.Again != old || old && q.First.IsZero() {
+				t.Errorf("start %d: record %d: %v since %s", n, q.Seq, q.Again, q.First)
+			}
+		}
+		if n == 1 {
+			ok(t, s.DB.Put(group(6, 9)))
+		}
+		ok(t, s.Close())
+	}
+	s := &state{Runs: runs{{span: span{5, 104}, As: waits}, {span: span{105, 200}, As: declined}, {span: span{201, 5000}, As: waits}}}
+	if m := s.untold(); len(m) != 1 || m[0].Upto != 200+untoldMost-100 {
+		t.Fatal(m)
+	}
+}

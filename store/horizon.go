@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"time"
@@ -97,7 +96,7 @@ func (d *DB) Posting(batch []record.Queued) error {
 		c.Horizon = append(c.Horizon, marks...)
 		return nil
 	})
-	if !errors.Is(err, ErrFull) {
+	if record.ClassOf(err) == record.StopHere || !wantsRoom(err) {
 		return err
 	}
 	d.turns.Lock()
@@ -107,6 +106,24 @@ func (d *DB) Posting(batch []record.Queued) error {
 	d.gather().Horizon = append(d.gather().Horizon, marks...)
 	d.state.extend(marks)
 	return nil
+}
+
+// untoldMost is how many of the oldest records a program may have posted that noted nothing of it: a request of it held no more.
+const untoldMost = 1000
+
+// untold is the mark for what such a program may have posted, since nobody knows when.
+func (s *state) untold() (marks []horizon) {
+	n, upto := uint64(untoldMost), uint64(0)
+	for _, r := range s.Runs {
+		if r.As.queued() && n > 0 {
+			m := min(n, r.Last-r.First+1)
+			n, upto = n-m, r.First+m-1
+		}
+	}
+	if upto == 0 {
+		return nil
+	}
+	return []horizon{{Upto: upto}}
 }
 
 // reaching notes how far a batch reaches and gives the marks that are missing for that.

@@ -35,48 +35,49 @@ func (i Identity) String() string {
 type card struct {
 	Format int    `json:"format"`
 	ID     string `json:"id"`
-	Begun  bool   `json:"begun"` // both stores were made once: what is missing now was lost
+	Begun  bool   `json:"begun"`            // both stores were made once: what is missing now was lost
+	Untold bool   `json:"untold,omitempty"` // a program had it before that didn't note what it posted: the first opening does
 	Identity
 	Moved *Move `json:"moved,omitempty"` // away from here: see Folder
 }
 
 // identify reads the store's id and refuses a store of another identity or a newer format. An empty folder becomes a
-// store of this identity.
-func identify(dir string, id Identity) (storeID string, fresh bool, err error) {
+// store of this identity. Untold says that what was posted of it isn't noted.
+func identify(dir string, id Identity) (storeID string, fresh, untold bool, err error) {
 	path := filepath.Join(dir, identityFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		storeID, err = introduce(dir, path, id)
-		return storeID, true, err
+		return storeID, true, false, err
 	}
 	if err != nil {
-		return "", false, err
+		return "", false, false, err
 	}
 	var c card
 	if err := readCard(b, path, &c); err != nil {
-		return "", false, fmt.Errorf("%w: read %s: %w: restore the file or use another store folder", ErrDamaged, path, err)
+		return "", false, false, fmt.Errorf("%w: read %s: %w: restore the file or use another store folder", ErrDamaged, path, err)
 	}
 	if c.Format > format {
-		return "", false, fmt.Errorf("%w (format %d, this program knows %d): install the newer program again", ErrNewer, c.Format, format)
+		return "", false, false, fmt.Errorf("%w (format %d, this program knows %d): install the newer program again", ErrNewer, c.Format, format)
 	}
 	if c.Identity != id {
-		return "", false, fmt.Errorf("%w: it was made for %v, the configuration says %v: use another store folder or the right configuration",
+		return "", false, false, fmt.Errorf("%w: it was made for %v, the configuration says %v: use another store folder or the right configuration",
 			ErrForeign, c.Identity, id)
 	}
 	if c.Moved != nil {
-		return "", false, c.Moved.refusal()
+		return "", false, false, c.Moved.refusal()
 	}
 	if raw, err := hex.DecodeString(c.ID); err != nil || len(raw) != idSize {
-		return "", false, fmt.Errorf("%w: %s holds no store id: restore the file or use another store folder", ErrDamaged, path)
+		return "", false, false, fmt.Errorf("%w: %s holds no store id: restore the file or use another store folder", ErrDamaged, path)
 	}
 	if c.Format < format { // before anything else changes, so that an older program refuses what it finds
-		c.Format, c.Begun = format, true
+		c.Format, c.Begun, c.Untold = format, true, true
 		err = writeCard(path, c)
 	}
-	return c.ID, !c.Begun, err
+	return c.ID, !c.Begun, c.Untold, err
 }
 
-// begun notes that a new store is complete.
+// begun notes that a store is complete.
 func begun(dir, storeID string, id Identity) error {
 	return writeCard(filepath.Join(dir, identityFile), card{Format: format, ID: storeID, Begun: true, Identity: id})
 }

@@ -50,9 +50,10 @@ type ahead struct {
 	rows map[rowName]uint64 // sequences, 0 if there is none
 }
 
-// notice takes in what came with a commit. Called with mu held.
+// notice takes in what came with a commit. One that is in the log and doesn't count yet is left for when it does: only then it is
+// known what of it was found. Called with mu held.
 func (d *DB) notice(c *commit) {
-	if len(d.ahead.rows) == 0 {
+	if len(d.ahead.rows) == 0 || c.number > d.state.Number {
 		return
 	}
 	for i := range c.records {
@@ -127,8 +128,10 @@ func (d *DB) Head(into []record.Queued, max, maxBytes int) (head []record.Queued
 	return d.Pick(into, max, maxBytes, nil)
 }
 
-// pickReach is how many records Pick looks at that it doesn't take.
-const pickReach = 100_000
+const (
+	pickReach  = 100_000 // how many records Pick looks at that it doesn't take
+	passAtOnce = 4096    // found states that are passed over in one step
+)
 
 // Pick is Head without the records that skip names: of those that wait the changes first, then the states that were found. States
 // that were found and have a newer change leave the outbox.
@@ -144,7 +147,7 @@ func (d *DB) Pick(into []record.Queued, max, maxBytes int, skip func(*record.Que
 		q := record.Queued{Seq: seq, Record: r.Record}
 		if skip != nil && skip(&q) {
 			if skipped++; skipped >= pickReach {
-				return errEnough
+				return errFilled // not the second lane either: what wasn't reached may have a row in common with it
 			}
 			return nil
 		}
@@ -180,8 +183,9 @@ func (d *DB) pickHistory(take func(uint64, *stored) error) error {
 		if !gone {
 			return take(seq, r)
 		}
-		if old = append(old, passing{seq, len(r.Payload)}); len(old) == pickReach {
-			return errEnough
+		if old = append(old, passing{seq, len(r.Payload)}); len(old) == passAtOnce {
+			d.pass(old)
+			old = old[:0]
 		}
 		return nil
 	})

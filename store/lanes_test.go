@@ -186,3 +186,70 @@ func TestPostingIsWrittenRarely(t *testing.T) {
 		t.Fatalf("%d marks", n)
 	}
 }
+
+// What lies behind all that Pick looks at isn't overtaken by history.
+func TestHistoryDoesntOvertakeWhatPickDoesntReach(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	var g record.Group
+	put := func(r record.Record) {
+		if g.Records = append(g.Records, r); len(g.Records) == 5000 {
+			ok(t, s.DB.Put(g))
+			g = record.Group{}
+		}
+	}
+	for n := range pickReach {
+		put(change(1, n))
+	}
+	put(change(2, 1))
+	put(foundState(2, 2))
+	ok(t, s.DB.Put(g))
+	q, err := s.DB.Pick(nil, 100, 1<<20, func(q *record.Queued) bool { return q.ID == rec(1).ID })
+	ok(t, err)
+	same(t, "without a row", q)
+}
+
+// However many found states are passed over, the first that isn't goes.
+func TestWhatIsPassedOverHidesNothing(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	const many = pickReach + 10
+	put := func(f func(int) record.Record) {
+		for from := 0; from < many; from += 5000 {
+			var g record.Group
+			for n := from; n < min(from+5000, many); n++ {
+				g.Records = append(g.Records, f(n))
+			}
+			ok(t, s.DB.Put(g))
+		}
+	}
+	put(func(n int) record.Record { return foundState(n, 1) })
+	ok(t, s.DB.Put(record.Group{Records: []record.Record{foundState(many+1, 1)}}))
+	put(func(n int) record.Record { return change(n, 2) })
+	var settled []record.Delivery
+	for n := range many {
+		settled = append(settled, record.Delivery{Seq: uint64(many + 2 + n), Receipt: &record.Receipt{}})
+	}
+	ok(t, s.DB.Settle(settled))
+	q, err := s.DB.Pick(nil, 100, 1<<20, nil)
+	ok(t, err)
+	same(t, "outbox", q, many+1)
+	if st := s.DB.Stats(); st.Passed != many || st.QueueRecords != 1 {
+		t.Fatalf("%+v", st)
+	}
+}
+
+// A commit that is in the log and doesn't count yet is no change: what it holds may have been found.
+func TestWhatIsAheadWaitsForItsCommit(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	ok(t, s.DB.Put(record.Group{Records: []record.Record{foundState(1, 1)}}))
+	same(t, "outbox", head(t, s.DB), 1)
+	d := s.DB
+	d.mu.Lock()
+	c := d.next()
+	c.records, c.count, c.Later = []stored{{Record: foundState(1, 2)}}, 1, []span{{c.first, c.first}}
+	d.notice(c) // as the log shows it to lookAhead before the state has it
+	d.mu.Unlock()
+	ok(t, s.DB.Put(record.Group{Records: []record.Record{foundState(1, 2)}}))
+	same(t, "both", head(t, s.DB), 1, 2)
+	ok(t, s.DB.Put(record.Group{Records: []record.Record{change(1, 3)}}))
+	same(t, "a change", head(t, s.DB), 3)
+}

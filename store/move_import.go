@@ -74,7 +74,7 @@ func importInto(c Config, r io.Reader) (m Manifest, err error) {
 	if !slices.ContainsFunc(m.Files, func(a Archived) bool { return a.Name == identityFile }) {
 		return m, fmt.Errorf("the archive holds no %s: it is no store", identityFile)
 	}
-	if _, _, err := identify(s.path, c.Identity); err != nil {
+	if _, _, _, err := identify(s.path, c.Identity); err != nil {
 		return m, err
 	}
 	if err := s.flush(); err != nil {

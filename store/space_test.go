@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -188,5 +189,48 @@ func TestHistoryMakesRoomForScans(t *testing.T) {
 	j.Close()
 	if open := openJournalTest(t, dir, d).Open(); len(open) != 60 {
 		t.Fatal(len(open))
+	}
+}
+
+// On a card that is quite full delivery goes on: it is what makes room.
+func TestPostingOnAFullCard(t *testing.T) {
+	if dir := os.Getenv("FULL_CARD"); dir != "" {
+		ok(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"))
+		c := testConfig(filepath.Join(dir, "store"), here)
+		c.Reserve = -1
+		s, err := Open(c)
+		ok(t, err)
+		s.DB.free = func(string) (int64, error) { return 1 << 40, nil }
+		ok(t, s.DB.Put(group(0, 100)))
+		_ = os.WriteFile(filepath.Join(dir, "of others"), make([]byte, 16<<20), 0o600)
+		for n := uint64(1); err == nil; n++ { // as little as can be
+			err = s.DB.commit(func(c *commit) error { c.Waived = n; return nil })
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+		ok(t, s.DB.Posting(head(t, s.DB)[:50]))
+		if q := head(t, s.DB); !q[49].Again || q[50].Again {
+			t.Fatal("what was posted isn't known")
+		}
+		ok(t, os.Remove(filepath.Join(dir, "of others")))
+		ok(t, s.Close())
+		s, err = Open(c)
+		ok(t, err)
+		if q := head(t, s.DB); !q[49].Again || q[49].First.IsZero() {
+			t.Fatal("what was posted isn't known after a restart")
+		}
+		ok(t, s.Close())
+		return
+	}
+	c := exec.Command(os.Args[0], "-test.run=^TestPostingOnAFullCard$", "-test.v")
+	c.Env = append(os.Environ(), "FULL_CARD="+t.TempDir())
+	c.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }

@@ -128,14 +128,14 @@ func (s *Store) open(c Config) (err error) {
 	if s.lock, err = lockFolder(c.Dir); err != nil {
 		return err
 	}
-	var fresh bool
-	if s.id, fresh, err = identify(c.Dir, c.Identity); err != nil {
+	var fresh, untold bool
+	if s.id, fresh, untold, err = identify(c.Dir, c.Identity); err != nil {
 		return err
 	}
 	s.losses = openLosses(filepath.Join(c.Dir, lossesFile))
 	tell := func(l Loss) { s.losses.add(l) }
 	s.DB, err = openDB(dbConfig{
-		dir: c.Dir, id: s.id, fresh: fresh, now: c.Now, probe: c.Probe, maxBytes: c.MaxBytes, fileBytes: c.FileBytes,
+		dir: c.Dir, id: s.id, fresh: fresh, untold: untold, now: c.Now, probe: c.Probe, maxBytes: c.MaxBytes, fileBytes: c.FileBytes,
 		evidenceDays: c.EvidenceDays, exportDir: c.ExportDir, firstLook: c.FirstLook,
 		maxUnproven: c.MaxUnproven, maxRefused: c.MaxRefused, refusedBytes: c.RefusedBytes, tell: tell,
 	})
@@ -157,7 +157,7 @@ func (s *Store) open(c Config) (err error) {
 		return err
 	}
 	s.join(c.PackageOf)
-	if s.session, err = s.DB.begin(); err == nil && fresh {
+	if s.session, err = s.DB.begin(); err == nil && (fresh || untold) {
 		err = begun(c.Dir, s.id, c.Identity)
 	}
 	return err

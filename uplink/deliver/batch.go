@@ -34,29 +34,38 @@ func (d *delivery) pick(p *parcel, now time.Time) ([]record.Queued, error) {
 	case d.outage > 0:
 		most = min(most, d.outage)
 	}
-	d.parted = false
+	d.parted, d.skipped = false, false
 	clear(d.rows)
 	head, err := d.outbox.Pick(p.head[:0], most, reach, func(q *record.Queued) bool {
-		if _, under := d.under[q.Seq]; under {
+		if d.leaves(q, now) {
+			d.skipped = true
 			return true
 		}
-		if len(d.stuck) == 0 && !d.mixed {
-			return false
-		}
-		r := rowOf(&q.Record)
-		if s := d.stuck[r]; s != nil && now.Before(s.until) {
-			return true
-		}
-		if _, twice := d.rows[r]; twice && d.mixed && !d.held { // held ones follow one another, a request each
-			d.parted = true
-			return true
-		}
-		d.rows[r] = struct{}{}
 		return false
 	})
 	d.parted = d.parted || len(head) == most
 	p.head = head
 	return head, err
+}
+
+// leaves tells whether a record is to be left out of a request.
+func (d *delivery) leaves(q *record.Queued, now time.Time) bool {
+	if _, under := d.under[q.Seq]; under {
+		return true
+	}
+	if len(d.stuck) == 0 && !d.mixed {
+		return false
+	}
+	r := rowOf(&q.Record)
+	if s := d.stuck[r]; s != nil && now.Before(s.until) {
+		return true
+	}
+	if _, twice := d.rows[r]; twice && d.mixed && !d.held { // held ones follow one another, a request each
+		d.parted = true
+		return true
+	}
+	d.rows[r] = struct{}{}
+	return false
 }
 
 // cut tells how many records of head make a request: within the limit of bytes, no key twice, as a doubled one would be

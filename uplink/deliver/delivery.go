@@ -42,9 +42,10 @@ type delivery struct {
 	most     int                  // records in a request: fewer once Certyo found one too large
 	maxBytes int                  // likewise
 
-	keys   map[string]struct{} // what cut has seen; kept from batch to batch
-	rows   map[row]struct{}
-	parted bool // there is no room for more, or a change of a row was left out that is in the batch
+	keys    map[string]struct{} // what cut has seen; kept from batch to batch
+	rows    map[row]struct{}
+	skipped bool // a record was left out
+	parted  bool // there is no room for more, or a change of a row was left out that is in the batch
 }
 
 // deliver runs the loop until ctx ends.
@@ -117,8 +118,9 @@ func (d *delivery) next() (*parcel, time.Time, error) {
 	if len(d.aloft) > 0 && d.troubled() {
 		return nil, time.Time{}, nil
 	}
-	if opens := d.limiter.posts.opens(now); opens.After(d.until) {
-		d.until = opens
+	if again := d.limiter.posts.shut(now); !again.IsZero() {
+		d.discard() // until it may go a person may drop what is in it
+		return nil, again, nil
 	}
 	if now.Before(d.until) {
 		return nil, d.until, nil
@@ -154,6 +156,9 @@ func (d *delivery) prepare(now time.Time) (time.Time, error) {
 	switch {
 	case n == 0:
 		d.first, d.hurry = time.Time{}, false
+		if !d.skipped {
+			d.empty()
+		}
 		return d.due(now), nil
 	case d.first.IsZero():
 		d.first = now.Add(d.cfg.Linger)
@@ -241,6 +246,9 @@ func (d *delivery) land(ctx context.Context, p *parcel) error {
 	if errors.Is(err, errOpen) && (len(deliveries) > 0 || d.areStuck(p)) {
 		d.setAside(p)
 		err = nil
+	} else if errors.Is(err, errOpen) && d.spoiled(p) {
+		d.report()
+		return nil
 	}
 	if err != nil {
 		d.fail(err, n)

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -285,5 +286,99 @@ func TestWhatIsTooLargeIsRemembered(t *testing.T) {
 		if refused > 7 {
 			t.Fatalf("%d requests were too large", refused)
 		}
+	})
+}
+
+// The clock may be set while the hours are waited for: a station that starts with yesterday's time doesn't wait for its morning.
+func TestTheClockIsSetWhileHoursAreWaitedFor(t *testing.T) {
+	cfg := Config{Hours: Hours{{8 * time.Hour, 18 * time.Hour}}}
+	cfg.fill()
+	l := newLimiter(&cfg)
+	evening := time.Date(2026, 3, 10, 18, 5, 0, 0, time.UTC)
+	for at, want := range map[time.Duration]time.Duration{0: askAgain, 13*time.Hour + 54*time.Minute + 50*time.Second: 10 * time.Second} {
+		for _, p := range []*pace{&l.posts, &l.looks} {
+			if now := evening.Add(at); p.shut(now) != now.Add(want) {
+				t.Errorf("at %s it is looked again at %s", now, p.shut(now))
+			}
+		}
+	}
+	if again := l.posts.shut(evening.Add(16 * time.Hour)); !again.IsZero() {
+		t.Error(again)
+	}
+}
+
+// What is looked up is taken as well: the pace behind a careful start grows by it.
+func TestLookupsRaiseThePace(t *testing.T) {
+	run(t, Config{Spread: time.Second, Budget: Budget{PerMinute: 600, Verify: 20}}, func(b *bench) {
+		b.lookup = func(record.Record) (record.Known, *record.Receipt, error) {
+			return record.KnownYes, &record.Receipt{}, nil
+		}
+		var ids []string
+		for n := range 500 {
+			ids = append(ids, fmt.Sprint(n))
+		}
+		b.Put(items(ids...)...)
+		b.memory.mu.Lock()
+		for _, q := range b.queue {
+			b.posted[q.Seq] = time.Now().Add(-forgets - time.Hour)
+		}
+		b.memory.mu.Unlock()
+		b.after(40*time.Minute, "0/0/500/0")
+	})
+}
+
+func TestA429AtAnyPace(t *testing.T) {
+	run(t, Config{}, func(b *bench) {
+		n := 0
+		b.post = func(records []record.Record) ([]record.Delivery, error) {
+			if n++; n < 5 {
+				return nil, limited{}
+			}
+			return each(accept)(records)
+		}
+		b.Put(items("a")...)
+		b.after(time.Minute, "0/0/1/0")
+	})
+}
+
+// What was read and can't go before the hours end is read again: a person may drop it meanwhile.
+func TestWhatIsDroppedOutsideTheHoursDoesntGo(t *testing.T) {
+	run(t, Config{Batch: 1, Hours: Hours{{0, time.Minute}}}, func(b *bench) { // fake time begins at midnight UTC
+		b.slow = 2 * time.Minute
+		b.Put(items("a", "b")...)
+		b.after(3*time.Minute, "1/0/1/0")
+		b.drop("b")
+		b.after(24*time.Hour, "0/0/1/0")
+		if got := b.log(); got != "a" {
+			t.Fatal(got)
+		}
+	})
+}
+
+// drop is a person's word.
+func (m *memory) drop(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.queue = slices.DeleteFunc(m.queue, func(q record.Queued) bool { return q.ID == id })
+	signal(m.put)
+}
+
+// A limit that is for verifications alone slows no delivery.
+func TestA429ToVerificationsSlowsNoDelivery(t *testing.T) {
+	run(t, Config{Batch: 10, Budget: Budget{PerMinute: 600, Verify: 20}}, func(b *bench) {
+		b.verify = func(context.Context, record.Unproven) (record.Anchoring, error) { return "", limited{} }
+		b.Put(items("a")...)
+		b.after(time.Hour, "0/0/1/0")
+		looks := 0
+		b.still(func() { looks = len(b.looks) })
+		if looks > 3*60 {
+			t.Fatalf("%d verifications were tried", looks)
+		}
+		var ids []string
+		for n := range 200 {
+			ids = append(ids, fmt.Sprint(n))
+		}
+		b.Put(items(ids...)...)
+		b.after(5*time.Second, "0/0/201/0")
 	})
 }

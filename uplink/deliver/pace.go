@@ -62,7 +62,7 @@ const (
 
 // limiter keeps what this station sends within its budget, and within what is left of Certyo's limit for all stations: each 429 halves
 // its pace and each request that is taken brings it up a little, so that stations come to like shares of a limit that none of them
-// knows. A careful start begins slowly, as all stations may be back at the same moment.
+// knows. Verifications may be kept to a lower pace than posts, as their limit may be another. A careful start begins slowly, as all stations may be back at the same moment.
 type limiter struct {
 	posts, looks pace
 	hours        Hours
@@ -70,15 +70,16 @@ type limiter struct {
 	all          float64 // requests a minute, all of the budget
 	careful      bool
 
-	mu    sync.Mutex
-	rate  float64 // requests a minute, now
-	day   string
-	spent int64 // bytes of this day
+	mu        sync.Mutex
+	rate      float64 // requests a minute, now
+	looksRate float64 // the same as verifications are kept to it: no more, as a limit may be for them alone
+	day       string
+	spent     int64 // bytes of this day
 }
 
 func newLimiter(c *Config) *limiter {
 	l := &limiter{hours: c.Hours, dayBytes: c.DayBytes, all: float64(c.Budget.PerMinute), careful: c.Spread > 0}
-	l.rate = l.all
+	l.rate, l.looksRate = l.all, l.all
 	l.begin()
 	share := float64(c.Budget.Verify) / 100
 	l.looks = pace{limiter: l, share: share, most: int64(share * float64(c.DayBytes))}
@@ -92,34 +93,61 @@ func (l *limiter) begin() {
 	defer l.mu.Unlock()
 	if l.careful && l.rate > carefulRate {
 		l.rate = carefulRate
+		l.looksRate = min(l.looksRate, l.rate)
 	}
 }
 
-// refused notes that Certyo had enough.
+// refused notes that Certyo had enough of posts, and so of all requests.
 func (l *limiter) refused() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rate = max(l.rate/2, min(leastRate, l.all))
+	l.rate = l.half(l.rate)
+	l.looksRate = min(l.half(l.looksRate), l.rate)
 }
+
+// refusedLook notes that Certyo had enough of verifications: delivery doesn't wait for that, it has answers of its own.
+func (l *limiter) refusedLook() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.looksRate = l.half(l.looksRate)
+}
+
+func (l *limiter) half(rate float64) float64 { return max(rate/2, min(leastRate, l.all)) }
 
 // granted notes that Certyo took a request.
 func (l *limiter) granted() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rate = min(l.rate+moreRate, l.all)
+	l.looksRate = min(l.looksRate+moreRate, l.rate)
+}
+
+// grantedLook notes that Certyo took a verification. While those are kept to a lower pace that tells nothing of posts.
+func (l *limiter) grantedLook() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.looksRate >= l.rate {
+		l.rate = min(l.rate+moreRate, l.all)
+	}
+	l.looksRate = min(l.looksRate+moreRate, l.rate)
 }
 
 // gap is the time between two requests of a share of them.
 func (l *limiter) gap(share float64) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Duration(float64(time.Minute) / (l.rate * share)).Truncate(time.Microsecond)
+	return every(l.rate * share)
+}
+
+// every is the time between two of so many requests a minute.
+func every(perMinute float64) time.Duration {
+	return time.Duration(float64(time.Minute) / perMinute).Truncate(time.Microsecond)
 }
 
 // after429 is how long a post waits once Certyo had enough: as long as it asked for, and then at random, so that those who were
 // refused together don't come together.
 func (l *limiter) after429(err error) time.Duration {
-	return min(record.RetryAfter(err), longestAsk) + rand.N(2*l.gap(1))
+	return min(record.RetryAfter(err), longestAsk) + rand.N(2*l.gap(1)+1)
 }
 
 // spend counts what is sent on a day, and gives what was sent on it before.
@@ -159,6 +187,14 @@ func (p *pace) opens(now time.Time) time.Time {
 	return p.limiter.hours.opens(at)
 }
 
+// shut tells when to look again if nothing may be sent now, zero if something may: soon, as the clock may be set meanwhile.
+func (p *pace) shut(now time.Time) time.Time {
+	if opens := p.opens(now); opens.After(now) {
+		return earliest(opens, now.Add(askAgain))
+	}
+	return time.Time{}
+}
+
 // wait waits for its turn, or until ctx ends.
 func (p *pace) wait(ctx context.Context) {
 	if d := time.Until(p.take()); d > 0 {
@@ -166,9 +202,20 @@ func (p *pace) wait(ctx context.Context) {
 	}
 }
 
+// gap is the time between two of its requests.
+func (p *pace) gap() time.Duration {
+	l := p.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p == &l.looks {
+		return every(l.looksRate * p.share)
+	}
+	return every(l.rate * p.share)
+}
+
 // take gives the moment of a turn and takes it.
 func (p *pace) take() time.Time {
-	gap := p.limiter.gap(p.share)
+	gap := p.gap()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	turn := time.Now()

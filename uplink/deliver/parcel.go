@@ -88,6 +88,7 @@ func (p *parcel) ask(ctx context.Context, lookup Lookup) error {
 			if known, receipt, err = lookup.Lookup(ctx, q.Record); err != nil && record.ClassOf(err) != record.ThisOne {
 				return fmt.Errorf("ask whether Certyo has a record that may have been posted more than %s ago: %w", forgets, err)
 			}
+			p.limiter.granted()
 		}
 		switch {
 		case known == record.KnownYes && receipt != nil:

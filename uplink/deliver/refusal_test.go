@@ -125,3 +125,26 @@ func TestChangesOfARowAreRefusedApart(t *testing.T) {
 		b.after(splitAgain+time.Minute, "0/3/3/0")
 	})
 }
+
+// A tenant that is mended while a batch is taken apart parks nothing of what was refused before.
+func TestATenantMendedMidwayParksNothing(t *testing.T) {
+	for refusals := range 14 {
+		run(t, Config{}, func(b *bench) {
+			n := 0
+			b.post = whole(func(record.Record) bool { n++; return n <= refusals })
+			b.Put(items("a", "b", "c", "d", "e", "f", "g")...)
+			b.after(time.Hour, "0/0/7/0")
+		})
+	}
+	run(t, Config{MaxBytes: 100}, func(b *bench) { // and while a held record looks for company
+		broken := true
+		b.post = whole(func(r record.Record) bool {
+			defer func() { broken = broken && r.ID != "a" }()
+			return broken
+		})
+		records := items("a", "b")
+		records[0].Payload = make([]byte, 150)
+		b.Put(records...)
+		b.after(time.Hour, "0/0/2/0")
+	})
+}

@@ -16,6 +16,8 @@ type round struct {
 	seqs    []uint64
 	answers []record.Delivery
 	mixed   bool // an answer left records open and accepted others
+	ahead   int  // so many records went ahead of the first that was accepted, in requests of their own; all if none was
+	spoils  int  // one more than the place of the record that an answer to it alone left open, 0 if there is none
 
 	tooLarge, tooManyBytes int // records and bytes of the smallest request that was refused for its size
 }
@@ -27,6 +29,7 @@ func (r *round) begin(batch []record.Queued) {
 		r.records, r.seqs = append(r.records, batch[i].Record), append(r.seqs, batch[i].Seq)
 		r.answers = append(r.answers, record.Delivery{})
 	}
+	r.ahead = len(batch)
 }
 
 // end lets go of the batch.
@@ -72,8 +75,14 @@ func (r *round) post(ctx context.Context, from, to int) error {
 		return r.split(ctx, from, to)
 	}
 	copy(r.answers[from:to], answers)
+	if accepted > 0 {
+		r.ahead = min(r.ahead, from)
+	}
 	if open > 0 {
 		r.mixed = r.mixed || accepted > 0
+		if n == 1 {
+			r.spoils = from + 1
+		}
 		return fmt.Errorf("%w: %d of %d, they are posted again%s", errOpen, open, n, why)
 	}
 	return nil

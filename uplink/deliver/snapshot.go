@@ -46,6 +46,9 @@ func (c *Courier) lookAtGroup(ctx context.Context, group []record.Unproven) ([]r
 		return c.lookAtEach(ctx, group)
 	case err != nil:
 		return nil, err
+	}
+	c.limiter.grantedLook()
+	switch {
 	case state == record.Anchored:
 		return c.lookAtNamed(ctx, group, answer)
 	case state != record.Pending || c.anyOverdue(group):

@@ -15,6 +15,7 @@ import (
 type stuck struct {
 	wait  backoff
 	until time.Time
+	since time.Time
 	why   string
 }
 
@@ -57,8 +58,12 @@ func (d *delivery) report() {
 		errOpen, len(d.stuck), strings.Join(rows, ", "), more, cmp.Or(why, "it says nothing of them")))
 }
 
-// stuckMost is how many rows are set aside. With more, all wait until the first of them is due.
-const stuckMost = 1000
+const (
+	stuckMost = 1000          // rows that are set aside; with more, all wait until the first of them is due
+	stuckEnd  = 4 * stuckMost // what would be more than that isn't set aside
+
+	spoilsAfter = 3 // failures in a row until a row is set aside whose record is left open by an answer to it alone
+)
 
 // setAside lets the rows wait whose records were left open by an answer that accepted others.
 func (d *delivery) setAside(p *parcel) {
@@ -68,18 +73,43 @@ func (d *delivery) setAside(p *parcel) {
 		if a.Receipt != nil || a.Refusal != "" {
 			continue
 		}
-		r := rowOf(&p.records[i])
-		s := d.stuck[r]
-		if s == nil {
-			s = &stuck{}
-			d.stuck[r] = s
+		if s := d.stick(rowOf(&p.records[i]), now, stuckEnd); s != nil {
+			s.why = a.Open
+			s.until = now.Add(s.wait.next(errOpen))
 		}
-		s.why = a.Open
-		s.until = now.Add(s.wait.next(errOpen))
 	}
 	if len(d.stuck) > stuckMost {
 		d.until = d.due(now)
 	}
+}
+
+// stick gives what is known of a row that is set aside, nil if there are so many already.
+func (d *delivery) stick(r row, now time.Time, most int) *stuck {
+	s := d.stuck[r]
+	if s == nil && len(d.stuck) < most {
+		s = &stuck{since: now}
+		d.stuck[r] = s
+	}
+	return s
+}
+
+// spoiled sets the row aside whose record an answer to it alone left open, so that nothing behind it could be posted. As long as others
+// are accepted no more is wrong, and it says so; else it may be the service.
+func (d *delivery) spoiled(p *parcel) bool {
+	if p.spoils == 0 {
+		return false
+	}
+	now, r := time.Now(), rowOf(&p.records[p.spoils-1])
+	if d.stuck[r] == nil && d.wait.failures < spoilsAfter {
+		return false
+	}
+	s := d.stick(r, now, stuckMost)
+	if s == nil {
+		return false
+	}
+	s.why = p.answers[p.spoils-1].Open
+	s.until = now.Add(longestWait + s.wait.next(errOpen)) // others are posted before it is due
+	return d.taken.After(s.since)
 }
 
 // areStuck tells whether all rows of a parcel are known to be stuck.
@@ -109,6 +139,18 @@ func (d *delivery) unstick(p *parcel) {
 	}
 }
 
+// empty forgets what is told of records that wait when none does any more: a person dropped them.
+func (d *delivery) empty() {
+	if len(d.stuck) == 0 && !d.held {
+		return
+	}
+	clear(d.stuck)
+	clear(d.refused)
+	d.held, d.alike = false, time.Time{}
+	d.wait.reset()
+	d.conds.Delivery.Back()
+}
+
 // remember keeps later requests below what Certyo found too large, until the next start.
 func (d *delivery) remember(r *round) {
 	if r.tooLarge > 1 {
@@ -117,14 +159,17 @@ func (d *delivery) remember(r *round) {
 	}
 }
 
-// conclude decides which answers count. Receipts always do. A refusal counts if another record was accepted in the same
-// round, or in one that began after this record was refused before: that shows that the fault is in the record. Otherwise the
-// refused are held, also one that stands alone: it is posted again, soon with records behind it.
+// conclude decides which answers count. Receipts always do. A refusal counts if another record was accepted before or with it in
+// the same round, or after this record was refused before: that shows that the fault is in the record. What is accepted behind it may
+// as well show that a fault has just been mended: it is posted once more. Otherwise the refused are held, also one that stands alone:
+// it is posted again, soon with records behind it.
 func (d *delivery) conclude(p *parcel) (deliveries []record.Delivery, held error) {
 	d.mixed = d.mixed || p.mixed
 	accepted, refused, reason := p.count()
 	deliveries = p.known
+	taken, began := d.taken, p.began
 	if accepted > 0 {
+		began = began.Add(-1) // what was accepted came behind what went ahead of it
 		d.alike = time.Time{}
 		if p.began.After(d.taken) {
 			d.taken = p.began
@@ -132,7 +177,7 @@ func (d *delivery) conclude(p *parcel) (deliveries []record.Delivery, held error
 		deliveries = slices.Grow(deliveries, len(p.answers))
 	}
 	for i, a := range p.answers {
-		if a.Seq = p.seqs[i]; a.Receipt == nil && (a.Refusal == "" || accepted == 0 && !d.isAtFault(a.Seq, p.began)) {
+		if a.Seq = p.seqs[i]; a.Receipt == nil && (a.Refusal == "" || i < p.ahead && !d.isAtFault(a.Seq, began, taken)) {
 			continue
 		}
 		if a.Receipt != nil {
@@ -153,8 +198,8 @@ func (d *delivery) conclude(p *parcel) (deliveries []record.Delivery, held error
 		"check tenant, client and address of Certyo", errAlike, refused, reason)
 }
 
-// isAtFault tells whether a post that began after the record was refused first was accepted, and notes when that was.
-func (d *delivery) isAtFault(seq uint64, began time.Time) bool {
+// isAtFault tells whether others were accepted, the last ones by taken, after the record was refused first, and notes when that was.
+func (d *delivery) isAtFault(seq uint64, began, taken time.Time) bool {
 	first, before := d.refused[seq]
 	if !before {
 		if len(d.refused) > stuckMost {
@@ -163,7 +208,7 @@ func (d *delivery) isAtFault(seq uint64, began time.Time) bool {
 		d.refused[seq] = began
 		return false
 	}
-	return d.taken.After(first)
+	return taken.After(first)
 }
 
 var (

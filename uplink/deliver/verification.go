@@ -15,7 +15,7 @@ const (
 	dueAtOnce   = 100            // records looked at between two writes to the ledger
 	alarmedWait = time.Hour      // until a mismatch or a missing record is looked at again
 	retireAfter = 24 * time.Hour // a record that was superseded so long ago is not asked for any more
-	askAgain    = time.Minute    // the clock may be set meanwhile, so the ledger is asked again
+	askAgain    = time.Minute    // the clock may be set meanwhile, so ledger and hours are asked again
 	failedWait  = time.Minute    // at most, until a record that got no answer is looked at again: an outage tells nothing of it
 )
 
@@ -24,8 +24,9 @@ func (c *Courier) verify(ctx context.Context) error {
 	var wait backoff
 	c.reportTally() // what earlier runs found
 	for {
-		if d := time.Until(c.limiter.looks.opens(time.Now())); d > 0 {
-			pause(ctx, d)
+		if again := c.limiter.looks.shut(time.Now()); !again.IsZero() && ctx.Err() == nil {
+			pause(ctx, time.Until(again))
+			continue
 		}
 		due, next, err := c.ledger.Due(time.Now(), dueAtOnce)
 		if err != nil {
@@ -41,7 +42,7 @@ func (c *Courier) verify(ctx context.Context) error {
 		case err != nil:
 			c.conds.Verification.Lost(err)
 			if isLimited(err) {
-				c.limiter.refused()
+				c.limiter.refusedLook()
 			}
 			pause(ctx, wait.next(err))
 		default:
@@ -116,7 +117,7 @@ func (c *Courier) lookAtEach(ctx context.Context, due []record.Unproven) (looks 
 		if err != nil {
 			return looks, err
 		}
-		c.limiter.granted()
+		c.limiter.grantedLook()
 	}
 	return looks, nil
 }
