@@ -62,7 +62,8 @@ const (
 
 // limiter keeps what this station sends within its budget, and within what is left of Certyo's limit for all stations: each 429 halves
 // its pace and each request that is taken brings it up a little, so that stations come to like shares of a limit that none of them
-// knows. Verifications may be kept to a lower pace than posts, as their limit may be another. A careful start begins slowly, as all stations may be back at the same moment.
+// knows. Verifications may be kept to a lower pace than posts, as their limit may be another. A careful start begins slowly, as all
+// stations may be back at the same moment.
 type limiter struct {
 	posts, looks pace
 	hours        Hours
@@ -122,13 +123,11 @@ func (l *limiter) granted() {
 	l.looksRate = min(l.looksRate+moreRate, l.rate)
 }
 
-// grantedLook notes that Certyo took a verification. While those are kept to a lower pace that tells nothing of posts.
+// grantedLook notes that Certyo took a verification.
 func (l *limiter) grantedLook() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.looksRate >= l.rate {
-		l.rate = min(l.rate+moreRate, l.all)
-	}
+	l.rate = min(l.rate+moreRate, l.all)
 	l.looksRate = min(l.looksRate+moreRate, l.rate)
 }
 
