@@ -51,7 +51,8 @@ type delivery struct {
 // deliver runs the loop until ctx ends.
 func (c *Courier) deliver(ctx context.Context) error {
 	d := &delivery{
-		Courier: c, landed: make(chan *parcel, c.cfg.Parallel), under: map[uint64]struct{}{}, busy: map[uint64]struct{}{}, seed: maphash.MakeSeed(), stuck: map[row]*stuck{}, refused: map[uint64]time.Time{},
+		Courier: c, landed: make(chan *parcel, c.cfg.Parallel), under: map[uint64]struct{}{}, busy: map[uint64]struct{}{}, seed: maphash.MakeSeed(),
+		stuck: map[row]*stuck{}, refused: map[uint64]time.Time{},
 		most: c.cfg.Batch, maxBytes: c.cfg.MaxBytes, spread: c.cfg.Spread, keys: make(map[string]struct{}, c.cfg.Batch), rows: map[row]struct{}{},
 	}
 	for range c.cfg.Parallel + 1 {
@@ -223,10 +224,11 @@ func (d *delivery) land(ctx context.Context, p *parcel) error {
 	}()
 	deliveries, held := d.conclude(p)
 	d.remember(&p.round)
+	var followed error
 	if len(deliveries) < n || p.tooLarge > 0 {
 		d.discard() // it may have later changes of what stays
-	} else if err := d.follow(ctx); err != nil {
-		return err
+	} else {
+		followed = d.follow(ctx)
 	}
 	if len(deliveries) > 0 {
 		if err := d.outbox.Settle(deliveries); err != nil {
@@ -236,8 +238,8 @@ func (d *delivery) land(ctx context.Context, p *parcel) error {
 		}
 		d.wait.reset()
 	}
-	if ctx.Err() != nil {
-		return nil
+	if followed != nil || ctx.Err() != nil {
+		return followed
 	}
 	err := p.err
 	if err == nil {
@@ -289,8 +291,7 @@ func (d *delivery) fail(err error, n int) {
 		return
 	}
 	d.until = time.Now().Add(d.wait.next(err))
-	switch {
-	case n > 0 && d.outage == 0 && !errors.Is(err, errOpen) && !errors.Is(err, errAlike):
+	if n > 0 && d.outage == 0 && !errors.Is(err, errOpen) && !errors.Is(err, errAlike) {
 		d.outage = n
 		d.limiter.begin()
 	}
