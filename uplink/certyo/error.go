@@ -76,6 +76,10 @@ func (e *Error) Held() bool { return e.held }
 // larger than those.
 func (e *Error) TooLarge() bool { return e.Status == http.StatusRequestEntityTooLarge }
 
+// Faulty tells that the service failed in doing what it was asked, which may be for what the request holds: 500. The other 5xx tell of
+// the way there.
+func (e *Error) Faulty() bool { return e.Status == http.StatusInternalServerError }
+
 // Limited tells that this client made more requests than Certyo allows it, from all its stations together.
 func (e *Error) Limited() bool { return e.Status == http.StatusTooManyRequests }
 

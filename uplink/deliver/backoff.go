@@ -51,6 +51,12 @@ func isLimited(err error) bool {
 	return errors.As(err, &e) && e.Limited()
 }
 
+// isFaulty tells whether the service itself failed on a request: an error of its own, not of the way to it.
+func isFaulty(err error) bool {
+	var e interface{ Faulty() bool }
+	return errors.As(err, &e) && e.Faulty()
+}
+
 // pause waits for d or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

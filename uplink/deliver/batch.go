@@ -25,6 +25,9 @@ func rowOf(r *record.Record) row { return row{r.Database, r.Collection, r.ID} }
 
 // pick reads the records of a request: none that is under way, and none of a row with an older one that was left open.
 func (d *delivery) pick(p *parcel, now time.Time) ([]record.Queued, error) {
+	if r, ok := d.suspect(now); ok && len(d.aloft) == 0 {
+		return d.try(p, now, r)
+	}
 	most, reach := d.most, d.maxBytes
 	switch {
 	case d.held: // a large record must not be all that is seen, nor one that fills a request by itself

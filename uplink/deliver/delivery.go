@@ -31,6 +31,7 @@ type delivery struct {
 	until  time.Time     // nothing is posted before
 	first  time.Time     // until when those that wait linger, zero if none does
 	hurry  bool          // they have lingered, before a failure
+	faults int           // so often in a row the service itself failed
 	outage int           // so many records had the request that met an outage which isn't over; 0: there is none
 	spread time.Duration // at most so long the second request waits after a start
 
@@ -110,7 +111,9 @@ func (d *delivery) turn(ctx context.Context) error {
 }
 
 // troubled tells whether anything is wrong: then one request ends before the next is thought of.
-func (d *delivery) troubled() bool { return d.held || d.outage > 0 || d.wait.failures > 0 }
+func (d *delivery) troubled() bool {
+	return d.held || d.outage > 0 || d.wait.failures > 0 || len(d.aloft) > 0 && d.aloft[0].tries != row{}
+}
 
 // next gives a batch that may go now, or tells when to look again: a zero time if only something that happens is to be waited for.
 // A full batch is read while the one before it is under way.
@@ -249,6 +252,11 @@ func (d *delivery) land(ctx context.Context, p *parcel) error {
 		d.setAside(p)
 		err = nil
 	} else if errors.Is(err, errOpen) && d.spoiled(p) {
+		d.report()
+		return nil
+	}
+	d.clear(p, err)
+	if d.accuse(p, err) {
 		d.report()
 		return nil
 	}

@@ -22,6 +22,7 @@ type parcel struct {
 	ends    []int             // of the requests
 	known   []record.Delivery // what Certyo had already
 	began   time.Time
+	tries   row      // the suspect that is tried, zero for none
 	doubted []uint64 // sequences of what it may have
 	err     error
 }

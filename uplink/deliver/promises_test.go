@@ -21,6 +21,7 @@ type model struct {
 	mu    sync.Mutex
 	dice  *rand.Rand
 	good  bool // the faults are over
+	ill   bool
 	taken map[string]record.Record
 	order map[string][]string // keys by row in the order of arrival
 }
@@ -37,6 +38,9 @@ func (m *model) post(records []record.Record) ([]record.Delivery, error) {
 		return nil, waitError{after: time.Duration(m.dice.IntN(20)) * time.Second}
 	case m.oneIn(8):
 		return nil, waitError{held: true}
+	case m.ill && m.oneIn(2) || !m.good && m.dice.IntN(400) == 0: // for a while the service fails on all that it is asked
+		m.ill = !m.oneIn(40)
+		return nil, faulty{}
 	case len(records) > 1 && m.oneIn(6): // too large, say
 		return nil, record.Never(errors.New("413"))
 	}

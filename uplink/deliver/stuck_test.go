@@ -82,7 +82,7 @@ func TestStuckRowsAreBounded(t *testing.T) {
 		most, n := 0, 0
 		for range 20 {
 			time.Sleep(time.Second)
-			if _, err := fmt.Sscanf(b.delivery.says(), errOpen.Error()+": the oldest ones of %d rows", &n); err == nil {
+			if _, err := fmt.Sscanf(b.delivery.says(), errStuck.Error()+": the oldest ones of %d rows", &n); err == nil {
 				most = max(most, n)
 			}
 		}

@@ -11,12 +11,13 @@ import (
 	"station-agent/store/record"
 )
 
-// stuck is a row whose oldest record was left open by answers that accepted others.
+// stuck is a row whose oldest record was left open by answers that accepted others, or on which the service seems to fail.
 type stuck struct {
-	wait  backoff
-	until time.Time
-	since time.Time
-	why   string
+	suspect bool
+	wait    backoff
+	until   time.Time
+	since   time.Time
+	why     string
 }
 
 // due tells when the first of the stuck rows that aren't due now is to be tried again, zero if there is none.
@@ -55,7 +56,7 @@ func (d *delivery) report() {
 		rows, more = rows[:3], " …"
 	}
 	d.conds.Delivery.Lost(fmt.Errorf("%w: the oldest ones of %d rows (%s%s): %s; they are posted again, all other rows go on",
-		errOpen, len(d.stuck), strings.Join(rows, ", "), more, cmp.Or(why, "it says nothing of them")))
+		errStuck, len(d.stuck), strings.Join(rows, ", "), more, cmp.Or(why, "it says nothing of them")))
 }
 
 const (
@@ -213,5 +214,6 @@ func (d *delivery) isAtFault(seq uint64, began, taken time.Time) bool {
 
 var (
 	errAlike = errors.New("all records are refused alike by Certyo")
+	errStuck = errors.New("records get no answer from Certyo that settles them")
 	errOpen  = errors.New("records were left open by the answer of Certyo")
 )
