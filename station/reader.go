@@ -1,7 +1,9 @@
 package station
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"station-agent/station/codec"
@@ -22,11 +24,12 @@ const (
 // Button is the Symbology of a tag whose Code is the name of a Command. No scanner gives it: theirs begin with "]".
 const Button = "button"
 
-// Reader is one device at a serial port that writes lines.
+// Reader is one device at a serial port.
 type Reader struct {
-	Port   serial.Config
-	Prefix string // what it puts before every code
-	Kind   Kind   // Barcode if empty
+	Port     serial.Config
+	Protocol string // how it speaks: the name of a codec.Protocol; "line" if empty
+	Prefix   string // what it puts before every code; of lines only
+	Kind     Kind   // Barcode if empty
 
 	// Saw is told of each tag before the bench is, also of those that mean nothing to it. It must not wait; nil for nobody.
 	Saw func(record.Tag)
@@ -35,30 +38,36 @@ type Reader struct {
 // Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. The
 // error is that of serial.Run.
 func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Condition) error {
-	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Kind, r.Saw}, cond)
+	p, err := codec.Find(cmp.Or(r.Protocol, "line"))
+	if err != nil {
+		return record.Stop(fmt.Errorf("reader %s: protocol %w", r.Port.Name, err))
+	}
+	c := p.New(codec.Config{Reader: r.Port.Name, Prefix: r.Prefix})
+	return serial.Run(ctx, r.Port, &ear{ctx, r.Port.Name, c, reads, r.Kind, r.Saw}, cond)
 }
 
 // ear is the serial.Sink of one Reader.
 type ear struct {
 	ctx   context.Context
-	line  codec.Line
+	name  string
+	codec codec.Codec
 	reads chan<- Read
 	kind  Kind
 	saw   func(record.Tag)
 }
 
-func (e *ear) Feed(p []byte) { e.send(e.line.Feed(p)) }
-func (e *ear) Idle()         { e.send(e.line.Idle()) }
+func (e *ear) Feed(p []byte) { e.send(e.codec.Feed(p)) }
+func (e *ear) Idle()         { e.send(e.codec.Idle()) }
 
 // Gone also tells that a reader of tags sees nothing any more: what lay there still does.
 func (e *ear) Gone() {
-	e.send(e.line.Gone())
+	e.send(e.codec.Gone())
 	if e.kind == RFID {
-		e.hand(Read{Tag: record.Tag{Reader: e.line.Reader, Radio: true}, At: time.Now(), Lost: true})
+		e.hand(Read{Tag: record.Tag{Reader: e.name, Radio: true}, At: time.Now(), Lost: true})
 	}
 }
 
-func (e *ear) send(tags []record.Tag) {
+func (e *ear) send(tags []codec.Tag) {
 	now := time.Now()
 	for _, tag := range tags {
 		tag.Radio = e.kind == RFID
@@ -66,9 +75,9 @@ func (e *ear) send(tags []record.Tag) {
 			tag.Symbology = Button
 		}
 		if e.saw != nil {
-			e.saw(tag)
+			e.saw(tag.Tag)
 		}
-		e.hand(Read{Tag: tag, At: now})
+		e.hand(Read{Tag: tag.Tag, At: now})
 	}
 }
 

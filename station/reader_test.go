@@ -23,7 +23,7 @@ func (quiet) Back()      {}
 func TestKindsOfReaders(t *testing.T) {
 	for kind, want := range map[Kind]string{Barcode: `false "]C0" false`, "": `false "]C0" false`, RFID: `true "]C0" false true "" true`, Buttons: `false "button" false`} {
 		reads := make(chan Read, 8)
-		e := &ear{t.Context(), codec.Line{Reader: "r"}, reads, kind, nil}
+		e := &ear{t.Context(), "r", &codec.Line{Config: codec.Config{Reader: "r"}}, reads, kind, nil}
 		e.Feed([]byte("]C0close\r"))
 		e.Gone()
 		close(reads)
