@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"station-agent/station/codec"
+	"station-agent/station/gs1"
 	"station-agent/station/serial"
 	"station-agent/store/record"
 )
@@ -23,6 +24,9 @@ const (
 
 // Button is the Symbology of a tag whose Code is the name of a Command. No scanner gives it: theirs begin with "]".
 const Button = "button"
+
+// ISO is the Symbology of a tag that says that it holds no EPC: its bits name no product, though they may look so.
+const ISO = "iso"
 
 // Reader is one device at a serial port.
 type Reader struct {
@@ -69,15 +73,22 @@ func (e *ear) Gone() {
 
 func (e *ear) send(tags []codec.Tag) {
 	now := time.Now()
-	for _, tag := range tags {
+	for _, t := range tags {
+		tag := t.Tag
 		tag.Radio = e.kind == RFID
-		if e.kind == Buttons {
+		if why := gs1.Misread(tag.Symbology, tag.Code); why != "" && tag.Bad == "" {
+			tag.Code, tag.Bad = "", why
+		}
+		switch {
+		case e.kind == Buttons:
 			tag.Symbology = Button
+		case gs1.PC(t.PC).ISO():
+			tag.Symbology = ISO
 		}
 		if e.saw != nil {
-			e.saw(tag.Tag)
+			e.saw(tag)
 		}
-		e.hand(Read{Tag: tag.Tag, At: now})
+		e.hand(Read{Tag: tag, At: now})
 	}
 }
 

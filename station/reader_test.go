@@ -11,6 +11,7 @@ import (
 	"station-agent/station/codec"
 	"station-agent/station/serial"
 	"station-agent/station/stationtest"
+	"station-agent/store/record"
 )
 
 // quiet is a Condition that nobody looks at.
@@ -34,6 +35,51 @@ func TestKindsOfReaders(t *testing.T) {
 		if s := strings.Join(got, " "); s != want {
 			t.Errorf("%q: %s, want %s", kind, s, want)
 		}
+	}
+}
+
+// TestAWrongCheckDigitIsAMisread where the scanner says that there is one; the raw code is kept.
+func TestAWrongCheckDigitIsAMisread(t *testing.T) {
+	reads := make(chan Read, 8)
+	e := &ear{t.Context(), "r", &codec.Line{}, reads, Barcode, nil}
+	e.Feed([]byte("]E04006381333932\r]E04006381333931\r4006381333932\r\xff\r"))
+	for _, want := range []string{
+		`"]E04006381333932" "" EAN 4006381333932: wrong check digit`, `"]E04006381333931" "4006381333931" `, `"4006381333932" "4006381333932" `, `"\xff" "" not UTF-8`,
+	} {
+		r := <-reads
+		if got := fmt.Sprintf("%q %q %s", r.Raw, r.Code, r.Bad); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// TestATagWithoutAnEPCNamesNoProduct, though its bits look like one.
+func TestATagWithoutAnEPCNamesNoProduct(t *testing.T) {
+	for pc, want := range map[string]record.Verdict{"\x30\x00": okay, "\x31\xa2": "waiting"} {
+		p, err := codec.Find("r2000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		frame := []byte("\xa0\x13\x01\x89\x04" + pc + "\x30\x74\x25\x7b\xf7\x19\x4e\x40\x00\x00\x1a\x85\x45")
+		var sum byte
+		for _, b := range frame {
+			sum -= b
+		}
+		reads := make(chan Read, 1)
+		(&ear{t.Context(), "r", p.New(codec.Config{}), reads, RFID, nil}).Feed(append(frame, sum))
+		rows := world(picture(record.Row{Hash: hash("a"), EAN: "80614141123458"}))
+		rows.Field = []string{"3074257BF7194E4000001A85"}
+		if d := Decide(State{Session: session("P-1")}, rules, (<-reads).Tag, rows); d.Scan.Verdict != want {
+			t.Errorf("PC % X: %s", pc, d.Scan.Verdict)
+		}
+	}
+}
+
+// TestAReaderOfAnUnknownProtocolIsAnError that ends the program: the configuration is wrong.
+func TestAReaderOfAnUnknownProtocolIsAnError(t *testing.T) {
+	err := Reader{Port: serial.Config{Name: "r", Device: "/nowhere"}, Protocol: "llrp"}.Run(t.Context(), nil, quiet{})
+	if record.ClassOf(err) != record.StopHere || !strings.HasPrefix(err.Error(), `reader r: protocol "llrp" is none of line, r200`) {
+		t.Error(err)
 	}
 }
 
