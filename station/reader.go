@@ -47,7 +47,19 @@ func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Conditio
 		return record.Stop(fmt.Errorf("reader %s: protocol %w", r.Port.Name, err))
 	}
 	c := p.New(codec.Config{Reader: r.Port.Name, Prefix: r.Prefix})
-	return serial.Run(ctx, r.Port, &ear{ctx, r.Port.Name, c, reads, r.Kind, r.Saw}, cond)
+	e := &ear{ctx, r.Port.Name, c, reads, r.Kind, r.Saw}
+	return serial.Run(ctx, r.Port, e, heeded{cond, e})
+}
+
+// heeded is the Condition of a port whose ear must know when it is open again.
+type heeded struct {
+	serial.Condition
+	e *ear
+}
+
+func (h heeded) Back() {
+	h.Condition.Back()
+	h.e.back()
 }
 
 // ear is the serial.Sink of one Reader.
@@ -66,8 +78,17 @@ func (e *ear) Idle()         { e.send(e.codec.Idle()) }
 // Gone also tells that a reader of tags sees nothing any more: what lay there still does.
 func (e *ear) Gone() {
 	e.send(e.codec.Gone())
+	e.tell(Read{Lost: true})
+}
+
+// back tells that it may see again: what doesn't show soon has left.
+func (e *ear) back() { e.tell(Read{Back: true}) }
+
+// tell says something of a reader of tags.
+func (e *ear) tell(r Read) {
 	if e.kind == RFID {
-		e.hand(Read{Tag: record.Tag{Reader: e.name, Radio: true}, At: time.Now(), Lost: true})
+		r.Tag, r.At = record.Tag{Reader: e.name, Radio: true}, time.Now()
+		e.hand(r)
 	}
 }
 
@@ -88,7 +109,7 @@ func (e *ear) send(tags []codec.Tag) {
 		if e.saw != nil {
 			e.saw(tag)
 		}
-		e.hand(Read{Tag: tag, At: now})
+		e.hand(Read{Tag: tag, At: now, Antenna: t.Antenna, RSSI: t.RSSI})
 	}
 }
 

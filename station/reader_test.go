@@ -38,6 +38,54 @@ func TestKindsOfReaders(t *testing.T) {
 	}
 }
 
+// TestAReaderOfTagsTellsWhenItIsAwayAndBack, and how strong and where it saw a tag.
+func TestAReaderOfTagsTellsWhenItIsAwayAndBack(t *testing.T) {
+	s, err := stationtest.NewScanner(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	reads := make(chan Read)
+	ctx, cancel := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		r := Reader{Port: serial.Config{Name: "mat", Device: s.Path()}, Protocol: "r2000", Kind: RFID}
+		if err := r.Run(ctx, reads, quiet{}); err != nil {
+			t.Error(err)
+		}
+	})
+	defer done.Wait()
+	defer cancel()
+	expect := func(want string) {
+		t.Helper()
+		for late := time.After(20 * time.Second); ; {
+			select {
+			case r := <-reads:
+				got := fmt.Sprintf("%s %v %s %d %d lost=%v back=%v", r.Reader, r.Radio, r.Code, r.Antenna, r.RSSI, r.Lost, r.Back)
+				if got != want || r.At.IsZero() {
+					t.Fatalf("got  %s\nwant %s", got, want)
+				}
+				return
+			case <-late:
+				t.Fatalf("nothing came, want %s", want)
+			}
+		}
+	}
+	expect("mat true  0 0 lost=false back=true")
+	if _, err := s.Write([]byte("\xa0\x13\x01\x89\x04\x30\x00\xe2\x00\x30\x16\x66\x13\x01\x21\x15\x50\x74\xef\x45\xbf")); err != nil {
+		t.Fatal(err)
+	}
+	expect("mat true E200301666130121155074EF 1 -60 lost=false back=false")
+	if err := s.Unplug(); err != nil {
+		t.Fatal(err)
+	}
+	expect("mat true  0 0 lost=true back=false")
+	if err := s.Plug(); err != nil {
+		t.Fatal(err)
+	}
+	expect("mat true  0 0 lost=false back=true")
+}
+
 // TestAWrongCheckDigitIsAMisread where the scanner says that there is one; the raw code is kept.
 func TestAWrongCheckDigitIsAMisread(t *testing.T) {
 	reads := make(chan Read, 8)

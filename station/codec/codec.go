@@ -103,6 +103,7 @@ type Protocol struct {
 	Name     string    // as the configuration names it
 	Radio    bool      // it reads tags on an antenna, again and again
 	Baud     int       // the line speed that the makers set
+	Reads    int       // how many sights of a tag within 300 ms prove that it is there: stray ones come alone
 	Commands *Commands // nil: the reader speaks without being asked
 	New      func(Config) Codec
 }

@@ -267,7 +267,7 @@ func TestProtocolsAreFoundByName(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range Protocols() {
 		got, err := Find(p.Name)
-		if err != nil || got.Name != p.Name || seen[p.Name] || p.Baud == 0 {
+		if err != nil || got.Name != p.Name || seen[p.Name] || p.Baud == 0 || p.Reads == 0 {
 			t.Errorf("%+v, %v", got, err)
 		}
 		seen[p.Name] = true

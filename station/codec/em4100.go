@@ -17,7 +17,7 @@ const (
 )
 
 func em4100(name string) Protocol {
-	return Protocol{Name: name, Radio: true, Baud: 9600, New: func(c Config) Codec {
+	return Protocol{Name: name, Radio: true, Baud: 9600, Reads: 1, New: func(c Config) Codec {
 		s := newStream(c)
 		s.cut = func(p []byte) int { return cutEM4100(s, p) }
 		return s

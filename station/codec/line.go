@@ -58,7 +58,7 @@ type Line struct {
 }
 
 func line() Protocol {
-	return Protocol{Name: "line", Baud: 9600, New: func(c Config) Codec { return &Line{Config: c} }}
+	return Protocol{Name: "line", Baud: 9600, Reads: 1, New: func(c Config) Codec { return &Line{Config: c} }}
 }
 
 // Feed is Codec's.

@@ -40,7 +40,7 @@ const (
 
 func r200() Protocol {
 	return Protocol{
-		Name: "r200", Radio: true, Baud: 115200,
+		Name: "r200", Radio: true, Baud: 115200, Reads: 2,
 		New: func(c Config) Codec {
 			s := newStream(c)
 			s.cut = func(p []byte) int { return cutR200(s, p) }

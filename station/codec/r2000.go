@@ -37,7 +37,7 @@ const (
 
 func r2000() Protocol {
 	return Protocol{
-		Name: "r2000", Radio: true, Baud: 115200,
+		Name: "r2000", Radio: true, Baud: 115200, Reads: 2,
 		New: func(c Config) Codec {
 			s := newStream(c)
 			s.cut = func(p []byte) int { return cutR2000(s, p) }

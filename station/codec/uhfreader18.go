@@ -53,7 +53,7 @@ func uhfReader288() Protocol {
 
 func uhf18(name string, baud int, cut func(*stream, []byte) int, c Commands) Protocol {
 	c.Version, c.Power, c.Region = uhf18Command(uhf18GetVersion), uhf18Power, uhf18Region
-	return Protocol{Name: name, Radio: true, Baud: baud, Commands: &c, New: func(c Config) Codec {
+	return Protocol{Name: name, Radio: true, Baud: baud, Reads: 2, Commands: &c, New: func(c Config) Codec {
 		s := newStream(c)
 		s.cut = func(p []byte) int { return cut(s, p) }
 		return s
