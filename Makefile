@@ -73,6 +73,10 @@ bench: ## every benchmark
 bench-main: $(OUT)/station-agent ## idle memory, and verdict time with MySQL up and black-holed
 	@$(GO) test -count=1 -run '^$$' -bench '^BenchmarkMain$$' -benchtime 1x ./build/e2e
 
+.PHONY: bench-bench
+bench-bench: ## what the bench costs from a reader's bytes on: every protocol, the presence of 500 tags
+	@$(GO) test -count=1 -run '^$$' -bench '^BenchmarkBench$$' -benchtime 1x ./build/benchbench
+
 .PHONY: bench-packing
 bench-packing: $(OUT)/station-agent ## verdict with MySQL up, slow and black-holed; how fast a thousand packages drain
 	@STATION_AGENT_BINARY=$(CURDIR)/$(OUT)/station-agent $(GO) test -count=1 -timeout 20m -run '^$$' -bench '^BenchmarkPacking$$' -benchtime 1x ./build/benchpacking

@@ -23,8 +23,8 @@ import (
 //	status of 01:   01 all told   02 time is over   03 more frames follow   04 memory full   FB no tag   F8 antenna
 //
 // The same bytes could be tags of either layout, so that the configuration names the layout and nothing is guessed; a sound
-// frame of the other one is counted as bad. No byte marks the beginning: whatever stands there is taken for a length until the CRC says no. The RSSI has
-// a scale of its own, the antenna is a mask with one bit set.
+// frame of the other one is counted as bad. No byte marks the beginning: whatever stands there is taken for a length until the
+// command, which must be one of ours, or the CRC says no. The RSSI has a scale of its own, the antenna is a mask with one bit set.
 const (
 	uhf18Least = 5 // shortest length of an answer
 
@@ -93,7 +93,7 @@ func cutUHF288(s *stream, p []byte) int { return cutChafon(s, p, true) }
 
 func cutChafon(s *stream, p []byte, newer bool) int {
 	n := int(p[0]) + 1
-	if p[0] < uhf18Least {
+	if p[0] < uhf18Least || len(p) > 2 && !uhf18Answers(p[2]) {
 		return noFrame
 	}
 	if len(p) < n {
@@ -129,6 +129,16 @@ func cutChafon(s *stream, p []byte, newer bool) int {
 	}
 	s.heard(a)
 	return n
+}
+
+// uhf18Answers tells whether a command has answers: without a mark at the beginning of frames, noise is to be told apart by
+// something before its CRC is reckoned at every byte.
+func uhf18Answers(command byte) bool {
+	switch command {
+	case uhf18Inventory, uhf18GetVersion, uhf18SetRegion, uhf18SetPower, uhf18SetMode, uhf18Unasked:
+		return true
+	}
+	return false
 }
 
 // chafonList reads the tags of an inventory; it is false, and none is told, if they are not just what the frame holds.
