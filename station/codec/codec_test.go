@@ -246,6 +246,25 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestAnImpossibleLengthHoldsNothingUp: the tag behind it comes without waiting for a gap.
+func TestAnImpossibleLengthHoldsNothingUp(t *testing.T) {
+	for name, junk := range map[string]string{"r200": "bb02220100", "uhfreader18": "04ff", "r2000": "a003", "rdm6300": "023132"} {
+		p, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := hex.DecodeString(junk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := recorded(t, name)[0]
+		w := watch(p)
+		if w.feed(append(in, v.in...)); w.String() != v.want+", 1 bad" {
+			t.Errorf("%s: %s, want %s", name, w, v.want)
+		}
+	}
+}
+
 // TestTagsOutliveTheNextCall: what a tag points to is its own, and nobody who appends to Raw reaches the code.
 func TestTagsOutliveTheNextCall(t *testing.T) {
 	for _, p := range framed() {
@@ -256,7 +275,7 @@ func TestTagsOutliveTheNextCall(t *testing.T) {
 		for _, v := range list {
 			c.Feed(bytes.Repeat(v.in, 3))
 		}
-		_ = append(first.Raw, "overwritten by whoever appends"...)
+		_ = append(first.Raw, "over"...)
 		if !bytes.Equal(first.Raw, raw) || first.Code != code || !bytes.Equal(raw, list[0].in) || first.Reader != "r" || first.Symbology == "" {
 			t.Errorf("%s: %+v", p.Name, first)
 		}

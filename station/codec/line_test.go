@@ -70,6 +70,7 @@ var vectors = []struct {
 	{name: "damaged answer of a GM65", in: "\x02\x00\x00\x01\x0032A\r", want: []Tag{bad("\x02\x00\x00\x01\x0032A", "control character 0x02")}},
 	{name: "answer of a GM65 cut off", in: "\x02\x00\x00\x01\x003", idle: true, want: []Tag{bad("\x02\x00\x00\x01\x003", "control character 0x02")}},
 	{name: "answer of a GM65 with a damaged length", in: "\x02\x00\x00!\x0031400\rA\r", idle: true, want: []Tag{bad("\x02\x00\x00!\x0031400", "control character 0x02"), good("A", "", "A")}},
+	{name: "answer of a GM65 with an impossible length", in: "\x02\x00\x00A\x0031400\rB\r", want: []Tag{bad("\x02\x00\x00A\x0031400", "control character 0x02"), good("B", "", "B")}},
 	{name: "look-alike: an empty line between STX and NUL", in: "\x02\x00\x02A\x00", want: []Tag{good("A", "", "A")}},
 	{name: "half a character", in: "A\xc3\r\xb6\r", want: []Tag{bad("A\xc3", "not UTF-8"), bad("\xb6", "not UTF-8")}},
 }

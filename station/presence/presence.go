@@ -226,7 +226,8 @@ func (f *Filter) reader(name string, at time.Duration) *reader {
 	return r
 }
 
-// endAbsences lets the tags of readers that see again go on as if nothing had been: they have had no time to leave.
+// endAbsences lets the tags of readers that see again go on as if nothing had been: what lay there has had no time to leave, and
+// what had left has.
 func (f *Filter) endAbsences(now time.Duration) {
 	for name, r := range f.readers {
 		if !r.lost || r.ends == 0 || now < r.ends {
@@ -234,7 +235,7 @@ func (f *Filter) endAbsences(now time.Duration) {
 		}
 		r.lost = false
 		for _, s := range f.tags {
-			if s.reader == name && r.since-s.last <= f.c.Gone {
+			if s.reader == name {
 				s.last += max(0, r.ends-r.since)
 			}
 		}
