@@ -59,11 +59,17 @@ func r200() Protocol {
 				return r200Command(r200SetPower, byte(n>>8), byte(n)), nil
 			},
 			Region: func(r Region) ([]byte, error) {
-				n, known := map[Region]byte{China: 1, USA: 2, Europe: 3, Korea: 6}[r]
-				if !known {
-					return nil, unknownRegion(r, "eu", "us", "cn", "kr")
+				switch r {
+				case China:
+					return r200Command(r200SetRegion, 1), nil
+				case USA:
+					return r200Command(r200SetRegion, 2), nil
+				case Europe:
+					return r200Command(r200SetRegion, 3), nil
+				case Korea:
+					return r200Command(r200SetRegion, 6), nil
 				}
-				return r200Command(r200SetRegion, n), nil
+				return nil, unknownRegion(r, "eu", "us", "cn", "kr")
 			},
 		},
 	}

@@ -23,7 +23,6 @@ package presence
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -157,11 +156,10 @@ func (f *Filter) Feed(r Read) []Event {
 	return f.events
 }
 
-// Tick lets time go on and tells which tags have left, sorted by code. The events are valid until the next call.
+// Tick lets time go on and tells which tags have left, in any order. The events are valid until the next call.
 func (f *Filter) Tick(now time.Duration) []Event {
 	f.events = f.events[:0]
 	f.sweep(now - f.held)
-	slices.SortFunc(f.events, func(a, b Event) int { return strings.Compare(a.Code, b.Code) })
 	return f.events
 }
 
