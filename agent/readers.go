@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"station-agent/station"
@@ -130,11 +131,39 @@ func (c *config) presence() presence.Config {
 	return p
 }
 
+// damage counts what came damaged from each reader.
+type damage []*readerDamage
+
+// readerDamage is what came damaged from one reader.
+type readerDamage struct {
+	name   string
+	frames atomic.Uint64
+}
+
+// readerTrouble is readerDamage as it is told.
+type readerTrouble struct {
+	Reader  string `json:"reader"`
+	Damaged uint64 `json:"damaged_frames"` // since the agent started; noise between frames counts too
+}
+
+// list tells of the readers from which anything came damaged.
+func (d damage) list() []readerTrouble {
+	list := []readerTrouble{}
+	for _, r := range d {
+		if n := r.frames.Load(); n > 0 {
+			list = append(list, readerTrouble{r.name, n})
+		}
+	}
+	return list
+}
+
 func (p *parts) addReaders() error {
 	p.reads = newReads(p.cfg.Packing.GoneAfter.value())
 	for _, r := range p.cfg.Readers {
 		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
 		reader := station.Reader{Port: port, Protocol: r.Protocol, Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
+		d := &readerDamage{name: r.Name}
+		p.damage, reader.Damaged = append(p.damage, d), d.frames.Store
 		cond := p.board.condition("reader " + r.Name)
 		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
 	}

@@ -37,6 +37,9 @@ type Reader struct {
 
 	// Saw is told of each tag before the bench is, also of those that mean nothing to it. It must not wait; nil for nobody.
 	Saw func(record.Tag)
+
+	// Damaged is told how many frames came damaged since Run was called, whenever there are more. It must not wait; nil for nobody.
+	Damaged func(total uint64)
 }
 
 // Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. The
@@ -47,7 +50,7 @@ func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Conditio
 		return record.Stop(fmt.Errorf("reader %s: protocol %w", r.Port.Name, err))
 	}
 	c := p.New(codec.Config{Reader: r.Port.Name, Prefix: r.Prefix})
-	e := &ear{ctx, r.Port.Name, c, reads, r.Kind, r.Saw}
+	e := &ear{ctx: ctx, name: r.Port.Name, codec: c, reads: reads, kind: r.Kind, saw: r.Saw, damaged: r.Damaged}
 	return serial.Run(ctx, r.Port, e, heeded{cond, e})
 }
 
@@ -64,12 +67,14 @@ func (h heeded) Back() {
 
 // ear is the serial.Sink of one Reader.
 type ear struct {
-	ctx   context.Context
-	name  string
-	codec codec.Codec
-	reads chan<- Read
-	kind  Kind
-	saw   func(record.Tag)
+	ctx     context.Context
+	name    string
+	codec   codec.Codec
+	reads   chan<- Read
+	kind    Kind
+	saw     func(record.Tag)
+	damaged func(uint64)
+	bad     uint64 // frames, as told last
 }
 
 func (e *ear) Feed(p []byte) { e.send(e.codec.Feed(p)) }
@@ -94,23 +99,34 @@ func (e *ear) tell(r Read) {
 
 func (e *ear) send(tags []codec.Tag) {
 	now := time.Now()
+	if n := e.codec.Bad(); n != e.bad {
+		if e.bad = n; e.damaged != nil {
+			e.damaged(n)
+		}
+	}
 	for _, t := range tags {
-		tag := t.Tag
-		tag.Radio = e.kind == RFID
-		if why := gs1.Misread(tag.Symbology, tag.Code); why != "" && tag.Bad == "" {
-			tag.Code, tag.Bad = "", why
-		}
-		switch {
-		case e.kind == Buttons:
-			tag.Symbology = Button
-		case gs1.PC(t.PC).ISO():
-			tag.Symbology = ISO
-		}
+		tag := e.kind.tag(t)
 		if e.saw != nil {
 			e.saw(tag)
 		}
 		e.hand(Read{Tag: tag, At: now, Antenna: t.Antenna, RSSI: t.RSSI})
 	}
+}
+
+// tag is what a tag means that a reader of this kind read.
+func (k Kind) tag(t codec.Tag) record.Tag {
+	tag := t.Tag
+	tag.Radio = k == RFID
+	if why := gs1.Misread(tag.Symbology, tag.Code); why != "" && tag.Bad == "" {
+		tag.Code, tag.Bad = "", why
+	}
+	switch {
+	case k == Buttons:
+		tag.Symbology = Button
+	case gs1.PC(t.PC).ISO():
+		tag.Symbology = ISO
+	}
+	return tag
 }
 
 func (e *ear) hand(r Read) {

@@ -24,7 +24,7 @@ func (quiet) Back()      {}
 func TestKindsOfReaders(t *testing.T) {
 	for kind, want := range map[Kind]string{Barcode: `false "]C0" false`, "": `false "]C0" false`, RFID: `true "]C0" false true "" true`, Buttons: `false "button" false`} {
 		reads := make(chan Read, 8)
-		e := &ear{t.Context(), "r", &codec.Line{Config: codec.Config{Reader: "r"}}, reads, kind, nil}
+		e := &ear{ctx: t.Context(), name: "r", codec: &codec.Line{Config: codec.Config{Reader: "r"}}, reads: reads, kind: kind}
 		e.Feed([]byte("]C0close\r"))
 		e.Gone()
 		close(reads)
@@ -89,7 +89,9 @@ func TestAReaderOfTagsTellsWhenItIsAwayAndBack(t *testing.T) {
 // TestAWrongCheckDigitIsAMisread where the scanner says that there is one; the raw code is kept.
 func TestAWrongCheckDigitIsAMisread(t *testing.T) {
 	reads := make(chan Read, 8)
-	e := &ear{t.Context(), "r", &codec.Line{}, reads, Barcode, nil}
+	e := &ear{ctx: t.Context(), name: "r", codec: &codec.Line{}, reads: reads, kind: Barcode}
+	var damaged []uint64
+	e.damaged = func(n uint64) { damaged = append(damaged, n) }
 	e.Feed([]byte("]E04006381333932\r]E04006381333931\r4006381333932\r\xff\r"))
 	for _, want := range []string{
 		`"]E04006381333932" "" EAN 4006381333932: wrong check digit`, `"]E04006381333931" "4006381333931" `, `"4006381333932" "4006381333932" `, `"\xff" "" not UTF-8`,
@@ -98,6 +100,11 @@ func TestAWrongCheckDigitIsAMisread(t *testing.T) {
 		if got := fmt.Sprintf("%q %q %s", r.Raw, r.Code, r.Bad); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
+	}
+	e.Feed([]byte("4006381333931\r"))
+	e.Feed([]byte("\xff\r\xff\r"))
+	if fmt.Sprint(damaged) != "[1 3]" { // the check digit was the label's
+		t.Errorf("%v damaged frames were told", damaged)
 	}
 }
 
@@ -114,7 +121,7 @@ func TestATagWithoutAnEPCNamesNoProduct(t *testing.T) {
 			sum -= b
 		}
 		reads := make(chan Read, 1)
-		(&ear{t.Context(), "r", p.New(codec.Config{}), reads, RFID, nil}).Feed(append(frame, sum))
+		(&ear{ctx: t.Context(), name: "r", codec: p.New(codec.Config{}), reads: reads, kind: RFID}).Feed(append(frame, sum))
 		rows := world(picture(record.Row{Hash: hash("a"), EAN: "80614141123458"}))
 		rows.Field = []string{"3074257BF7194E4000001A85"}
 		if d := Decide(State{Session: session("P-1")}, rules, (<-reads).Tag, rows); d.Scan.Verdict != want {
