@@ -102,8 +102,8 @@ fifty: ## fifty stations come back after eight hours, to one limit for all: the 
 	@FIFTY=full $(GO) test -count=1 -timeout 60m -v -run '^TestFiftyStationsComeBack$$' ./build/fifty
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (default 10s)
-	@build/fuzz.sh $(or $(FUZZTIME),10s)
+fuzz: ## every fuzz target for FUZZTIME (default 10s); FUZZDIR="station": only those below
+	@build/fuzz.sh $(or $(FUZZTIME),10s) $(FUZZDIR)
 
 .PHONY: servers
 servers: ## MariaDB, MySQL and Mosquitto with Buylo's schema, to look around in; Ctrl-C ends them
