@@ -73,6 +73,10 @@ bench: ## every benchmark
 bench-main: $(OUT)/station-agent ## idle memory, and verdict time with MySQL up and black-holed
 	@$(GO) test -count=1 -run '^$$' -bench '^BenchmarkMain$$' -benchtime 1x ./build/e2e
 
+.PHONY: bench-bench
+bench-bench: ## what the bench costs from a reader's bytes on: every protocol, the presence of 500 tags
+	@$(GO) test -count=1 -run '^$$' -bench '^BenchmarkBench$$' -benchtime 1x ./build/benchbench
+
 .PHONY: bench-packing
 bench-packing: $(OUT)/station-agent ## verdict with MySQL up, slow and black-holed; how fast a thousand packages drain
 	@STATION_AGENT_BINARY=$(CURDIR)/$(OUT)/station-agent $(GO) test -count=1 -timeout 20m -run '^$$' -bench '^BenchmarkPacking$$' -benchtime 1x ./build/benchpacking
@@ -98,8 +102,8 @@ fifty: ## fifty stations come back after eight hours, to one limit for all: the 
 	@FIFTY=full $(GO) test -count=1 -timeout 60m -v -run '^TestFiftyStationsComeBack$$' ./build/fifty
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (default 10s)
-	@build/fuzz.sh $(or $(FUZZTIME),10s)
+fuzz: ## every fuzz target for FUZZTIME (default 10s); FUZZDIR="station": only those below
+	@build/fuzz.sh $(or $(FUZZTIME),10s) $(FUZZDIR)
 
 .PHONY: servers
 servers: ## MariaDB, MySQL and Mosquitto with Buylo's schema, to look around in; Ctrl-C ends them

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"station-agent/station"
 	"station-agent/uplink/certyo"
 )
 
@@ -142,32 +141,6 @@ func (s *stationConfig) check(r report) {
 		if !isUUID(a) {
 			r("station.agents", fmt.Errorf("%q is no UUID in small letters", a))
 		}
-	}
-}
-
-func (c *config) checkReaders(r report) {
-	if len(c.Readers) == 0 {
-		r("reader", errors.New("is missing: a station without a reader can't pack; add a [[reader]] table"))
-	}
-	seen := map[string]bool{}
-	for i, rd := range c.Readers {
-		at := fmt.Sprintf("reader[%d].", i)
-		if r.need(at+"name", rd.Name) && seen["name "+rd.Name] {
-			r(at+"name", fmt.Errorf("%q is the name of an earlier reader too", rd.Name))
-		}
-		if r.need(at+"device", rd.Device) {
-			r.absolute(at+"device", rd.Device)
-			if seen["device "+rd.Device] {
-				r(at+"device", fmt.Errorf("%q is the device of an earlier reader too", rd.Device))
-			}
-		}
-		seen["name "+rd.Name], seen["device "+rd.Device] = true, true
-		if !slices.Contains([]int{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600}, rd.Baud) {
-			r(at+"baud", fmt.Errorf("%d is no standard rate, such as 9600 or 115200", rd.Baud))
-		}
-		r.oneOf(at+"kind", rd.Kind, string(station.Barcode), string(station.RFID), string(station.Buttons))
-		r.oneOf(at+"parity", rd.Parity, "none", "even", "odd")
-		r.between(at+"idle", rd.Idle, 10*time.Millisecond, 2*time.Second)
 	}
 }
 

@@ -42,13 +42,16 @@ type storeConfig struct {
 }
 
 type readerConfig struct {
-	Name   string   `toml:"name"`
-	Kind   string   `toml:"kind"`
-	Device string   `toml:"device"`
-	Baud   int      `toml:"baud"`
-	Parity string   `toml:"parity"`
-	Prefix string   `toml:"prefix"`
-	Idle   duration `toml:"idle"`
+	Name     string      `toml:"name"`
+	Protocol string      `toml:"protocol"`
+	Kind     string      `toml:"kind"`
+	Device   string      `toml:"device"`
+	Baud     int         `toml:"baud"`
+	Parity   string      `toml:"parity"`
+	Prefix   string      `toml:"prefix"`
+	Idle     duration    `toml:"idle"`
+	MinReads int         `toml:"min_reads"`
+	RSSI     []rssiLimit `toml:"rssi"`
 }
 
 type packingConfig struct {
@@ -212,19 +215,7 @@ func (c *config) fill() {
 		c.Tables[i].fill()
 	}
 	for i := range c.Readers {
-		r := &c.Readers[i]
-		if r.Kind == "" {
-			r.Kind = string(station.Barcode)
-		}
-		if r.Baud == 0 {
-			r.Baud = 9600
-		}
-		if r.Parity == "" {
-			r.Parity = "none"
-		}
-		if r.Idle == "" {
-			r.Idle = "80ms"
-		}
+		c.Readers[i].fill()
 	}
 }
 

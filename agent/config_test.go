@@ -11,9 +11,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
+	"station-agent/station/presence"
 	"station-agent/uplink/capture"
 )
 
@@ -138,6 +140,14 @@ func TestWrongConfiguration(t *testing.T) {
 		"half a certificate":        {`#cert_file = ""`, `cert_file = "/x"`, `f.toml:%:1: mysql.cert_file: and cert_key_file belong together`},
 		"next user alone":           {`#next_user = ""`, `next_user = "x"`, `mysql.next_password_file: is missing`},
 		"kind":                      {`#kind = "barcode"`, `kind = "camera"`, `f.toml:%:1: reader[0].kind: "camera" is none of barcode, rfid, buttons`},
+		"protocol":                  {`#protocol = "line"`, `protocol = "llrp"`, `f.toml:%:1: reader[0].protocol: "llrp" is none of line, r200, uhfreader18`},
+		"kind of a protocol":        {`#protocol = "line"`, "kind = \"barcode\"\nprotocol = \"r200\"", `f.toml:%:1: reader[0].kind: "barcode" can't be: protocol "r200" reads tags`},
+		"prefix of a protocol":      {`#protocol = "line"`, "prefix = \"x\"\nprotocol = \"r200\"", `f.toml:%:1: reader[0].prefix: "x" can't be`},
+		"sights":                    {`#min_reads = 1`, "min_reads = 9", `f.toml:%:1: reader[0].min_reads: 9 is not between 1 and 8`},
+		"sights of a scanner":       {`#min_reads = 1`, "min_reads = 2", `f.toml:%:1: reader[0].min_reads: and rssi are for readers of kind "rfid"`},
+		"strength":                  {`#kind = "barcode"`, "rssi = [\"-60/-55\"]\nkind = \"rfid\"", `f.toml:%:1: reader[0].rssi: "-60/-55" is no limit: write COME/STAY`},
+		"strength of no antenna":    {`#kind = "barcode"`, "rssi = [\"0:-55/-60\"]\nkind = \"rfid\"", `f.toml:%:1: reader[0].rssi: "0:-55/-60" is no limit`},
+		"strength twice":            {`#kind = "barcode"`, "rssi = [\"-55/-60\", \"2:-50/-56\", \"-55/-61\"]\nkind = \"rfid\"", `f.toml:%:1: reader[0].rssi: "-55/-61": this antenna has an earlier limit`},
 		"reader":                    {`#baud = 9600`, `baud = 9601`, `f.toml:%:1: reader[0].baud: 9601`},
 		"no reader":                 {"\n[[reader]]\n", "\n[[no]]\n", `f.toml:%:3: no: unknown field`},
 		"secret in the file":        {`"/etc/station-agent/certyo-key"`, `"certyo_sk_live_SECRET"`, `f.toml:%:1: certyo.key_file: must be an absolute path`},
@@ -228,4 +238,20 @@ func command(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	var out, errs bytes.Buffer
 	code = execute(context.Background(), args, &out, &errs)
 	return out.String(), errs.String(), code
+}
+
+// TestAReaderIsWhatItsMakersMadeIt unless somebody says otherwise, and the bench is told how its sights count.
+func TestAReaderIsWhatItsMakersMadeIt(t *testing.T) {
+	c, err := parseConfig("f.toml", []byte(strings.NewReplacer(`#protocol = "line"`, `protocol = "r200"`, `#rssi = []`, `rssi = ["-55/-60", "2:-50/-56"]`).Replace(sample)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.Readers[0]; r.Kind != "rfid" || r.Baud != 115200 || r.MinReads != 2 {
+		t.Errorf("%+v", r)
+	}
+	want := presence.Config{Gone: 2 * time.Second, Readers: map[string]presence.Reader{"scanner": {
+		Reads: 2, Limit: presence.Limit{Come: -55, Stay: -60}, Antennas: map[int]presence.Limit{2: {Come: -50, Stay: -56}}}}}
+	if got := c.presence(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
 }

@@ -25,6 +25,8 @@ type facts struct {
 	lag   func() (time.Duration, bool) // of capture; false if not known
 	ways  func() []fleet.Way
 	key   func() string // place of Certyo's key in use; nil if there is one only
+
+	damage damage
 }
 
 // health is what the fleet is told.
@@ -70,7 +72,7 @@ func (f *facts) status() status {
 		ItemsHere: f.rows.Count(), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: q.Anchored, Dropped: q.LettersSpilled,
 		Session: f.store.Session(), CapturePaused: q.Paused,
 		RecordBytes: q.RecordBytes, EvidenceBytes: q.EvidenceBytes, JournalBytes: usage(f.cfg.Store.Folder)["journal"],
-		Losses: f.store.Losses(),
+		Losses: f.store.Losses(), Readers: f.damage.list(),
 	}
 	if len(h.Problems) > 0 {
 		s.State = fleet.Alert

@@ -37,7 +37,8 @@ type status struct {
 	RecordBytes   int64           `json:"record_bytes"`   // on the card: the outbox, the ledger and the evidence
 	EvidenceBytes int64           `json:"evidence_bytes"` // of these
 	JournalBytes  int64           `json:"journal_bytes"`
-	Losses        []store.Loss    `json:"losses"` // what could not be read, at opening or since
+	Losses        []store.Loss    `json:"losses"`  // what could not be read, at opening or since
+	Readers       []readerTrouble `json:"readers"` // those from which damaged frames came
 }
 
 func statusCommand() *cobra.Command {
@@ -88,6 +89,9 @@ func (s *status) print(out io.Writer) error {
 		line("parked", "item %s for package %s: %s %s", p.Hash, show(p.Package), p.Outcome.Result, p.Outcome.Text)
 	}
 	line("bench", "%s; items here: %d%s; last scan %s", s.packing(), s.ItemsHere, s.rowsAge(), maybeAgo(s.LastScanS))
+	for _, r := range s.Readers {
+		line("reader", "%s: %d damaged frames since the start: if they grow, see to cable, line speed and protocol", r.Reader, r.Damaged)
+	}
 	line("database", "%d assignments waiting, %d need a person; last one settled %s", s.IntentsOpen, s.IntentsParked, maybeAgo(s.LastSettledS))
 	for _, c := range s.Capture {
 		line("capture", "%s by %s%s", c.Table, c.Way, behind(c.LagS))

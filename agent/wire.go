@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"database/sql"
 	"encoding/json"
 	"log/slog"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"station-agent/station"
-	"station-agent/station/serial"
 	"station-agent/store"
 	"station-agent/store/record"
 	"station-agent/uplink/assign"
@@ -98,21 +96,10 @@ func (p *parts) addBench() error {
 	refresh := p.cfg.MySQL.Refresh.value()
 	p.picture = station.NewPicture(max(3*refresh, 3*time.Second))
 	p.bench = station.NewBench(station.Config{
-		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Named: p.store.Journal.Named(), Gone: p.cfg.Packing.GoneAfter.value(),
+		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Named: p.store.Journal.Named(), Presence: p.cfg.presence(),
 	}, scanJournal{p.store.Journal, p.board.condition("journal")}, p.picture, station.LogPanel{Log: p.log})
 	p.add(p.bench)
 	p.add(p.store)
-	return nil
-}
-
-func (p *parts) addReaders() error {
-	p.reads = newReads(p.cfg.Packing.GoneAfter.value())
-	for _, r := range p.cfg.Readers {
-		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
-		reader := station.Reader{Port: port, Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
-		cond := p.board.condition("reader " + r.Name)
-		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
-	}
 	return nil
 }
 
@@ -339,5 +326,5 @@ func (p *parts) addHousekeeping() error {
 }
 
 func (p *parts) facts() *facts {
-	return &facts{key: p.key, cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []fleet.Way { return p.ways() }}
+	return &facts{key: p.key, damage: p.damage, cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []fleet.Way { return p.ways() }}
 }

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"station-agent/station/presence"
 	"station-agent/store/record"
 )
 
@@ -234,7 +235,7 @@ func TestUnits(t *testing.T) {
 func TestNobodyLooksNothingLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, record.State{})
-		r.field.Began -= time.Hour
+		r.field = presence.New(presence.Config{Began: -time.Hour})
 		r.start(t)
 		lie := func(n int) {
 			for range n {
@@ -265,15 +266,86 @@ func TestNobodyLooksNothingLeaves(t *testing.T) {
 		}
 		r.stop()
 	})
-	f := Field{Gone: 2 * time.Second, Began: stamp(100).Mono} // just started
-	if f.Saw("r", "a", stamp(101).Mono) || f.Saw("r", "b", stamp(102).Mono) || !f.Saw("r", "c", stamp(104).Mono) {
-		t.Error("what a reader sees first after the start lay there before")
+}
+
+// TestWhatShowedWhenAPackageOpenedDoesNotJoinIt, be it seen once so far, and in every way that a package opens or goes on.
+func TestWhatShowedWhenAPackageOpenedDoesNotJoinIt(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			start := record.State{}
+			if asked { // the agent was restarted: the label is asked for
+				start.Session = session("P-1")
+			}
+			r := newRig(t, start)
+			r.field = presence.New(presence.Config{Began: -time.Hour, Readers: map[string]presence.Reader{"antenna": {Reads: 2}}})
+			r.start(t)
+			read := func() {
+				r.Reads() <- Read{Tag: record.Tag{Reader: "antenna", Code: hash("a"), Radio: true}, At: time.Now()}
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+			}
+			read()
+			r.scan("P-1")
+			read()
+			read()
+			if s := r.shown[0]; s.NotEmpty != 1 || len(r.shown) != 1 {
+				t.Errorf("asked %v: %d tags said to lie there, %s", asked, s.NotEmpty, r.verdicts())
+			}
+			time.Sleep(3 * time.Second)
+			read()
+			read()
+			if show(r.Bench.state.Session) != "P-1:a" {
+				t.Errorf("asked %v: it left and came back: %s", asked, r.verdicts())
+			}
+			r.stop()
+		})
 	}
-	if f.Saw("s", "d", stamp(105).Mono) || !f.Saw("late", "e", stamp(130).Mono) {
-		t.Error("each reader for itself, and only after the start")
-	}
-	f.Lost("r", stamp(140).Mono) // its tags had left long before
-	if !f.Saw("r", "a", stamp(150).Mono) {
-		t.Error("what had left before the reader was lost has left")
-	}
+}
+
+// TestATagTakenAwayWhileItsReaderWasGoneCountsWhenShownAgain, once the reader had time to see that it is away.
+func TestATagTakenAwayWhileItsReaderWasGoneCountsWhenShownAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		r.field = presence.New(presence.Config{Began: -time.Hour})
+		r.start(t)
+		tell := func(read Read) {
+			read.Reader, read.Radio, read.At = "antenna", true, time.Now()
+			r.Reads() <- read
+			synctest.Wait()
+		}
+		tell(Read{Tag: record.Tag{Code: hash("a")}})
+		r.scan("P-1")
+		tell(Read{Lost: true})
+		time.Sleep(time.Minute)
+		tell(Read{Back: true})
+		time.Sleep(time.Minute)
+		tell(Read{Tag: record.Tag{Code: hash("a")}})
+		if show(r.Bench.state.Session) != "P-1:a" {
+			t.Error(r.verdicts())
+		}
+		r.stop()
+	})
+}
+
+// TestWeakTagsDoNotCount: strength and antenna reach the filter.
+func TestWeakTagsDoNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		r.field = presence.New(presence.Config{Began: -time.Hour, Readers: map[string]presence.Reader{"antenna": {
+			Limit: presence.Limit{Come: -55, Stay: -60}, Antennas: map[int]presence.Limit{2: {Come: -40, Stay: -45}}}}})
+		r.start(t)
+		r.scan("P-1")
+		for _, read := range []Read{{RSSI: -56, Antenna: 1}, {RSSI: -41, Antenna: 2}, {RSSI: -55, Antenna: 1}} {
+			if show(r.Bench.state.Session) != "P-1" {
+				t.Error("it came before", read.RSSI)
+			}
+			read.Tag, read.At = record.Tag{Reader: "antenna", Code: hash("a"), Radio: true}, time.Now()
+			r.Reads() <- read
+			synctest.Wait()
+		}
+		if show(r.Bench.state.Session) != "P-1:a" {
+			t.Error(r.verdicts())
+		}
+		r.stop()
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"station-agent/station/gs1"
+	"station-agent/station/presence"
 	"station-agent/store/record"
 )
 
@@ -32,24 +33,26 @@ type Panel interface {
 // Read is a tag and the moment when it was decoded.
 type Read struct {
 	record.Tag
-	At   time.Time
-	Lost bool // no tag: the reader of that name is away
+	At      time.Time
+	Antenna int  // from 1; 0 if the reader doesn't tell
+	RSSI    int  // how strong, in the reader's scale; 0 if it doesn't tell
+	Lost    bool // no tag: the reader of that name is away
+	Back    bool // no tag: it is there again
 }
 
 // Config is what a Bench needs to know.
 type Config struct {
-	Rules  Rules
-	Start  record.State        // what the journal adds up to
-	Stamp  func() record.Stamp // the stamp of this moment
-	Labels Labels
-	Named  []record.Named // which item a code added, lately, oldest first
-	Gone   time.Duration  // without a read, then a tag has left the antenna; 0 means 2 s
-	Queue  int            // reads that may wait for their verdict, 0 means 64; then the readers wait
+	Rules    Rules
+	Start    record.State        // what the journal adds up to
+	Stamp    func() record.Stamp // the stamp of this moment
+	Labels   Labels
+	Named    []record.Named  // which item a code added, lately, oldest first
+	Presence presence.Config // when a tag comes onto an antenna and leaves it; Began is set by NewBench
+	Queue    int             // reads that may wait for their verdict, 0 means 64; then the readers wait
 }
 
 const (
 	defaultQueue = 64
-	defaultGone  = 2 * time.Second
 	tickAgain    = time.Second
 )
 
@@ -62,7 +65,7 @@ type Bench struct {
 	labels  Labels
 	panel   Panel
 	state   State
-	field   Field
+	field   *presence.Filter
 	pause   time.Duration   // since boot, until which time doesn't go on: the journal could not take what came of it
 	parked  []record.Parked // at the start
 	reads   chan Read
@@ -89,18 +92,16 @@ func NewBench(c Config, journal Journal, picture *Picture, panel Panel) *Bench {
 	if c.Queue == 0 {
 		c.Queue = defaultQueue
 	}
-	if c.Gone == 0 {
-		c.Gone = defaultGone
-	}
 	for _, i := range c.Start.Open {
 		picture.Intended(i)
 	}
 	now := c.Stamp()
+	c.Presence.Began = now.Mono
 	state := Resume(c.Start.Session, now)
 	state.Units = serials(c.Named)
 	return &Bench{
 		rules: c.Rules.filled(), stamp: c.Stamp, journal: journal, picture: picture, labels: c.Labels, panel: panel,
-		state: state, field: Field{Gone: c.Gone, Began: now.Mono}, parked: c.Start.Parked,
+		state: state, field: presence.New(c.Presence), parked: c.Start.Parked,
 		reads: make(chan Read, c.Queue), retries: make(chan retry), told: make(chan struct{}, 1),
 	}
 }
@@ -191,10 +192,14 @@ func (b *Bench) saw(r Read) bool {
 	case r.Lost:
 		b.field.Lost(r.Reader, at)
 		return false
+	case r.Back:
+		b.field.Back(r.Reader, at)
+		return false
 	case r.Bad != "":
 		return false
 	}
-	return b.field.Saw(r.Reader, r.Code, at)
+	events := b.field.Feed(presence.Read{Reader: r.Reader, Antenna: r.Antenna, Code: r.Code, RSSI: r.RSSI, At: at})
+	return len(events) > 0 && events[len(events)-1].Kind == presence.Came
 }
 
 // tick lets time go on, until nothing comes of it.
@@ -235,6 +240,9 @@ func (b *Bench) adopt(d Decision, at time.Time) error {
 			b.picture.Intended(i)
 		}
 	}
+	if begins(b.state, d.Next) {
+		b.field.Baseline(b.stamp().Mono)
+	}
 	looking := len(d.Next.Waiting) > len(b.state.Waiting)
 	b.state = d.Next
 	if d.Scan != nil {
@@ -242,6 +250,11 @@ func (b *Bench) adopt(d Decision, at time.Time) error {
 	}
 	b.picture.ask(hashesOf(b.state.Waiting), looking)
 	return nil
+}
+
+// begins tells whether items go into the package from now on: what lies on the antennas doesn't.
+func begins(was, next State) bool {
+	return next.Package != "" && next.Ask == Nothing && (was.Package != next.Package || was.Ask != Nothing)
 }
 
 // hashesOf gives the codes that may be hashes.

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"station-agent/station/presence"
 	"station-agent/store/record"
 )
 
@@ -375,7 +376,7 @@ func TestTimeGoesOnAtTheBench(t *testing.T) {
 func TestTagsOnTheAntenna(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, record.State{})
-		r.field.Began -= time.Hour
+		r.field = presence.New(presence.Config{Began: -time.Hour})
 		r.start(t)
 		lie := func(code string) {
 			for range 50 {

@@ -1,10 +1,10 @@
 // Package station is the bench: a tag comes in, the operator is told a verdict, and what was accepted becomes an intent.
 //
-//	Reader ──Read──▶ Bench ──▶ Field ──▶ Decide ──▶ Journal.Append ──▶ Panel.Show
-//	 serial+codec      ▲     (presence)  (pure)        (fsync)          lamps, log
-//	                   │                 ▲  ▲
-//	 outcomes ─Ended───┤                 │  └ Labels: what this station used before
-//	 time ─────Tick────┘              Picture ◀──Replace── rows of this station, read each second
+//	Reader ──Read──▶ Bench ──▶ presence ──▶ Decide ──▶ Journal.Append ──▶ Panel.Show
+//	 serial+codec      ▲        (tags)      (pure)        (fsync)          lamps, log
+//	                   │                    ▲  ▲
+//	 outcomes ─Ended───┤                    │  └ Labels: what this station used before
+//	 time ─────Tick────┘                 Picture ◀──Replace── rows of this station, read each second
 //
 // The session is a pure state machine: Decide answers a tag and Tick the time, from a State, the Rules and the World to a
 // Decision. One file a subject: label.go (opening, assigning, sweeping), item.go and naming.go (which row a code means),

@@ -692,28 +692,3 @@ func TestDeadline(t *testing.T) {
 		}
 	}
 }
-
-func TestField(t *testing.T) {
-	f := Field{Gone: 2 * time.Second, Began: -time.Hour}
-	for n, c := range []struct {
-		at   float64
-		code string
-		came bool
-	}{{0, "a", true}, {1, "a", false}, {3, "a", false}, {3, "b", true}, {5.1, "a", true}, {5, "b", false}} {
-		if came := f.Saw("r", c.code, stamp(c.at).Mono); came != c.came {
-			t.Errorf("read %d: came %v", n, came)
-		}
-	}
-	if tags := f.Tags(stamp(7.05).Mono); len(tags) != 1 || tags[0] != "a" {
-		t.Error(tags)
-	}
-	for n := range 2 * maxField {
-		f.Saw("r", string(rune(1000+n)), stamp(8).Mono)
-	}
-	if len(f.seen) > maxField || f.Saw("r", "new", stamp(8).Mono) {
-		t.Error(len(f.seen))
-	}
-	if !f.Saw("r", "new", stamp(20).Mono) {
-		t.Error("the others have left long ago")
-	}
-}

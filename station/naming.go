@@ -61,7 +61,7 @@ func (d *decider) by(n Naming, code string) (f finding, known bool) {
 // carried gives the GTIN within a code that is more than that GTIN. An element string may look like a hash or a tag: what
 // the scanner said of its carrier tells them apart.
 func (d *decider) carried(code string) (g gs1.GTIN, ok bool) {
-	if _, plain := gs1.GTIN14(code); plain {
+	if _, plain := gs1.GTIN14(code); plain || code == d.scan.Code && d.scan.Symbology == ISO {
 		return g, false
 	}
 	g, ok = gs1.GTINOf(code)

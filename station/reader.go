@@ -1,10 +1,13 @@
 package station
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"station-agent/station/codec"
+	"station-agent/station/gs1"
 	"station-agent/station/serial"
 	"station-agent/store/record"
 )
@@ -22,54 +25,108 @@ const (
 // Button is the Symbology of a tag whose Code is the name of a Command. No scanner gives it: theirs begin with "]".
 const Button = "button"
 
-// Reader is one device at a serial port that writes lines.
+// ISO is the Symbology of a tag that says that it holds no EPC: its bits name no product, though they may look so.
+const ISO = "iso"
+
+// Reader is one device at a serial port.
 type Reader struct {
-	Port   serial.Config
-	Prefix string // what it puts before every code
-	Kind   Kind   // Barcode if empty
+	Port     serial.Config
+	Protocol string // how it speaks: the name of a codec.Protocol; "line" if empty
+	Prefix   string // what it puts before every code; of lines only
+	Kind     Kind   // Barcode if empty
 
 	// Saw is told of each tag before the bench is, also of those that mean nothing to it. It must not wait; nil for nobody.
 	Saw func(record.Tag)
+
+	// Damaged is told how many frames came damaged since Run was called, whenever there are more. It must not wait; nil for nobody.
+	Damaged func(total uint64)
 }
 
 // Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. The
 // error is that of serial.Run.
 func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Condition) error {
-	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Kind, r.Saw}, cond)
+	p, err := codec.Find(cmp.Or(r.Protocol, "line"))
+	if err != nil {
+		return record.Stop(fmt.Errorf("reader %s: protocol %w", r.Port.Name, err))
+	}
+	c := p.New(codec.Config{Reader: r.Port.Name, Prefix: r.Prefix})
+	e := &ear{ctx: ctx, name: r.Port.Name, codec: c, reads: reads, kind: r.Kind, saw: r.Saw, damaged: r.Damaged}
+	return serial.Run(ctx, r.Port, e, heeded{cond, e})
+}
+
+// heeded is the Condition of a port whose ear must know when it is open again.
+type heeded struct {
+	serial.Condition
+	e *ear
+}
+
+func (h heeded) Back() {
+	h.Condition.Back()
+	h.e.back()
 }
 
 // ear is the serial.Sink of one Reader.
 type ear struct {
-	ctx   context.Context
-	line  codec.Line
-	reads chan<- Read
-	kind  Kind
-	saw   func(record.Tag)
+	ctx     context.Context
+	name    string
+	codec   codec.Codec
+	reads   chan<- Read
+	kind    Kind
+	saw     func(record.Tag)
+	damaged func(uint64)
+	bad     uint64 // frames, as told last
 }
 
-func (e *ear) Feed(p []byte) { e.send(e.line.Feed(p)) }
-func (e *ear) Idle()         { e.send(e.line.Idle()) }
+func (e *ear) Feed(p []byte) { e.send(e.codec.Feed(p)) }
+func (e *ear) Idle()         { e.send(e.codec.Idle()) }
 
 // Gone also tells that a reader of tags sees nothing any more: what lay there still does.
 func (e *ear) Gone() {
-	e.send(e.line.Gone())
+	e.send(e.codec.Gone())
+	e.tell(Read{Lost: true})
+}
+
+// back tells that it may see again: what doesn't show soon has left.
+func (e *ear) back() { e.tell(Read{Back: true}) }
+
+// tell says something of a reader of tags.
+func (e *ear) tell(r Read) {
 	if e.kind == RFID {
-		e.hand(Read{Tag: record.Tag{Reader: e.line.Reader, Radio: true}, At: time.Now(), Lost: true})
+		r.Tag, r.At = record.Tag{Reader: e.name, Radio: true}, time.Now()
+		e.hand(r)
 	}
 }
 
-func (e *ear) send(tags []record.Tag) {
+func (e *ear) send(tags []codec.Tag) {
 	now := time.Now()
-	for _, tag := range tags {
-		tag.Radio = e.kind == RFID
-		if e.kind == Buttons {
-			tag.Symbology = Button
+	if n := e.codec.Bad(); n != e.bad {
+		if e.bad = n; e.damaged != nil {
+			e.damaged(n)
 		}
+	}
+	for _, t := range tags {
+		tag := e.kind.tag(t)
 		if e.saw != nil {
 			e.saw(tag)
 		}
-		e.hand(Read{Tag: tag, At: now})
+		e.hand(Read{Tag: tag, At: now, Antenna: t.Antenna, RSSI: t.RSSI})
 	}
+}
+
+// tag is what a tag means that a reader of this kind read.
+func (k Kind) tag(t codec.Tag) record.Tag {
+	tag := t.Tag
+	tag.Radio = k == RFID
+	if why := gs1.Misread(tag.Symbology, tag.Code); why != "" && tag.Bad == "" {
+		tag.Code, tag.Bad = "", why
+	}
+	switch {
+	case k == Buttons:
+		tag.Symbology = Button
+	case gs1.PC(t.PC).ISO():
+		tag.Symbology = ISO
+	}
+	return tag
 }
 
 func (e *ear) hand(r Read) {

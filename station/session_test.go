@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"station-agent/station/presence"
 	"station-agent/store/record"
 )
 
@@ -165,7 +166,7 @@ type scenario struct {
 	rows   *Picture
 	labels labels
 	state  State
-	field  Field
+	field  *presence.Filter
 	now    float64
 	online bool
 	age    time.Duration
@@ -175,7 +176,7 @@ type scenario struct {
 }
 
 func newScenario(t *testing.T, change func(*Rules), rows *Picture) *scenario {
-	s := &scenario{t: t, rules: rules, rows: rows, labels: labels{used: map[string]record.Use{}}, now: 1000, online: true, field: Field{Gone: 2 * time.Second}}
+	s := &scenario{t: t, rules: rules, rows: rows, labels: labels{used: map[string]record.Use{}}, now: 1000, online: true, field: presence.New(presence.Config{})}
 	if change != nil {
 		change(&s.rules)
 	}
@@ -192,7 +193,8 @@ func (s *scenario) event(code string) Decision {
 	tag := record.Tag{Reader: "r", Code: code}
 	if c, radio := strings.CutPrefix(code, "~"); radio {
 		tag = record.Tag{Reader: "antenna", Code: c, Radio: true}
-		if !s.field.Saw("antenna", c, stamp(s.now).Mono) {
+		events := s.field.Feed(presence.Read{Reader: "antenna", Code: c, At: stamp(s.now).Mono})
+		if len(events) == 0 || events[len(events)-1].Kind != presence.Came {
 			return Decision{Next: s.state}
 		}
 	}

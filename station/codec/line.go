@@ -1,14 +1,9 @@
-// Package codec turns the bytes of a reader into tags. Each protocol is one file with its frame drawn at the top.
-//
-// It promises that the same bytes give the same tags however they are cut into chunks, that memory is bounded whatever
-// comes in, and that bytes which are no code come out as a Bad tag instead of vanishing or passing for one.
-//
-// It never does I/O, knows no clock (the caller says when a gap was long enough) and never mends a code.
 package codec
 
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -47,51 +42,109 @@ const DefaultMax = 128
 //   - was cut off: a gap ends a code only for a scanner that has not sent a terminator so far, because from any other
 //     scanner half a code is a misread and must not pass for a shorter one.
 //
-// Empty lines are nothing. The zero Line is ready; a Line belongs to one goroutine.
+// Empty lines are nothing. Between and within the lines a GM65 or GM861 puts the answers to its commands (gm65.go), which are
+// heard and taken out; a damaged one spoils the line that it stands in. The zero Line is ready.
 type Line struct {
-	Reader string // for the tags
-	Prefix string // what the scanner puts before every code; "" if nothing
-	Max    int    // longest frame in bytes, without STX and terminator; 0 means DefaultMax
+	Config // its Max is without STX and terminator
 
+	ahead      []byte // what may be an answer; never more than one
+	tags       []Tag  // of this call
 	frame      []byte // since the last terminator, never more than Max
 	begun      bool   // something stands in the frame, an STX at least
 	over       bool   // more came than fits
+	spoilt     bool   // a damaged answer stands in the frame: its NULs are no terminators, and no code begins behind them
 	terminates bool   // this scanner has ended a code by a terminator
 	bad        uint64
 }
 
-// Feed takes in bytes and gives the tags that they complete. It keeps no reference to p.
-func (l *Line) Feed(p []byte) []record.Tag {
-	var tags []record.Tag
+func line() Protocol {
+	return Protocol{Name: "line", Baud: 9600, Reads: 1, New: func(c Config) Codec { return &Line{Config: c} }}
+}
+
+// Feed is Codec's.
+func (l *Line) Feed(p []byte) []Tag {
+	l.begin()
 	for _, b := range p {
-		switch b {
-		case cr, lf, nul, etx:
-			before := len(tags)
-			tags = l.end(tags, "")
-			l.terminates = l.terminates || len(tags) > before
-		default:
-			l.take(b)
+		if len(l.ahead) == 0 && b != stx {
+			l.byte(b)
+			continue
 		}
+		l.ahead = append(l.ahead, b)
+		l.look(false)
 	}
-	return tags
+	return l.tags
 }
 
-// Idle says that no byte came for the idle gap. It ends the code of a scanner without terminator.
-func (l *Line) Idle() []record.Tag {
+// Idle is Codec's. It ends the code of a scanner without terminator.
+func (l *Line) Idle() []Tag {
+	l.begin()
+	l.look(true)
 	if l.terminates {
-		return l.end(nil, "cut off: the line end is missing")
+		l.end("cut off: the line end is missing")
+	} else {
+		l.end("")
 	}
-	return l.end(nil, "")
+	return l.tags
 }
 
-// Gone says that the reader was unplugged: half a code is a misread, and the next reader may be another one.
-func (l *Line) Gone() []record.Tag {
+// Gone is Codec's. Half a code is a misread, and the next reader may be another one.
+func (l *Line) Gone() []Tag {
+	l.begin()
+	l.look(true)
 	l.terminates = false
-	return l.end(nil, "cut off: the reader was unplugged")
+	l.end("cut off: the reader was unplugged")
+	return l.tags
 }
 
-// Bad counts the frames that were no code.
+// Bad is Codec's.
 func (l *Line) Bad() uint64 { return l.bad }
+
+func (l *Line) begin() {
+	clear(l.tags)
+	l.tags = l.tags[:0]
+}
+
+// look takes answers out of what may be one, and hands on what is none.
+func (l *Line) look(ended bool) {
+	for len(l.ahead) > 0 {
+		n := gm65Answer(l.ahead)
+		if n == 0 && !ended {
+			return
+		}
+		switch {
+		case n > 0:
+			l.heard(l.ahead[:n])
+		case bytes.HasPrefix(l.ahead, []byte{stx, nul, nul}): // no line begins so: it was an answer
+			l.spoilt, l.begun = true, true
+			fallthrough
+		default:
+			n = 1
+			l.byte(l.ahead[0])
+		}
+		l.ahead = l.ahead[:copy(l.ahead, l.ahead[n:])]
+	}
+}
+
+func (l *Line) heard(frame []byte) {
+	if l.Heard != nil {
+		l.Heard(Answer{Status: frame[2], Data: frame[4 : len(frame)-2]})
+	}
+}
+
+func (l *Line) byte(b byte) {
+	if b == nul && l.spoilt {
+		l.take(b)
+		return
+	}
+	switch b {
+	case cr, lf, nul, etx:
+		before := len(l.tags)
+		l.end("")
+		l.terminates = l.terminates || len(l.tags) > before
+	default:
+		l.take(b)
+	}
+}
 
 func (l *Line) take(b byte) {
 	switch {
@@ -111,43 +164,48 @@ func (l *Line) max() int {
 	return l.Max
 }
 
-// end closes the frame and appends its tag to tags, if there is one. why says that it can't be a code.
-func (l *Line) end(tags []record.Tag, why string) []record.Tag {
+// end closes the frame and adds its tag, if there is one. why says that it can't be a code.
+func (l *Line) end(why string) {
 	if len(l.frame) > 0 {
-		tag := record.Tag{Reader: l.Reader, Raw: bytes.Clone(l.frame)}
 		if l.over {
 			why = fmt.Sprintf("longer than %d bytes", l.max())
 		}
-		if tag.Bad = why; why == "" {
-			tag.Symbology, tag.Code, tag.Bad = l.decode(l.frame)
+		t := Tag{Tag: record.Tag{Reader: l.Reader, Bad: why}}
+		if why == "" {
+			l.decode(&t)
+		} else {
+			t.Raw = bytes.Clone(l.frame)
 		}
-		if tag.Bad != "" {
+		if t.Bad != "" {
 			l.bad++
 		}
-		tags = append(tags, tag)
+		l.tags = append(l.tags, t)
 	}
-	l.frame, l.begun, l.over = l.frame[:0], false, false
-	return tags
+	l.frame, l.begun, l.over, l.spoilt = l.frame[:0], false, false, false
 }
 
-func (l *Line) decode(frame []byte) (symbology, code, bad string) {
-	rest, ok := bytes.CutPrefix(frame, []byte(l.Prefix))
+// decode fills in a tag from the frame.
+func (l *Line) decode(t *Tag) {
+	raw, room := keep(l.frame, len(l.frame))
+	copy(room, l.frame)
+	t.Raw = raw
+	rest, ok := strings.CutPrefix(text(room), l.Prefix)
 	if !ok {
-		return "", "", fmt.Sprintf("without the prefix %q", l.Prefix)
+		t.Bad = fmt.Sprintf("without the prefix %q", l.Prefix)
+		return
 	}
-	symbology, rest = cutAIM(rest)
-	if bad = fault(rest); bad != "" {
-		return symbology, "", bad
+	t.Symbology, rest = cutAIM(rest)
+	if t.Bad = fault(rest); t.Bad == "" {
+		t.Code = rest
 	}
-	return symbology, string(rest), ""
 }
 
 // cutAIM takes an AIM identifier off the front.
-func cutAIM(p []byte) (symbology string, rest []byte) {
+func cutAIM(p string) (symbology, rest string) {
 	if len(p) < 3 || p[0] != ']' || !letter(p[1]) || !letter(p[2]) && !digit(p[2]) {
 		return "", p
 	}
-	return string(p[:3]), p[3:]
+	return p[:3], p[3:]
 }
 
 func letter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
@@ -155,14 +213,14 @@ func letter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
 func digit(b byte) bool { return '0' <= b && b <= '9' }
 
 // fault tells why p is no code, "" if it is one.
-func fault(p []byte) string {
+func fault(p string) string {
 	if len(p) == 0 {
 		return "no code in it"
 	}
-	if !utf8.Valid(p) {
+	if !utf8.ValidString(p) {
 		return "not UTF-8"
 	}
-	for _, r := range string(p) {
+	for _, r := range p {
 		if unicode.IsControl(r) && r != gs && r != rs && r != eot {
 			return fmt.Sprintf("control character %#02x", r)
 		}

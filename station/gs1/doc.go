@@ -37,5 +37,8 @@
 // function panics, and each takes time and memory in proportion to the code. 32 hexadecimal digits name nothing, even
 // where they could be read as an element string: they are the hash of a row.
 //
+// EPCOf gives the URIs of an EPC, of assets (GRAI-96, GIAI-96) too. Misread says that a check digit is wrong where the scanner
+// said that there is one: then the label says something else. PC is what stands before the EPC on a tag.
+//
 // It never does I/O, follows no link and keeps no state.
 package gs1

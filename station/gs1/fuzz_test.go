@@ -57,3 +57,46 @@ func FuzzSSCCOf(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEPCOf: nothing panics, and what is read names the same item as the bits do, which it can be written back to.
+func FuzzEPCOf(f *testing.F) {
+	seed(f)
+	for _, code := range []string{"3374257BF40C0E400000162E", "3474257BF40000000000162E", "332000000000000000000000"} {
+		f.Add(code)
+	}
+	f.Fuzz(func(t *testing.T, code string) {
+		e, ok := EPCOf(code)
+		if !ok {
+			return
+		}
+		g, item := GTINOf(code)
+		if again, ok := GTINOf(e.ID); ok != item || again.Digits != g.Digits || again.Serial != g.Serial {
+			t.Errorf("%q is %+v, %s is %+v", code, g, e.ID, again)
+		}
+		if s, unit := SSCCOf(code); unit {
+			if again, ok := SSCCOf(e.Tag); !ok || again != s {
+				t.Errorf("%q is %s, %s is %s", code, s, e.Tag, again)
+			}
+		}
+		if back := CanonicalEPC(e.Tag); e.Scheme == "sgtin-96" && back != strings.ToUpper(code) {
+			t.Errorf("%q is %s is %s", code, e.Tag, back)
+		}
+	})
+}
+
+// FuzzMisread: nothing panics, and what is called a misread names nothing.
+func FuzzMisread(f *testing.F) {
+	for _, v := range named {
+		f.Add("]C1", v.code)
+		f.Add("]E0", v.code)
+	}
+	f.Fuzz(func(t *testing.T, symbology, code string) {
+		why := Misread(symbology, code)
+		if g, ok := GTINOf(symbology + code); ok && g.Form == ElementString && strings.HasPrefix(why, "AI 01") {
+			t.Errorf("%q is %+v, but %s", code, g, why)
+		}
+		if _, plain := GTIN14(code); plain && why != "" && strings.HasPrefix(why, "EAN") {
+			t.Errorf("%q is sound, but %s", code, why)
+		}
+	})
+}

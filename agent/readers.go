@@ -1,0 +1,171 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"station-agent/station"
+	"station-agent/station/codec"
+	"station-agent/station/presence"
+	"station-agent/station/serial"
+)
+
+// fill sets what nobody set: what the reader's makers did.
+func (r *readerConfig) fill() {
+	r.Protocol = cmp.Or(r.Protocol, "line")
+	p, err := codec.Find(r.Protocol)
+	if err != nil { // which check says
+		p, _ = codec.Find("line")
+	}
+	kind := station.Barcode
+	if p.Radio {
+		kind = station.RFID
+	}
+	r.Kind = cmp.Or(r.Kind, string(kind))
+	r.Baud = cmp.Or(r.Baud, p.Baud)
+	r.Parity = cmp.Or(r.Parity, "none")
+	r.Idle = cmp.Or(r.Idle, "80ms")
+	r.MinReads = cmp.Or(r.MinReads, p.Reads)
+	if r.RSSI == nil {
+		r.RSSI = []rssiLimit{}
+	}
+}
+
+func (c *config) checkReaders(r report) {
+	if len(c.Readers) == 0 {
+		r("reader", errors.New("is missing: a station without a reader can't pack; add a [[reader]] table"))
+	}
+	seen := map[string]bool{}
+	for i, rd := range c.Readers {
+		at := fmt.Sprintf("reader[%d].", i)
+		if r.need(at+"name", rd.Name) && seen["name "+rd.Name] {
+			r(at+"name", fmt.Errorf("%q is the name of an earlier reader too", rd.Name))
+		}
+		if r.need(at+"device", rd.Device) {
+			r.absolute(at+"device", rd.Device)
+			if seen["device "+rd.Device] {
+				r(at+"device", fmt.Errorf("%q is the device of an earlier reader too", rd.Device))
+			}
+		}
+		seen["name "+rd.Name], seen["device "+rd.Device] = true, true
+		rd.check(r, at)
+	}
+}
+
+func (c *readerConfig) check(r report, at string) {
+	if !slices.Contains([]int{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600}, c.Baud) {
+		r(at+"baud", fmt.Errorf("%d is no standard rate, such as 9600 or 115200", c.Baud))
+	}
+	r.oneOf(at+"kind", c.Kind, string(station.Barcode), string(station.RFID), string(station.Buttons))
+	r.oneOf(at+"parity", c.Parity, "none", "even", "odd")
+	r.between(at+"idle", c.Idle, 10*time.Millisecond, 2*time.Second)
+	p, err := codec.Find(c.Protocol)
+	switch {
+	case err != nil:
+		r(at+"protocol", err)
+	case p.Radio && c.Kind != string(station.RFID):
+		r(at+"kind", fmt.Errorf("%q can't be: protocol %q reads tags again and again, which is kind \"rfid\"", c.Kind, c.Protocol))
+	case p.Radio && c.Prefix != "":
+		r(at+"prefix", fmt.Errorf("%q can't be: protocol %q has none", c.Prefix, c.Protocol))
+	}
+	if c.MinReads < 1 || c.MinReads > presence.MaxReads {
+		r(at+"min_reads", fmt.Errorf("%d is not between 1 and %d", c.MinReads, presence.MaxReads))
+	}
+	if c.Kind != string(station.RFID) && !p.Radio && (c.MinReads > 1 || len(c.RSSI) > 0) {
+		r(at+"min_reads", errors.New("and rssi are for readers of kind \"rfid\": leave them out"))
+	}
+	seen := map[int]bool{}
+	for _, l := range c.RSSI {
+		antenna, _, err := l.value()
+		if err == nil && seen[antenna] {
+			err = fmt.Errorf("%q: this antenna has an earlier limit", string(l))
+		}
+		if seen[antenna] = true; err != nil {
+			r(at+"rssi", err)
+		}
+	}
+}
+
+// rssiLimit is how strong a sight must be, to come and to stay: "-55/-60" at all antennas, "2:-50/-56" at antenna 2.
+type rssiLimit string
+
+// value reads it; antenna 0 stands for all that have no limit of their own.
+func (l rssiLimit) value() (antenna int, limit presence.Limit, err error) {
+	number, rest, own := strings.Cut(string(l), ":")
+	if !own {
+		number, rest = "0", number
+	}
+	come, stay, _ := strings.Cut(rest, "/")
+	var faults [3]error
+	antenna, faults[0] = strconv.Atoi(number)
+	limit.Come, faults[1] = strconv.Atoi(come)
+	limit.Stay, faults[2] = strconv.Atoi(stay)
+	if errors.Join(faults[:]...) != nil || limit.Stay > limit.Come || own && antenna < 1 {
+		return antenna, limit, fmt.Errorf("%q is no limit: write COME/STAY, such as \"-55/-60\", or ANTENNA:COME/STAY; it takes as much to come as to stay or more", string(l))
+	}
+	return antenna, limit, nil
+}
+
+// presence is when a tag comes onto an antenna and leaves it.
+func (c *config) presence() presence.Config {
+	p := presence.Config{Gone: c.Packing.GoneAfter.value(), Readers: map[string]presence.Reader{}}
+	for _, rd := range c.Readers {
+		r := presence.Reader{Reads: rd.MinReads, Antennas: map[int]presence.Limit{}}
+		for _, l := range rd.RSSI {
+			antenna, limit, _ := l.value() // it was checked
+			if antenna == 0 {
+				r.Limit = limit
+			} else {
+				r.Antennas[antenna] = limit
+			}
+		}
+		p.Readers[rd.Name] = r
+	}
+	return p
+}
+
+// damage counts what came damaged from each reader.
+type damage []*readerDamage
+
+// readerDamage is what came damaged from one reader.
+type readerDamage struct {
+	name   string
+	frames atomic.Uint64
+}
+
+// readerTrouble is readerDamage as it is told.
+type readerTrouble struct {
+	Reader  string `json:"reader"`
+	Damaged uint64 `json:"damaged_frames"` // since the agent started; noise between frames counts too
+}
+
+// list tells of the readers from which anything came damaged.
+func (d damage) list() []readerTrouble {
+	list := []readerTrouble{}
+	for _, r := range d {
+		if n := r.frames.Load(); n > 0 {
+			list = append(list, readerTrouble{r.name, n})
+		}
+	}
+	return list
+}
+
+func (p *parts) addReaders() error {
+	p.reads = newReads(p.cfg.Packing.GoneAfter.value())
+	for _, r := range p.cfg.Readers {
+		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
+		reader := station.Reader{Port: port, Protocol: r.Protocol, Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
+		d := &readerDamage{name: r.Name}
+		p.damage, reader.Damaged = append(p.damage, d), d.frames.Store
+		cond := p.board.condition("reader " + r.Name)
+		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
+	}
+	return nil
+}
