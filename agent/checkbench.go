@@ -258,7 +258,7 @@ func (b benchLook) cameSince(ctx context.Context, began time.Time) ([]sighting, 
 	if err != nil {
 		return nil, fmt.Errorf("check bench: ask what the readers saw: %w", err)
 	}
-	ago := time.Since(began).Seconds()
+	ago := (time.Since(began) + time.Millisecond).Seconds() // the times are rounded to that
 	return slices.DeleteFunc(list, func(s sighting) bool { return s.CameS > ago }), nil
 }
 

@@ -53,6 +53,9 @@ func TestWriteback(t *testing.T) {
 		s.MySQL.Restore()
 		s.must(s.Agent.Start())
 		s.rows("PKG-2026-0002", items[2])
+		s.until("the agent has made its table", func() bool {
+			return s.number("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'external_workspace' AND table_name = 'station_agent_anchors'") == 1
+		})
 		s.until("all is shown as it stands", func() bool {
 			return s.number("SELECT COUNT(*) FROM external_workspace.station_agent_anchors WHERE state = 'anchored' AND anchored_at IS NOT NULL AND record_hash IS NOT NULL") == s.records() &&
 				s.number("SELECT COUNT(*) FROM shop.orders WHERE certyo_anchor_status = 'Anchored'") == 5
