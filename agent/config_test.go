@@ -40,7 +40,7 @@ func TestSampleDocumentsEveryField(t *testing.T) {
 	known := map[string]bool{}
 	addFields(known, reflect.TypeFor[config](), "")
 	for field := range known {
-		if field = strings.Replace(field, "[]", "", 1); slices.Contains(strings.Fields("station store reader table packing mysql capture certyo writeback manifest fleet status log"), field) {
+		if field = strings.Replace(field, "[]", "", 1); slices.Contains(strings.Fields("station store reader feedback output button pattern table packing mysql capture certyo writeback manifest fleet status log"), field) {
 			continue
 		}
 		name := field[strings.LastIndex(field, ".")+1:]
@@ -51,8 +51,8 @@ func TestSampleDocumentsEveryField(t *testing.T) {
 			switch table {
 			case "reader":
 				head = "\n[[reader]]\n"
-			case "table": // not in use as it stands
-				head = "\n#[[table]]\n"
+			case "table", "output", "button", "pattern": // not in use as it stands
+				head = "\n#[[" + table + "]]\n"
 			}
 			_, rest, ok := strings.Cut(sample, head)
 			if !ok {
@@ -60,6 +60,7 @@ func TestSampleDocumentsEveryField(t *testing.T) {
 				continue
 			}
 			section, _, _ = strings.Cut(rest, "\n[")
+			section, _, _ = strings.Cut(section, "\n#[[")
 		}
 		if !regexp.MustCompile(`(?m)^(#|#  )?` + name + ` = `).MatchString(section) {
 			t.Errorf("the sample lacks %s", field)
@@ -138,6 +139,19 @@ func TestWrongConfiguration(t *testing.T) {
 		"half a certificate":        {`#cert_file = ""`, `cert_file = "/x"`, `f.toml:%:1: mysql.cert_file: and cert_key_file belong together`},
 		"next user alone":           {`#next_user = ""`, `next_user = "x"`, `mysql.next_password_file: is missing`},
 		"kind":                      {`#kind = "barcode"`, `kind = "camera"`, `f.toml:%:1: reader[0].kind: "camera" is none of barcode, rfid, buttons`},
+		"lamp":                      {"[log]", "[[output]]\nlamp = \"pink\"\npin = \"GPIO17\"\n[log]", `f.toml:%:1: output[0].lamp: "pink" is none of red, yellow`},
+		"pin":                       {"[log]", "[[output]]\nlamp = \"red\"\npin = \"GPIO1\"\n[log]", `f.toml:%:1: output[0].pin: "GPIO1" is not on the header for all`},
+		"pin of two":                {"[log]", "[[output]]\nlamp = \"red\"\npin = \"GPIO5\"\n[[button]]\ndoes = \"undo\"\npin = \"GPIO5\"\n[log]", `f.toml:%:1: button[0].pin: "GPIO5" is the pin of output[0] too`},
+		"lamp that sounds":          {"[log]", "[[output]]\nlamp = \"red\"\npin = \"pwm:0\"\n[log]", `f.toml:%:1: output[0].pin: "pwm:0" sounds`},
+		"LED that is low":           {"[log]", "[[output]]\nlamp = \"red\"\npin = \"led:r\"\nactive_low = true\n[log]", `f.toml:%:1: output[0].active_low: is not for led`},
+		"button's act":              {"[log]", "[[button]]\ndoes = \"explode\"\npin = \"GPIO5\"\n[log]", `f.toml:%:1: button[0].does: "explode" is none of close,`},
+		"button at an LED":          {"[log]", "[[button]]\ndoes = \"undo\"\npin = \"led:x\"\n[log]", `f.toml:%:1: button[0].pin: "led:x" is an output`},
+		"pitch":                     {`#pitch = 100`, `pitch = 20`, `f.toml:%:1: feedback.pitch: 20 is not between 50 and 200`},
+		"signal":                    {"[log]", "[[pattern]]\nsignal = \"acepted\"\n[log]", `f.toml:%:1: pattern[0].signal: "acepted" is no signal: station-agent patterns`},
+		"pattern twice":             {"[log]", "[[pattern]]\nsignal = \"opened\"\n[[pattern]]\nsignal = \"opened\"\n[log]", `f.toml:%:1: pattern[1].signal: "opened" has a pattern above`},
+		"rhythm":                    {"[log]", "[[pattern]]\nsignal = \"opened\"\nred = \"fast\"\n[log]", `f.toml:%:3: pattern[0]: pattern "opened": red: "fast" is no beat`},
+		"flicker":                   {"[log]", "[[pattern]]\nsignal = \"opened\"\nred = \"50 50 repeat\"\n[log]", `red: flashes more than 3 times within a second`},
+		"patterns in a ring":        {"[log]", "[[pattern]]\nsignal = \"opened\"\nthen = \"closed\"\n[[pattern]]\nsignal = \"closed\"\nthen = \"opened\"\n[log]", `what follows it comes back to it`},
 		"reader":                    {`#baud = 9600`, `baud = 9601`, `f.toml:%:1: reader[0].baud: 9601`},
 		"no reader":                 {"\n[[reader]]\n", "\n[[no]]\n", `f.toml:%:3: no: unknown field`},
 		"secret in the file":        {`"/etc/station-agent/certyo-key"`, `"certyo_sk_live_SECRET"`, `f.toml:%:1: certyo.key_file: must be an absolute path`},

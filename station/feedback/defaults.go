@@ -27,48 +27,46 @@ const window = 10 * time.Second
 // Defaults lists the pattern of every signal. Where two of them ask for the same act they may be alike: unknown, ambiguous and
 // contradiction say that it isn't known which item this is.
 func Defaults() []Pattern {
-	v := func(v record.Verdict) string { return string(v) }
-	s := func(s record.Step) string { return string(s) }
 	return []Pattern{
 		// It counts: green, one high tone.
-		{Signal: v(record.Accepted), Green: "600", Sound: "80@2700", Lasts: 600 * ms, Priority: prioEvent},
-		{Signal: v(record.AcceptedOffline), Green: "600", Blue: "0 700 150", Sound: "80@2700 60 40@2700", Lasts: 850 * ms, Priority: prioEvent},
-		{Signal: v(record.Unverified), Green: "600", Blue: "0 700 150 150 150", Sound: "80@2700 60 40@2700 60 40@2700", Lasts: 1150 * ms, Priority: prioEvent},
+		{Signal: string(record.Accepted), Green: "600", Sound: "80@2700", Lasts: 600 * ms, Priority: prioEvent},
+		{Signal: string(record.AcceptedOffline), Green: "600", Blue: "0 700 150", Sound: "80@2700 60 40@2700", Lasts: 850 * ms, Priority: prioEvent},
+		{Signal: string(record.Unverified), Green: "600", Blue: "0 700 150 150 150", Sound: "80@2700 60 40@2700 60 40@2700", Lasts: 1150 * ms, Priority: prioEvent},
 
 		// Nothing to do: yellow.
-		{Signal: v(record.Waiting), Yellow: "300 300 repeat", Sound: "30@1800", Lasts: 4 * time.Second, Priority: prioEvent},
-		{Signal: v(record.Duplicate), Yellow: "150 150 150", Sound: "80@1800 80 80@1800", Lasts: 500 * ms, Priority: prioEvent},
-		{Signal: v(record.TimedOut), Yellow: "1000", Sound: "300@900 100 300@900", Lasts: time.Second, Priority: prioEvent},
+		{Signal: string(record.Waiting), Yellow: "300 300 repeat", Sound: "30@1800", Lasts: 4 * time.Second, Priority: prioEvent},
+		{Signal: string(record.Duplicate), Yellow: "150 150 150", Sound: "80@1800 80 80@1800", Lasts: 500 * ms, Priority: prioEvent},
+		{Signal: string(record.TimedOut), Yellow: "1000", Sound: "300@900 100 300@900", Lasts: time.Second, Priority: prioEvent},
 
 		// It does not count: red, low.
-		{Signal: v(record.Misread), Red: "150 150 150", Sound: "120@900 80 120@900", Lasts: 600 * ms, Then: Refused, Priority: prioEvent},
-		{Signal: v(record.Unknown), Red: "200 150 200 150 200", Sound: "600@500", Lasts: 1050 * ms, Then: Refused, Priority: prioEvent},
-		{Signal: v(record.Ambiguous), Red: "200 150 200 150 200", Sound: "600@500", Lasts: 1050 * ms, Then: Refused, Priority: prioEvent},
-		{Signal: v(record.Contradiction), Red: "200 150 200 150 200", Sound: "600@500", Lasts: 1050 * ms, Then: Refused, Priority: prioEvent},
-		{Signal: v(record.Conflict), Red: "200 150 200 150 200", Blue: "0 700 600", Sound: "600@500 100 80@1800", Lasts: 1300 * ms, Then: Overridable, Priority: prioEvent},
-		{Signal: v(record.LabelUsed), Red: "500 200 500", Yellow: "0 500 200", Sound: "300@500 100 300@500", Lasts: 1200 * ms, Then: Refused, Priority: prioEvent},
-		{Signal: v(record.NoPackage), Red: "400", Blue: "0 600 400", Sound: "300@500 200 80@900", Lasts: time.Second, Then: Refused, Priority: prioEvent},
-		{Signal: v(record.Stale), Red: "800", Yellow: "800", Sound: "300@900", Lasts: time.Second, Then: Refused, Priority: prioEvent},
-		{Signal: v(record.Question), Yellow: "400 200 400", Blue: "400 200 400", Sound: "120@1800 80 120@900 80 120@1800", Lasts: 1200 * ms, Then: Asks, Priority: prioEvent},
+		{Signal: string(record.Misread), Red: "150 150 150", Sound: "120@900 80 120@900", Lasts: 600 * ms, Then: Refused, Priority: prioEvent},
+		{Signal: string(record.Unknown), Red: "200 150 200 150 200", Sound: "600@500", Lasts: 1050 * ms, Then: Refused, Priority: prioEvent},
+		{Signal: string(record.Ambiguous), Red: "200 150 200 150 200", Sound: "600@500", Lasts: 1050 * ms, Then: Refused, Priority: prioEvent},
+		{Signal: string(record.Contradiction), Red: "200 150 200 150 200", Sound: "600@500", Lasts: 1050 * ms, Then: Refused, Priority: prioEvent},
+		{Signal: string(record.Conflict), Red: "200 150 200 150 200", Blue: "0 700 600", Sound: "600@500 100 80@1800", Lasts: 1300 * ms, Then: Overridable, Priority: prioEvent},
+		{Signal: string(record.LabelUsed), Red: "500 200 500", Yellow: "0 500 200", Sound: "300@500 100 300@500", Lasts: 1200 * ms, Then: Refused, Priority: prioEvent},
+		{Signal: string(record.NoPackage), Red: "400", Blue: "0 600 400", Sound: "300@500 200 80@900", Lasts: time.Second, Then: Refused, Priority: prioEvent},
+		{Signal: string(record.Stale), Red: "800", Yellow: "800", Sound: "300@900", Lasts: time.Second, Then: Refused, Priority: prioEvent},
+		{Signal: string(record.Question), Yellow: "400 200 400", Blue: "400 200 400", Sound: "120@1800 80 120@900 80 120@1800", Lasts: 1200 * ms, Then: Asks, Priority: prioEvent},
 
 		// Steps.
-		{Signal: s(record.Opened), Green: "150 150 300", Sound: "60@1800 40 60@2700", Lasts: 600 * ms, Priority: prioEvent},
+		{Signal: string(record.Opened), Green: "150 150 300", Sound: "60@1800 40 60@2700", Lasts: 600 * ms, Priority: prioEvent},
 		{Signal: NotEmpty, Green: "150 150 300", Yellow: "0 600 200 150 200", Sound: "60@1800 40 60@2700 400 200@900", Lasts: 1200 * ms, Priority: prioEvent},
-		{Signal: s(record.Reopened), Green: "150 150 150 150 300", Sound: "60@1800 40 60@1800 40 60@2700", Lasts: 900 * ms, Priority: prioEvent},
-		{Signal: s(record.Resumed), Green: "300 150 150", Sound: "60@1800 40 120@2700", Lasts: 700 * ms, Priority: prioEvent},
-		{Signal: s(record.Removed), Green: "250", Yellow: "0 250 250", Sound: "60@2700 100 120@1800", Lasts: 500 * ms, Priority: prioEvent},
-		{Signal: s(record.Closed), Green: "1000", Sound: "60@2700 40 60@2700 40 200@1800", Lasts: 1200 * ms, Then: Count, Priority: prioEvent},
-		{Signal: s(record.Assigned), Green: "1000", Blue: "1000", Sound: "60@2700 40 60@2700 40 60@2700 40 200@1800", Lasts: 1200 * ms, Then: Count, Priority: prioEvent},
-		{Signal: s(record.Listed), Blue: "600 200 200", Sound: "60@1800 40 60@1800 40 60@1800", Lasts: 1200 * ms, Then: CountListed, Priority: prioEvent},
-		{Signal: s(record.Cleared), Green: "250", Yellow: "0 250 700", Sound: "60@2700 40 60@1800 40 200@900", Lasts: time.Second, Priority: prioEvent},
-		{Signal: s(record.Cancelled), Yellow: "700", Sound: "60@1800 60 120@900", Lasts: 700 * ms, Priority: prioEvent},
-		{Signal: s(record.Undone), Yellow: "250 150 250", Sound: "60@2700 60 120@900", Lasts: 700 * ms, Priority: prioEvent},
-		{Signal: s(record.Armed), Blue: "150", Sound: "40@1800", Lasts: 300 * ms, Then: Awaits, Priority: prioEvent},
-		{Signal: s(record.SetAside), Yellow: "400", Sound: "150@1800", Lasts: 500 * ms, Priority: prioEvent},
-		{Signal: s(record.Told), Blue: "400 200 400", Sound: "80@2700 120 80@1800", Lasts: time.Second, Priority: prioEvent},
-		{Signal: s(record.Acknowledged), Green: "150", Sound: "40@2700", Lasts: 300 * ms, Priority: prioEvent},
-		{Signal: s(record.SignedOn), White: "900", Green: "0 600 300", Sound: "60@900 40 60@1800 40 60@2700 40 60@2700", Lasts: 900 * ms, Priority: prioEvent},
-		{Signal: s(record.SignedOff), White: "500", Sound: "60@2700 40 60@1800 40 60@900 40 60@900 40 60@900", Lasts: 900 * ms, Priority: prioEvent},
+		{Signal: string(record.Reopened), Green: "150 150 150 150 300", Sound: "60@1800 40 60@1800 40 60@2700", Lasts: 900 * ms, Priority: prioEvent},
+		{Signal: string(record.Resumed), Green: "300 150 150", Sound: "60@1800 40 120@2700", Lasts: 700 * ms, Priority: prioEvent},
+		{Signal: string(record.Removed), Green: "250", Yellow: "0 250 250", Sound: "60@2700 100 120@1800", Lasts: 500 * ms, Priority: prioEvent},
+		{Signal: string(record.Closed), Green: "1000", Sound: "60@2700 40 60@2700 40 200@1800", Lasts: 1200 * ms, Then: Count, Priority: prioEvent},
+		{Signal: string(record.Assigned), Green: "1000", Blue: "1000", Sound: "60@2700 40 60@2700 40 60@2700 40 200@1800", Lasts: 1200 * ms, Then: Count, Priority: prioEvent},
+		{Signal: string(record.Listed), Blue: "600 200 200", Sound: "60@1800 40 60@1800 40 60@1800", Lasts: 1200 * ms, Then: CountListed, Priority: prioEvent},
+		{Signal: string(record.Cleared), Green: "250", Yellow: "0 250 700", Sound: "60@2700 40 60@1800 40 200@900", Lasts: time.Second, Priority: prioEvent},
+		{Signal: string(record.Cancelled), Yellow: "700", Sound: "60@1800 60 120@900", Lasts: 700 * ms, Priority: prioEvent},
+		{Signal: string(record.Undone), Yellow: "250 150 250", Sound: "60@2700 60 120@900", Lasts: 700 * ms, Priority: prioEvent},
+		{Signal: string(record.Armed), Blue: "150", Sound: "40@1800", Lasts: 300 * ms, Then: Awaits, Priority: prioEvent},
+		{Signal: string(record.SetAside), Yellow: "400", Sound: "150@1800", Lasts: 500 * ms, Priority: prioEvent},
+		{Signal: string(record.Told), Blue: "400 200 400", Sound: "80@2700 120 80@1800", Lasts: time.Second, Priority: prioEvent},
+		{Signal: string(record.Acknowledged), Green: "150", Sound: "40@2700", Lasts: 300 * ms, Priority: prioEvent},
+		{Signal: string(record.SignedOn), White: "900", Green: "0 600 300", Sound: "60@900 40 60@1800 40 60@2700 40 60@2700", Lasts: 900 * ms, Priority: prioEvent},
+		{Signal: string(record.SignedOff), White: "500", Sound: "60@2700 40 60@1800 40 60@900 40 60@900 40 60@900", Lasts: 900 * ms, Priority: prioEvent},
 
 		// What follows an event.
 		{Signal: Count, Blue: "250", Lasts: 500 * ms, Counts: true, Priority: prioEvent},
