@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"station-agent/station"
+	"station-agent/station/evdev"
 	"station-agent/uplink/certyo"
 )
 
@@ -166,9 +167,22 @@ func (c *config) checkReaders(r report) {
 		if !slices.Contains([]int{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600}, rd.Baud) {
 			r(at+"baud", fmt.Errorf("%d is no standard rate, such as 9600 or 115200", rd.Baud))
 		}
-		r.oneOf(at+"kind", rd.Kind, string(station.Barcode), string(station.RFID), string(station.Buttons))
+		r.oneOf(at+"kind", rd.Kind, string(station.Barcode), string(station.RFID), string(station.Buttons), string(station.Keypad))
+		switch {
+		case rd.Kind == string(station.Keypad) && !rd.types():
+			r(at+"kind", errors.New("keypad is for a device below /dev/input"))
+		case rd.Kind == string(station.Buttons) && rd.types():
+			r(at+"kind", errors.New("buttons is for a serial port: add a [[button]] for each push button"))
+		}
+		if err := (evdev.Config{Layout: rd.Layout}).Check(); err != nil {
+			r(at+"layout", err)
+		}
 		r.oneOf(at+"parity", rd.Parity, "none", "even", "odd")
-		r.between(at+"idle", rd.Idle, 10*time.Millisecond, 2*time.Second)
+		longest := 2 * time.Second
+		if rd.Kind == string(station.Keypad) {
+			longest = time.Minute
+		}
+		r.between(at+"idle", rd.Idle, 10*time.Millisecond, longest)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"station-agent/station"
@@ -52,6 +53,7 @@ type readerConfig struct {
 	Baud   int      `toml:"baud"`
 	Parity string   `toml:"parity"`
 	Prefix string   `toml:"prefix"`
+	Layout string   `toml:"layout"`
 	Idle   duration `toml:"idle"`
 }
 
@@ -227,9 +229,27 @@ func (c *config) fill() {
 		if r.Parity == "" {
 			r.Parity = "none"
 		}
-		if r.Idle == "" {
-			r.Idle = "80ms"
+		if r.Layout == "" {
+			r.Layout = "us"
 		}
+		if r.Idle == "" {
+			r.Idle = r.usualIdle()
+		}
+	}
+}
+
+// types tells whether the reader is a keyboard to the kernel.
+func (r readerConfig) types() bool { return strings.HasPrefix(r.Device, "/dev/input/") }
+
+// usualIdle is how long a device of that kind may be silent within a code.
+func (r readerConfig) usualIdle() duration {
+	switch {
+	case !r.types():
+		return "80ms"
+	case r.Kind == string(station.Keypad):
+		return "10s"
+	default:
+		return "100ms"
 	}
 }
 

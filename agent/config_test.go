@@ -152,6 +152,8 @@ func TestWrongConfiguration(t *testing.T) {
 		"rhythm":                    {"[log]", "[[pattern]]\nsignal = \"opened\"\nred = \"fast\"\n[log]", `f.toml:%:3: pattern[0]: pattern "opened": red: "fast" is no beat`},
 		"flicker":                   {"[log]", "[[pattern]]\nsignal = \"opened\"\nred = \"50 50 repeat\"\n[log]", `red: flashes more than 3 times within a second`},
 		"patterns in a ring":        {"[log]", "[[pattern]]\nsignal = \"opened\"\nthen = \"closed\"\n[[pattern]]\nsignal = \"closed\"\nthen = \"opened\"\n[log]", `what follows it comes back to it`},
+		"layout":                    {`#layout = "us"`, `layout = "dvorak"`, `f.toml:%:1: reader[0].layout: "dvorak" is no layout: there are [cz de fr gb us]`},
+		"keypad on a serial port":   {`#kind = "barcode"`, `kind = "keypad"`, `f.toml:%:1: reader[0].kind: keypad is for a device below /dev/input`},
 		"reader":                    {`#baud = 9600`, `baud = 9601`, `f.toml:%:1: reader[0].baud: 9601`},
 		"no reader":                 {"\n[[reader]]\n", "\n[[no]]\n", `f.toml:%:3: no: unknown field`},
 		"secret in the file":        {`"/etc/station-agent/certyo-key"`, `"certyo_sk_live_SECRET"`, `f.toml:%:1: certyo.key_file: must be an absolute path`},
@@ -242,4 +244,21 @@ func command(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	var out, errs bytes.Buffer
 	code = execute(context.Background(), args, &out, &errs)
 	return out.String(), errs.String(), code
+}
+
+// TestAReaderThatTypes holds what is usual for it: a scanner types fast, fingers don't.
+func TestAReaderThatTypes(t *testing.T) {
+	typing := strings.Replace(sample, `"/dev/serial/by-id/usb-CHANGE"`, `"/dev/input/by-id/usb-x-event-kbd"`, 1)
+	for kind, want := range map[string]duration{"barcode": "100ms", "rfid": "100ms", "keypad": "10s"} {
+		c, err := parseConfig("f.toml", []byte(strings.Replace(typing, `#kind = "barcode"`, `kind = "`+kind+`"`, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := c.Readers[0]; r.Idle != want || r.Layout != "us" || !r.types() {
+			t.Errorf("%s: %+v", kind, r)
+		}
+	}
+	if _, err := parseConfig("f.toml", []byte(strings.Replace(typing, `#kind = "barcode"`, `kind = "buttons"`, 1))); err == nil || !strings.Contains(err.Error(), "add a [[button]]") {
+		t.Errorf("buttons: %v", err)
+	}
 }

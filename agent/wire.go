@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"station-agent/station"
+	"station-agent/station/evdev"
 	"station-agent/station/serial"
 	"station-agent/store"
 	"station-agent/store/record"
@@ -110,9 +111,15 @@ func (p *parts) addBench() error {
 func (p *parts) addReaders() error {
 	p.reads = newReads(p.cfg.Packing.GoneAfter.value())
 	for _, r := range p.cfg.Readers {
+		cond := p.board.condition("reader " + r.Name)
+		if r.types() {
+			keyboard := station.Keyboard{Port: evdev.Config{Name: r.Name, Device: r.Device, Layout: r.Layout, Gap: r.Idle.value()},
+				Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
+			p.add(runFunc(func(ctx context.Context) error { return keyboard.Run(ctx, p.bench.Reads(), cond) }))
+			continue
+		}
 		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
 		reader := station.Reader{Port: port, Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
-		cond := p.board.condition("reader " + r.Name)
 		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
 	}
 	return nil
