@@ -1,8 +1,8 @@
 // Package station is the bench: a tag comes in, the operator is told a verdict, and what was accepted becomes an intent.
 //
 //	Reader ──Read──▶ Bench ──▶ Field ──▶ Decide ──▶ Journal.Append ──▶ Panel.Show
-//	 serial+codec      ▲     (presence)  (pure)        (fsync)          lamps, log
-//	                   │                 ▲  ▲
+//	 serial+codec,     ▲     (presence)  (pure)        (fsync)          feedback, log
+//	 evdev, gpio       │                 ▲  ▲
 //	 outcomes ─Ended───┤                 │  └ Labels: what this station used before
 //	 time ─────Tick────┘              Picture ◀──Replace── rows of this station, read each second
 //
