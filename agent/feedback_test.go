@@ -152,8 +152,8 @@ func TestLampsOffDarkensAllOfThemEvenIfOneFails(t *testing.T) {
 	for _, lamp := range []string{"red", "green"} {
 		write(t, p.path("sys/class/leds/"+lamp+"/brightness"), "1")
 	}
-	p.cfg.Outputs = append([]outputConfig{{Lamp: "blue", Pin: "led:blue"}}, p.cfg.Outputs...)
-	if err := p.cfg.darken(h); err == nil || !strings.Contains(err.Error(), "led:blue") {
+	p.cfg.Outputs = append([]outputConfig{{Lamp: "blue", Pin: "led:blue"}, {Lamp: "white", Pin: "led:white"}}, p.cfg.Outputs...)
+	if err := p.cfg.darken(h); err == nil || !strings.Contains(err.Error(), "led:blue") || !strings.Contains(err.Error(), "led:white") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("an output that is missing: %v", err)
 	}
 	if p.lit("red") || p.lit("green") {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -131,7 +130,12 @@ func (c *config) darken(h gpio.Host) (all error) {
 		if err == nil {
 			err = out.Close()
 		}
-		all = errors.Join(all, err)
+		switch {
+		case all == nil:
+			all = err
+		case err != nil: // one line for all
+			all = fmt.Errorf("%w; %w", all, err)
+		}
 	}
 	return all
 }
