@@ -121,6 +121,7 @@ func (c *config) check(r report) {
 	c.Station.check(r)
 	c.Store.check(r)
 	c.checkReaders(r)
+	c.checkFeedback(r)
 	c.Packing.check(r)
 	c.MySQL.check(r)
 	c.checkCapture(r)

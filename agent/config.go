@@ -15,6 +15,10 @@ type config struct {
 	Station     stationConfig   `toml:"station"`
 	Store       storeConfig     `toml:"store"`
 	Readers     []readerConfig  `toml:"reader"`
+	Feedback    feedbackConfig  `toml:"feedback"`
+	Outputs     []outputConfig  `toml:"output"`
+	Buttons     []buttonConfig  `toml:"button"`
+	Patterns    []patternConfig `toml:"pattern"`
 	Packing     packingConfig   `toml:"packing"`
 	MySQL       mysqlConfig     `toml:"mysql"`
 	Capture     captureConfig   `toml:"capture"`
@@ -49,6 +53,7 @@ type readerConfig struct {
 	Baud     int         `toml:"baud"`
 	Parity   string      `toml:"parity"`
 	Prefix   string      `toml:"prefix"`
+	Layout   string      `toml:"layout"`
 	Idle     duration    `toml:"idle"`
 	MinReads int         `toml:"min_reads"`
 	RSSI     []rssiLimit `toml:"rssi"`
@@ -176,7 +181,8 @@ func (d duration) value() time.Duration {
 // defaults is the configuration before the file is read over it.
 func defaults() config {
 	return config{
-		Store: storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 30, MaxMB: 896, ReserveMB: 8},
+		Store:    storeConfig{Folder: "/var/lib/station-agent", EvidenceDays: 30, MaxMB: 896, ReserveMB: 8},
+		Feedback: feedbackConfig{LampTest: true, Pitch: 100},
 		Packing: packingConfig{
 			Way: string(station.LabelFirst), Commit: "item", ItemPattern: "[0-9a-f]{32}", Naming: []string{"hash", "map", "gtin", "ean"},
 			Identical: "refuse", TimeOut: "10m", Reopen: "10m", CoolDown: "300ms", RowsAge: "10s", GoneAfter: "2s",

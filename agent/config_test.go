@@ -42,7 +42,7 @@ func TestSampleDocumentsEveryField(t *testing.T) {
 	known := map[string]bool{}
 	addFields(known, reflect.TypeFor[config](), "")
 	for field := range known {
-		if field = strings.Replace(field, "[]", "", 1); slices.Contains(strings.Fields("station store reader table packing mysql capture certyo writeback manifest fleet status log"), field) {
+		if field = strings.Replace(field, "[]", "", 1); slices.Contains(strings.Fields("station store reader feedback output button pattern table packing mysql capture certyo writeback manifest fleet status log"), field) {
 			continue
 		}
 		name := field[strings.LastIndex(field, ".")+1:]
@@ -53,8 +53,8 @@ func TestSampleDocumentsEveryField(t *testing.T) {
 			switch table {
 			case "reader":
 				head = "\n[[reader]]\n"
-			case "table": // not in use as it stands
-				head = "\n#[[table]]\n"
+			case "table", "output", "button", "pattern": // not in use as it stands
+				head = "\n#[[" + table + "]]\n"
 			}
 			_, rest, ok := strings.Cut(sample, head)
 			if !ok {
@@ -62,6 +62,7 @@ func TestSampleDocumentsEveryField(t *testing.T) {
 				continue
 			}
 			section, _, _ = strings.Cut(rest, "\n[")
+			section, _, _ = strings.Cut(section, "\n#[[")
 		}
 		if !regexp.MustCompile(`(?m)^(#|#  )?` + name + ` = `).MatchString(section) {
 			t.Errorf("the sample lacks %s", field)
@@ -148,6 +149,22 @@ func TestWrongConfiguration(t *testing.T) {
 		"strength":                  {`#kind = "barcode"`, "rssi = [\"-60/-55\"]\nkind = \"rfid\"", `f.toml:%:1: reader[0].rssi: "-60/-55" is no limit: write COME/STAY`},
 		"strength of no antenna":    {`#kind = "barcode"`, "rssi = [\"0:-55/-60\"]\nkind = \"rfid\"", `f.toml:%:1: reader[0].rssi: "0:-55/-60" is no limit`},
 		"strength twice":            {`#kind = "barcode"`, "rssi = [\"-55/-60\", \"2:-50/-56\", \"-55/-61\"]\nkind = \"rfid\"", `f.toml:%:1: reader[0].rssi: "-55/-61": this antenna has an earlier limit`},
+		"lamp":                      {"[log]", "[[output]]\nlamp = \"pink\"\npin = \"GPIO17\"\n[log]", `f.toml:%:1: output[0].lamp: "pink" is none of red, yellow`},
+		"pin":                       {"[log]", "[[output]]\nlamp = \"red\"\npin = \"GPIO1\"\n[log]", `f.toml:%:1: output[0].pin: "GPIO1" is not on the header for all`},
+		"pin of two":                {"[log]", "[[output]]\nlamp = \"red\"\npin = \"GPIO5\"\n[[button]]\ndoes = \"undo\"\npin = \"GPIO5\"\n[log]", `f.toml:%:1: button[0].pin: "GPIO5" is the pin of output[0] too`},
+		"lamp that sounds":          {"[log]", "[[output]]\nlamp = \"red\"\npin = \"pwm:0\"\n[log]", `f.toml:%:1: output[0].pin: "pwm:0" sounds`},
+		"LED that is low":           {"[log]", "[[output]]\nlamp = \"red\"\npin = \"led:r\"\nactive_low = true\n[log]", `f.toml:%:1: output[0].active_low: is not for led`},
+		"button's act":              {"[log]", "[[button]]\ndoes = \"explode\"\npin = \"GPIO5\"\n[log]", `f.toml:%:1: button[0].does: "explode" is none of close,`},
+		"button at an LED":          {"[log]", "[[button]]\ndoes = \"undo\"\npin = \"led:x\"\n[log]", `f.toml:%:1: button[0].pin: "led:x" is an output`},
+		"pitch":                     {`#pitch = 100`, `pitch = 20`, `f.toml:%:1: feedback.pitch: 20 is not between 50 and 200`},
+		"signal":                    {"[log]", "[[pattern]]\nsignal = \"acepted\"\n[log]", `f.toml:%:1: pattern[0].signal: "acepted" is no signal: station-agent patterns`},
+		"pattern twice":             {"[log]", "[[pattern]]\nsignal = \"opened\"\n[[pattern]]\nsignal = \"opened\"\n[log]", `f.toml:%:1: pattern[1].signal: "opened" has a pattern above`},
+		"rhythm":                    {"[log]", "[[pattern]]\nsignal = \"opened\"\nred = \"fast\"\n[log]", `f.toml:%:3: pattern[0]: pattern "opened": red: "fast" is no beat`},
+		"flicker":                   {"[log]", "[[pattern]]\nsignal = \"opened\"\nred = \"50 50 repeat\"\n[log]", `red: flashes more than 3 times within a second`},
+		"patterns in a ring":        {"[log]", "[[pattern]]\nsignal = \"opened\"\nthen = \"closed\"\n[[pattern]]\nsignal = \"closed\"\nthen = \"opened\"\n[log]", `what follows it comes back to it`},
+		"layout":                    {`#layout = "us"`, `layout = "dvorak"`, `f.toml:%:1: reader[0].layout: "dvorak" is no layout: there are [cz de fr gb us]`},
+		"protocol of a keyboard":    {`device = "/dev/serial/by-id/usb-CHANGE"`, "protocol = \"r200\"\ndevice = \"/dev/input/by-id/x-event-kbd\"", `f.toml:%:1: reader[0].protocol: "r200" can't be: a device below`},
+		"keypad on a serial port":   {`#kind = "barcode"`, `kind = "keypad"`, `f.toml:%:1: reader[0].kind: keypad is for a device below /dev/input`},
 		"reader":                    {`#baud = 9600`, `baud = 9601`, `f.toml:%:1: reader[0].baud: 9601`},
 		"no reader":                 {"\n[[reader]]\n", "\n[[no]]\n", `f.toml:%:3: no: unknown field`},
 		"secret in the file":        {`"/etc/station-agent/certyo-key"`, `"certyo_sk_live_SECRET"`, `f.toml:%:1: certyo.key_file: must be an absolute path`},
@@ -253,5 +270,22 @@ func TestAReaderIsWhatItsMakersMadeIt(t *testing.T) {
 		Reads: 2, Limit: presence.Limit{Come: -55, Stay: -60}, Antennas: map[int]presence.Limit{2: {Come: -50, Stay: -56}}}}}
 	if got := c.presence(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// TestAReaderThatTypes holds what is usual for it: a scanner types fast, fingers don't.
+func TestAReaderThatTypes(t *testing.T) {
+	typing := strings.Replace(sample, `"/dev/serial/by-id/usb-CHANGE"`, `"/dev/input/by-id/usb-x-event-kbd"`, 1)
+	for kind, want := range map[string]duration{"barcode": "100ms", "rfid": "100ms", "keypad": "10s"} {
+		c, err := parseConfig("f.toml", []byte(strings.Replace(typing, `#kind = "barcode"`, `kind = "`+kind+`"`, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := c.Readers[0]; r.Idle != want || r.Layout != "us" || !r.types() {
+			t.Errorf("%s: %+v", kind, r)
+		}
+	}
+	if _, err := parseConfig("f.toml", []byte(strings.Replace(typing, `#kind = "barcode"`, `kind = "buttons"`, 1))); err == nil || !strings.Contains(err.Error(), "add a [[button]]") {
+		t.Errorf("buttons: %v", err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"station-agent/station"
+	"station-agent/station/feedback"
+	"station-agent/station/gpio"
 	"station-agent/store"
 	"station-agent/uplink/fleet"
 )
@@ -39,6 +41,9 @@ type parts struct {
 	shared    *shared
 	reads     *reads
 	damage    damage
+	panel     station.Panel    // what tells the operator
+	player    *feedback.Player // lamps and buzzer; nil if there are none
+	host      gpio.Host
 	lag       func() (time.Duration, bool)
 	ways      func() []fleet.Way
 	key       func() string // place of Certyo's key in use; nil if there is one only

@@ -13,6 +13,7 @@ import (
 
 	"station-agent/station"
 	"station-agent/station/codec"
+	"station-agent/station/evdev"
 	"station-agent/station/presence"
 	"station-agent/station/serial"
 )
@@ -31,10 +32,26 @@ func (r *readerConfig) fill() {
 	r.Kind = cmp.Or(r.Kind, string(kind))
 	r.Baud = cmp.Or(r.Baud, p.Baud)
 	r.Parity = cmp.Or(r.Parity, "none")
-	r.Idle = cmp.Or(r.Idle, "80ms")
+	r.Layout = cmp.Or(r.Layout, "us")
+	r.Idle = cmp.Or(r.Idle, r.usualIdle())
 	r.MinReads = cmp.Or(r.MinReads, p.Reads)
 	if r.RSSI == nil {
 		r.RSSI = []rssiLimit{}
+	}
+}
+
+// types tells whether the reader is a keyboard to the kernel.
+func (r readerConfig) types() bool { return strings.HasPrefix(r.Device, "/dev/input/") }
+
+// usualIdle is how long a device of that kind may be silent within a code.
+func (r readerConfig) usualIdle() duration {
+	switch {
+	case !r.types():
+		return "80ms"
+	case r.Kind == string(station.Keypad):
+		return "10s"
+	default:
+		return "100ms"
 	}
 }
 
@@ -63,13 +80,28 @@ func (c *readerConfig) check(r report, at string) {
 	if !slices.Contains([]int{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600}, c.Baud) {
 		r(at+"baud", fmt.Errorf("%d is no standard rate, such as 9600 or 115200", c.Baud))
 	}
-	r.oneOf(at+"kind", c.Kind, string(station.Barcode), string(station.RFID), string(station.Buttons))
+	r.oneOf(at+"kind", c.Kind, string(station.Barcode), string(station.RFID), string(station.Buttons), string(station.Keypad))
+	switch {
+	case c.Kind == string(station.Keypad) && !c.types():
+		r(at+"kind", errors.New("keypad is for a device below /dev/input"))
+	case c.Kind == string(station.Buttons) && c.types():
+		r(at+"kind", errors.New("buttons is for a serial port: add a [[button]] for each push button"))
+	}
+	if err := (evdev.Config{Layout: c.Layout}).Check(); err != nil {
+		r(at+"layout", err)
+	}
 	r.oneOf(at+"parity", c.Parity, "none", "even", "odd")
-	r.between(at+"idle", c.Idle, 10*time.Millisecond, 2*time.Second)
+	longest := 2 * time.Second
+	if c.Kind == string(station.Keypad) {
+		longest = time.Minute
+	}
+	r.between(at+"idle", c.Idle, 10*time.Millisecond, longest)
 	p, err := codec.Find(c.Protocol)
 	switch {
 	case err != nil:
 		r(at+"protocol", err)
+	case c.types() && c.Protocol != "line":
+		r(at+"protocol", fmt.Errorf("%q can't be: a device below /dev/input types lines, which is protocol \"line\"", c.Protocol))
 	case p.Radio && c.Kind != string(station.RFID):
 		r(at+"kind", fmt.Errorf("%q can't be: protocol %q reads tags again and again, which is kind \"rfid\"", c.Kind, c.Protocol))
 	case p.Radio && c.Prefix != "":
@@ -160,11 +192,17 @@ func (d damage) list() []readerTrouble {
 func (p *parts) addReaders() error {
 	p.reads = newReads(p.cfg.Packing.GoneAfter.value())
 	for _, r := range p.cfg.Readers {
+		cond := p.board.condition("reader " + r.Name)
+		if r.types() {
+			keyboard := station.Keyboard{Port: evdev.Config{Name: r.Name, Device: r.Device, Layout: r.Layout, Gap: r.Idle.value()},
+				Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
+			p.add(runFunc(func(ctx context.Context) error { return keyboard.Run(ctx, p.bench.Reads(), cond) }))
+			continue
+		}
 		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
 		reader := station.Reader{Port: port, Protocol: r.Protocol, Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
 		d := &readerDamage{name: r.Name}
 		p.damage, reader.Damaged = append(p.damage, d), d.frames.Store
-		cond := p.board.condition("reader " + r.Name)
 		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
 	}
 	return nil

@@ -30,7 +30,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), moving: newMoving(), lag: func() (time.Duration, bool) { return 0, false },
+	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), moving: newMoving(), panel: station.LogPanel{Log: log}, lag: func() (time.Duration, bool) { return 0, false },
 		ways: func() []fleet.Way { return []fleet.Way{} }, choose: func(string, string) error { return errNotCaptured }, snapshot: func(string) error { return errNotCaptured }}
 	if p.store, err = store.Open(c.storeConfig(clk.now)); err != nil {
 		return nil, err
@@ -39,8 +39,10 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		log.Info("cut off what was being written when the power failed", "bytes", n)
 	}
 	for _, add := range []func() error{
+		p.addFeedback,
 		p.addBench,
 		p.addReaders,
+		p.addButtons,
 		p.addDatabase,
 		p.addCertyo,
 		p.addManifests,
@@ -97,7 +99,7 @@ func (p *parts) addBench() error {
 	p.picture = station.NewPicture(max(3*refresh, 3*time.Second))
 	p.bench = station.NewBench(station.Config{
 		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Named: p.store.Journal.Named(), Presence: p.cfg.presence(),
-	}, scanJournal{p.store.Journal, p.board.condition("journal")}, p.picture, station.LogPanel{Log: p.log})
+	}, scanJournal{p.store.Journal, p.board.condition("journal")}, p.picture, p.panel)
 	p.add(p.bench)
 	p.add(p.store)
 	return nil
@@ -311,6 +313,7 @@ func (p *parts) addStatus() error {
 		return p.choose(r.FormValue("table"), r.FormValue("way"))
 	}))
 	b.change(control)
+	lampDesk{p.player, p.cfg.Outputs}.change(control)
 	p.add(&socketServer{p.cfg.Status.Socket, lookMode, look, "status.socket", p.board.condition("status socket")})
 	p.add(&socketServer{p.cfg.Status.ControlSocket, controlMode, control, "status.control_socket", p.board.condition("control socket")})
 	return nil

@@ -70,6 +70,7 @@ type Bench struct {
 	parked  []record.Parked // at the start
 	reads   chan Read
 	retries chan retry
+	pings   chan struct{}
 
 	told  chan struct{} // something is in ended
 	mu    sync.Mutex
@@ -102,7 +103,7 @@ func NewBench(c Config, journal Journal, picture *Picture, panel Panel) *Bench {
 	return &Bench{
 		rules: c.Rules.filled(), stamp: c.Stamp, journal: journal, picture: picture, labels: c.Labels, panel: panel,
 		state: state, field: presence.New(c.Presence), parked: c.Start.Parked,
-		reads: make(chan Read, c.Queue), retries: make(chan retry), told: make(chan struct{}, 1),
+		reads: make(chan Read, c.Queue), retries: make(chan retry), pings: make(chan struct{}), told: make(chan struct{}, 1),
 	}
 }
 
@@ -125,6 +126,16 @@ func (b *Bench) Retry(ctx context.Context, id uint64) error {
 		return <-done
 	case <-ctx.Done():
 		return fmt.Errorf("retry assignment %d: %w", id, ctx.Err())
+	}
+}
+
+// Ping returns when the bench has done all that it was asked before, with an error if ctx ended first: a bench that hangs.
+func (b *Bench) Ping(ctx context.Context) error {
+	select {
+	case b.pings <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("ask the bench: %w", ctx.Err())
 	}
 }
 
@@ -155,6 +166,7 @@ func (b *Bench) Run(ctx context.Context) error {
 		case r := <-b.reads:
 			b.learn()
 			err = b.judge(r)
+		case <-b.pings:
 		case <-b.picture.changed:
 		case <-alarm.C:
 		}

@@ -1,8 +1,8 @@
 // Package station is the bench: a tag comes in, the operator is told a verdict, and what was accepted becomes an intent.
 //
 //	Reader ──Read──▶ Bench ──▶ presence ──▶ Decide ──▶ Journal.Append ──▶ Panel.Show
-//	 serial+codec      ▲        (tags)      (pure)        (fsync)          lamps, log
-//	                   │                    ▲  ▲
+//	 serial+codec,     ▲        (tags)      (pure)        (fsync)          feedback, log
+//	 evdev, gpio       │                    ▲  ▲
 //	 outcomes ─Ended───┤                    │  └ Labels: what this station used before
 //	 time ─────Tick────┘                 Picture ◀──Replace── rows of this station, read each second
 //
