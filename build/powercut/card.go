@@ -9,7 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+
+	"station-agent/build/qemu"
 )
+
+// Programs are QEMU, a kernel and the tools of ext4.
+type Programs struct{ qemu.Packages }
 
 const block = 4096
 
@@ -61,7 +66,7 @@ func (c card) save(name string, size int64) error {
 
 // makeCard makes an empty ext4 file system of 96 MiB that the kernel need not complete later.
 func (p Programs) makeCard(ctx context.Context, name string) error {
-	out, err := p.command(ctx, "sbin/mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-N", "512", "-J", "size=4",
+	out, err := p.Command(ctx, "sbin/mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-N", "512", "-J", "size=4",
 		"-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", name, "96M").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("make the card: %w: %s", err, out)
@@ -72,14 +77,14 @@ func (p Programs) makeCard(ctx context.Context, name string) error {
 // recoverCard does with an image what mounting after a power cut does, and copies its folder station into dir.
 func (p Programs) recoverCard(ctx context.Context, image, dir string) error {
 	const corrected = 1 // the exit code of e2fsck has no other bits
-	out, err := p.command(ctx, "sbin/e2fsck", "-f", "-y", image).CombinedOutput()
+	out, err := p.Command(ctx, "sbin/e2fsck", "-f", "-y", image).CombinedOutput()
 	if exit, is := errors.AsType[*exec.ExitError](err); is && exit.ExitCode()&^corrected == 0 {
 		err = nil
 	}
 	if err != nil {
 		return fmt.Errorf("recover the file system: %w: %s", err, out)
 	}
-	out, err = p.command(ctx, "sbin/debugfs", "-R", "rdump /station "+dir, image).CombinedOutput()
+	out, err = p.Command(ctx, "sbin/debugfs", "-R", "rdump /station "+dir, image).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("read the file system: %w: %s", err, out)
 	}

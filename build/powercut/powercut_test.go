@@ -1,11 +1,12 @@
 package powercut
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"testing"
+
+	"station-agent/build/qemu"
 )
 
 // seed decides what torn states keep and which states a short run looks at.
@@ -137,14 +138,7 @@ func memory(t *testing.T) string {
 
 func programs(t *testing.T) Programs {
 	t.Helper()
-	p, err := Fetch(t.Context(), "../packages.sh")
-	if errors.Is(err, ErrNoPackage) || errors.Is(err, ErrFetch) && os.Getenv("REQUIRE_SERVERS") != "1" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return Programs{qemu.Get(t, "powercut", "bookworm", "qemu-system-x86", "linux-image-cloud-amd64", "e2fsprogs")}
 }
 
 func buildGuest(t *testing.T) string {

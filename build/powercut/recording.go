@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"station-agent/build/qemu"
 )
 
 // Recording is what one guest did to its card.
@@ -82,11 +84,12 @@ func (r *Recording) run(ctx context.Context, p Programs, j Job) error {
 
 // machine is the command that runs QEMU. The card itself is a copy: what was on it before stays.
 func (p Programs) machine(ctx context.Context, j Job, dir string) (*exec.Cmd, error) {
-	kernel, err := p.one("boot/vmlinuz-*")
+	kernel, err := p.One("boot/vmlinuz-*")
 	if err != nil {
 		return nil, err
 	}
-	root, err := initramfs(j.Guest, p.path("lib/modules"), "virtio_pci", "virtio_blk")
+	root, err := qemu.Initramfs{Init: j.Guest, Folders: []string{"card"}, Kernel: p.Path("lib/modules"),
+		Modules: []string{"virtio_pci", "virtio_blk"}}.Make()
 	if err != nil {
 		return nil, fmt.Errorf("make the initramfs: %w", err)
 	}
@@ -103,9 +106,9 @@ func (p Programs) machine(ctx context.Context, j Job, dir string) (*exec.Cmd, er
 	if j.NoFlushes {
 		arguments += " FLUSHES=none"
 	}
-	return p.command(ctx, "usr/bin/qemu-system-x86_64", "-accel", "tcg", "-m", "256",
+	return p.Command(ctx, "usr/bin/qemu-system-x86_64", "-accel", "tcg", "-m", "256",
 		"-nodefaults", "-display", "none", "-no-reboot",
-		"-L", p.path("usr/share/qemu"), "-L", p.path("usr/share/seabios"),
+		"-L", p.Path("usr/share/qemu"), "-L", p.Path("usr/share/seabios"),
 		"-kernel", kernel, "-initrd", at("initramfs"), "-append", arguments,
 		"-serial", "file:"+at("console"), "-serial", "stdio",
 		"-blockdev", "driver=file,filename="+at("disk")+",node-name=disk",
