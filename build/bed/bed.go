@@ -145,7 +145,7 @@ func (b *Bed) WriteConfig() error {
 			return fmt.Errorf("write secret: %w", err)
 		}
 	}
-	text, err := b.Config.render()
+	text, err := b.Config.Render()
 	if err != nil {
 		return err
 	}

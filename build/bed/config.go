@@ -25,6 +25,7 @@ type Config struct {
 	CaptureMode string
 	Capturer    string // "": capture uses the account of [mysql]
 	Certyo      string
+	CertyoCA    string // name of the file in Secrets with the issuer of its certificate
 	Linger      string
 	VerifyAfter string // TOML list
 	Broker      string
@@ -135,6 +136,9 @@ url = "{{.Certyo}}"
 tenant = "tovarna"
 client = "bench-1"
 key_file = "{{.Dir}}/certyo-key"
+{{- with .CertyoCA}}
+ca_file = "{{$.Dir}}/{{.}}"
+{{- end}}
 linger = "{{.Linger}}"
 verify_after = {{.VerifyAfter}}
 requests_per_minute = 24000
@@ -154,7 +158,8 @@ format = "json"
 {{.Tables}}
 `
 
-func (c Config) render() ([]byte, error) {
+// Render gives the configuration as its file has it.
+func (c Config) Render() ([]byte, error) {
 	t, err := template.New("config").Parse(configText)
 	if err != nil {
 		return nil, err
