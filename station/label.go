@@ -132,7 +132,14 @@ func (d *decider) close() Decision {
 	if d.was.Ask == AskBadge {
 		d.signOn(next)
 	}
-	return d.accept(record.Closed, "package %q was closed with %s", pkg, items(n))
+	return d.packed(record.Closed, pkg, n, "")
+}
+
+// packed accepts a step that closes a package. How many items it holds is told: the session has none of them any more.
+func (d *decider) packed(step record.Step, label string, n int, why string) Decision {
+	decision := d.accept(step, "package %q was closed with %s%s", label, items(n), why)
+	decision.Scan.Count = n
+	return decision
 }
 
 // stuck refuses what could never be written: an item got another package since it was added.
@@ -156,7 +163,7 @@ func (d *decider) assign(label string) Decision {
 func (d *decider) fill(label string, list []record.Packed) Decision {
 	d.into(label, list)
 	d.begin("")
-	return d.accept(record.Assigned, "package %q was closed with %s", label, items(len(list)))
+	return d.packed(record.Assigned, label, len(list), "")
 }
 
 // sweep lists what is here without a package; the same label assigns exactly that.

@@ -337,7 +337,7 @@ func TestSession(t *testing.T) {
 			after = show(*d.Session)
 		}
 		if d.Scan.Verdict != c.verdict || d.Scan.Step != c.step || after != c.after || showIntents(d.Intents) != c.intents ||
-			d.Scan.Package != c.pkg || letter(d.Scan.Hash) != c.hash || d.Scan.Count != len(d.Next.Items) || !strings.Contains(d.Scan.Text, c.text) {
+			d.Scan.Package != c.pkg || letter(d.Scan.Hash) != c.hash || d.Scan.Count != counted(was.Session, d) || !strings.Contains(d.Scan.Text, c.text) {
 			t.Errorf("%q, %q: %s %q, session %q, intents %q, package %q, hash %q, count %d\n%s",
 				c.before, c.code, d.Scan.Verdict, d.Scan.Step, after, showIntents(d.Intents), d.Scan.Package, d.Scan.Hash, d.Scan.Count, d.Scan.Text)
 		}
@@ -347,6 +347,31 @@ func TestSession(t *testing.T) {
 		w.Online = false
 		if offline := Decide(was, rules, record.Tag{Reader: "r", Code: c.code}, w).Scan.Verdict; offline.Green() && offline == record.Accepted {
 			t.Errorf("%q, %q: offline %s", c.before, c.code, offline)
+		}
+	}
+}
+
+// counted is how many items there are to tell of: those of the package that was closed, else those that are in it now.
+func counted(was record.Session, d Decision) int {
+	if d.Scan.Step == record.Closed {
+		return len(was.Items)
+	}
+	return len(d.Next.Items)
+}
+
+// TestClosingTellsTheCount: the lamps blink as often as a package has items, by whatever it was closed.
+func TestClosingTellsTheCount(t *testing.T) {
+	late := world(rowsHere())
+	timed, itemsFirst := rules, rules
+	timed.TimeOut, itemsFirst.Way = time.Minute, ItemsFirst
+	timedOut, _ := Tick(State{Session: session("P-1:ab"), Touched: late.Now.Mono - time.Hour}, timed, late)
+	for what, d := range map[string]Decision{
+		"close":    Decide(State{Session: session("P-1:ab")}, rules, record.Tag{Code: "CLOSE"}, world(rowsHere())),
+		"time-out": timedOut,
+		"assigned": Decide(State{Session: session(":ab")}, itemsFirst, record.Tag{Code: "P-2"}, world(rowsHere())),
+	} {
+		if d.Scan == nil || d.Scan.Count != 2 || d.Session == nil || len(d.Session.Items) != 0 {
+			t.Errorf("%s: %+v", what, d.Scan)
 		}
 	}
 }

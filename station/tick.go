@@ -1,6 +1,10 @@
 package station
 
-import "station-agent/store/record"
+import (
+	"fmt"
+
+	"station-agent/store/record"
+)
 
 // clockReader stands where a reader's name does, in what time did.
 const clockReader = "clock"
@@ -51,7 +55,7 @@ func (d *decider) timeOut() Decision {
 	if d.was.Ask == AskBadge {
 		d.signOn(d.was.Newcomer)
 	}
-	decision := d.accept(record.Closed, "package %q was closed with %s: nobody scanned for %v", d.was.Package, items(n), d.rules.TimeOut)
+	decision := d.packed(record.Closed, d.was.Package, n, fmt.Sprintf(": nobody scanned for %v", d.rules.TimeOut))
 	decision.Scan.Verdict = record.TimedOut
 	return decision
 }

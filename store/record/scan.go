@@ -101,7 +101,7 @@ type Scan struct {
 	Step     Step    `json:"step,omitempty"`
 	Package  string  `json:"package,omitempty"`   // the package it concerned
 	Hash     string  `json:"hash,omitempty"`      // the item it was resolved to
-	Count    int     `json:"count"`               // items in the open package afterwards, or gathered
+	Count    int     `json:"count"`               // items in the open package afterwards, or in the one that was closed, or gathered
 	NotEmpty int     `json:"not_empty,omitempty"` // tags that lay on the antenna when the package was opened and don't count
 	Left     int     `json:"left,omitempty"`      // items that a command could not take in, named in Text
 	Judges   uint64  `json:"judges,omitempty"`    // the sequence of the scan that was told Waiting and is answered now
