@@ -185,6 +185,20 @@ func TestAcknowledgeSilencesWhatStands(t *testing.T) {
 	})
 }
 
+// TestNoLampMissesItsTest: on a slow board it takes seconds until the last pin is open.
+func TestNoLampMissesItsTest(t *testing.T) {
+	slow := &fakeLamp{}
+	open := func() (Output, error) {
+		time.Sleep(2 * time.Second)
+		return slow.open()
+	}
+	play(t, Config{Test: true, Lamps: []Lamp{{Blue, open, slow}}}, func(p *Player, post []*fakeLamp) {
+		if post[Red].sees(2250*time.Millisecond) != 1 || post[Yellow].sees(500*time.Millisecond) != 1 {
+			t.Error("the test was half over when the lamps were there")
+		}
+	})
+}
+
 func TestTheLampTestAtTheStartOutlivesTheQuestion(t *testing.T) {
 	play(t, Config{Test: true}, func(p *Player, post []*fakeLamp) {
 		p.Resume(record.Session{Package: "P"})

@@ -32,6 +32,14 @@ func (s State) Test(t time.Duration) State {
 	return s
 }
 
+// retest is a state in which a lamp test that nothing has ended begins anew.
+func (s State) retest(t time.Duration) State {
+	if s.test.signal != "" {
+		s.test.since = t
+	}
+	return s
+}
+
 // Mute is a state in which what stands is silent, or not. What is new is heard again.
 func (s State) Mute(quiet bool) State {
 	s.quiet = quiet
