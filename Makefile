@@ -35,6 +35,10 @@ matrix: ## every way of finding changes on each server, against what was committ
 powercut: ## cut the power of a card under a working store at every moment, in QEMU
 	@POWERCUTS=full $(GO) test -count=1 -timeout 0 -v -run '^TestPowerCuts$$' ./build/powercut
 
+.PHONY: vm
+vm: ## the real agent on stock Debian kernels in QEMU: lamps, button, USB scanners, keyboard; arm64, armv7, raspi0
+	@VM=full $(GO) test -count=1 -timeout 15m -v -run '^TestVM' ./build/vm
+
 .PHONY: faults
 faults: ## break every operation and damage every page under the whole store, on a FUSE card
 	@DAMAGE=all $(GO) test -count=1 -timeout 0 -run '^TestDamage' ./store
