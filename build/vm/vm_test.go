@@ -272,16 +272,27 @@ func (r *rig) dark() {
 	})
 }
 
+// refused leaves the red lamp on.
+func (r *rig) refused() {
+	r.t.Helper()
+	mark := r.lamps.Mark()
+	r.press("no package open")
+	r.show(mark, "red, and no end of it", func(s Showing) bool { return len(s) > 3 && s.Now()&colours == Red })
+}
+
 // stopped holds that lamps are dark after the agent's end, and after its death by what the unit does then.
 func (r *rig) stopped() {
 	r.t.Helper()
+	r.refused()
 	if l := r.told("stop", "the agent ended"); !strings.Contains(l.Msg, "exit status 0") {
 		r.fail("a clean end", l.Msg)
 	}
 	r.dark()
 	mark := r.Log.Mark()
 	r.told("start", "the agent runs")
-	r.is(mark, "output green at GPIO22", "up")
+	r.is(mark, "button close at GPIO5", "up")
+	r.letGo() // one that is held down when it is opened is no press
+	r.refused()
 	r.told("kill", "lamps-off: <nil>")
 	r.dark()
 }
