@@ -32,10 +32,20 @@ type Reader struct {
 	Saw func(record.Tag)
 }
 
-// Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. The
-// error is that of serial.Run.
+// Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. cond is
+// told of what lasts, see Fault. The error is that of serial.Run.
 func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Condition) error {
-	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Kind, r.Saw}, cond)
+	fault := NewFault(r.Port.Name, cond)
+	defer fault.End()
+	saw := func(tag record.Tag) {
+		if tag.Bad == "" {
+			fault.Heard()
+		}
+		if r.Saw != nil {
+			r.Saw(tag)
+		}
+	}
+	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Kind, saw}, fault)
 }
 
 // ear is the serial.Sink of one Reader.
