@@ -30,6 +30,8 @@ type Reader struct {
 
 	// Saw is told of each tag before the bench is, also of those that mean nothing to it. It must not wait; nil for nobody.
 	Saw func(record.Tag)
+
+	Tape *Tape // hears what the reader says; nil for nobody
 }
 
 // Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. cond is
@@ -45,7 +47,16 @@ func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Conditio
 			r.Saw(tag)
 		}
 	}
-	return serial.Run(ctx, r.Port, &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Kind, saw}, fault)
+	e := &ear{ctx, codec.Line{Reader: r.Port.Name, Prefix: r.Prefix}, reads, r.Kind, saw}
+	if r.Tape == nil {
+		return serial.Run(ctx, r.Port, e, fault)
+	}
+	t := &tap{to: e, tape: r.Tape, reader: TapedReader{Name: r.Port.Name, Kind: r.Kind, Prefix: r.Prefix}}
+	e.saw = func(tag record.Tag) {
+		t.saw(tag)
+		saw(tag)
+	}
+	return serial.Run(ctx, r.Port, t, fault)
 }
 
 // ear is the serial.Sink of one Reader.
