@@ -38,6 +38,7 @@ type parts struct {
 	inquiries *inquiries
 	shared    *shared
 	reads     *reads
+	tape      *station.Tape // nil if nothing is kept
 	lag       func() (time.Duration, bool)
 	ways      func() []fleet.Way
 	key       func() string // place of Certyo's key in use; nil if there is one only

@@ -97,8 +97,9 @@ func (p *parts) addBench() error {
 	}
 	refresh := p.cfg.MySQL.Refresh.value()
 	p.picture = station.NewPicture(max(3*refresh, 3*time.Second))
+	p.tape = p.cfg.tape()
 	p.bench = station.NewBench(station.Config{
-		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Named: p.store.Journal.Named(), Gone: p.cfg.Packing.GoneAfter.value(),
+		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Named: p.store.Journal.Named(), Gone: p.cfg.Packing.GoneAfter.value(), Tape: p.tape,
 	}, scanJournal{p.store.Journal, p.board.condition("journal")}, p.picture, station.LogPanel{Log: p.log})
 	p.add(p.bench)
 	p.add(p.store)
@@ -109,7 +110,7 @@ func (p *parts) addReaders() error {
 	p.reads = newReads(p.cfg.Packing.GoneAfter.value())
 	for _, r := range p.cfg.Readers {
 		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
-		reader := station.Reader{Port: port, Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
+		reader := station.Reader{Port: port, Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw, Tape: p.tape}
 		cond := p.board.condition("reader " + r.Name)
 		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
 	}
@@ -317,6 +318,7 @@ func (p *parts) addStatus() error {
 	d.look(look)
 	proofDesk{p.store, p.cfg}.look(look)
 	b.look(look)
+	tapeDesk{p.tape}.serve(look, control)
 	control.HandleFunc("POST /store/export", answer(p.moving.export))
 	d.change(control)
 	control.HandleFunc("POST /snapshot", answer(func(w http.ResponseWriter, r *http.Request) error { return p.snapshot(r.FormValue("table")) }))

@@ -309,8 +309,8 @@ func (h *Heard) hide(rules Rules, r TapedReader) {
 		}
 		rest = rest[end:]
 	}
-	if r.Kind != RFID {
-		h.Bytes = append(out, shape(rest, "")...)
+	if r.Kind != RFID { // no badge is read by an antenna, and damage is told by what the bytes are
+		h.Bytes = append(out, shape(rest, "")...) // no code, or a part of one
 	}
 }
 
@@ -370,9 +370,6 @@ func (t *tap) Gone() {
 
 func (t *tap) pass(h Heard) {
 	h.Read, t.tags = t.tags, nil
-	if len(h.Read) == 0 {
-		h.Bytes = shape(h.Bytes, "") // no code, or a part of one
-	}
 	t.tape.hear(h, t.reader)
 }
 
