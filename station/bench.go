@@ -262,7 +262,7 @@ func (b *Bench) adopt(d Decision, at time.Time) error {
 		began := time.Now()
 		e, err := b.journal.Append(record.Entry{At: b.stamp(), Scan: d.Scan, Session: d.Session, Intents: d.Intents})
 		b.field.Excuse(time.Since(began))
-		b.tape.tell(d, e, err)
+		defer b.tape.tell(d, e, err) // after the lamp
 		if err != nil {
 			if b.pause == 0 || d.tag().Reader != clockReader { // time tries again and again: said once
 				b.panel.Show(b.fault(d.tag()), time.Since(at))

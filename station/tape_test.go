@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"station-agent/station/codec"
+	"station-agent/station/serial"
 	"station-agent/store/record"
 )
 
@@ -357,3 +358,55 @@ func TestWhatIsNoRecording(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkTape is one scan of an item from the last byte to the verdict, with a journal in memory, with a tape and without.
+func BenchmarkTape(b *testing.B) {
+	for name, tape := range map[string]*Tape{"none": nil, "kept": {Readers: []TapedReader{{Name: "scanner"}}}} {
+		b.Run(name, func(b *testing.B) {
+			booted := time.Now().Add(-time.Hour)
+			stamp := func() record.Stamp { return record.Stamp{Boot: "boot", Mono: time.Since(booted)} }
+			p := NewPicture(time.Hour)
+			var rows []record.Row
+			for n := range 500 {
+				rows = append(rows, rowOf(fmt.Sprintf("%032d", n), fmt.Sprint(n), "-"))
+			}
+			bench := NewBench(Config{Rules: rules, Stamp: stamp, Labels: labels{used: map[string]record.Use{}}, Tape: tape}, forgetful{}, p, silent{})
+			p.Replace(record.Reading{Here: rows, Began: time.Now()})
+			if tape != nil {
+				tape.turn(bench.taped())
+			}
+			e := &ear{b.Context(), codec.Line{Reader: "scanner"}, bench.Reads(), Barcode, func(record.Tag) {}}
+			var sink serial.Sink = e
+			if tape != nil {
+				t := &tap{to: e, tape: tape, reader: tape.Readers[0]}
+				e.saw, sink = t.saw, t
+			}
+			one := func(code string) {
+				sink.Feed([]byte(code + "\r"))
+				if err := bench.judge(<-bench.reads); err != nil {
+					b.Fatal(err)
+				}
+				if tape.full() {
+					tape.turn(bench.taped())
+				}
+			}
+			one("P-1")
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				one(fmt.Sprintf("%032d", n%2)) // in it already after the first of each: the session stays small
+			}
+		})
+	}
+}
+
+// forgetful is a Journal, silent a Panel.
+type (
+	forgetful struct{}
+	silent    struct{}
+)
+
+func (forgetful) Append(e record.Entry) (record.Entry, error) { return e, nil }
+func (forgetful) Retry(uint64) ([]record.Intent, error)       { return nil, nil }
+func (silent) Show(record.Scan, time.Duration)                {}
+func (silent) Resume(record.Session)                          {}
+func (silent) CallBack(record.Parked)                         {}
