@@ -46,8 +46,9 @@ func newTaping(t *testing.T, tape *Tape, r *rand.Rand) *taping {
 	}
 	tape.Readers = []TapedReader{{Name: "scanner", Kind: Barcode, Prefix: "S1"}, {Name: "antenna", Kind: RFID}, {Name: "buttons", Kind: Buttons}}
 	w.Bench = NewBench(Config{Rules: own, Labels: labels{used: w.used}, Stamp: stamp, Tape: tape}, &w.memory, NewPicture(3*time.Second), &w.witness)
+	card := rand.New(rand.NewPCG(r.Uint64(), 1)) // asked by the bench
 	w.memory.before = func() error {
-		if r.IntN(40) == 0 {
+		if card.IntN(40) == 0 {
 			return errors.New("the card is full")
 		}
 		return nil
@@ -92,6 +93,7 @@ func (w *taping) item() string { return hash(string(rune('a' + w.r.IntN(9)))) }
 
 // step lets one thing happen.
 func (w *taping) step() {
+	defer w.sync() // what was read here is read before the bench goes on
 	switch n := w.r.IntN(30); {
 	case n < 6:
 		w.says("scanner", "S1"+w.item()+"\r\n")
@@ -235,8 +237,8 @@ func TestAChangedRecordingDiffers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newTaping(t, &Tape{}, rand.New(rand.NewPCG(0, 0)))
 				w.rules.Way, w.rules.Together, w.memory.before = LabelFirst, false, nil
-				w.start(t)
 				w.picture.Replace(record.Reading{Began: time.Now(), Here: []record.Row{rowOf(hash("a"), "400", "-"), rowOf(hash("b"), "401", "-")}})
+				w.start(t)
 				for _, code := range []string{"P-1", hash("a"), hash("b"), "CLOSE"} {
 					w.ports["scanner"].Feed([]byte("S1" + code + "\r"))
 					time.Sleep(time.Second)
