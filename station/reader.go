@@ -40,18 +40,43 @@ type Reader struct {
 
 	// Damaged is told how many frames came damaged since Run was called, whenever there are more. It must not wait; nil for nobody.
 	Damaged func(total uint64)
+	Tape    *Tape // hears what the reader says; nil for nobody
 }
 
-// Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. The
-// error is that of serial.Run.
+// Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. cond is
+// told of what lasts, see Fault. The error is that of serial.Run.
 func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Condition) error {
 	p, err := codec.Find(cmp.Or(r.Protocol, "line"))
 	if err != nil {
 		return record.Stop(fmt.Errorf("reader %s: protocol %w", r.Port.Name, err))
 	}
+	fault := NewFault(r.Port.Name, cond)
+	defer fault.End()
 	c := p.New(codec.Config{Reader: r.Port.Name, Prefix: r.Prefix})
-	e := &ear{ctx: ctx, name: r.Port.Name, codec: c, reads: reads, kind: r.Kind, saw: r.Saw, damaged: r.Damaged}
-	return serial.Run(ctx, r.Port, e, heeded{cond, e})
+	e := &ear{ctx: ctx, name: r.Port.Name, codec: c, reads: reads, kind: r.Kind, saw: valid(fault, r.Saw), damaged: r.Damaged}
+	var sink serial.Sink = e
+	if r.Tape != nil {
+		t := &tap{to: e, tape: r.Tape, reader: TapedReader{Name: r.Port.Name, Kind: r.Kind, Prefix: r.Prefix, Codec: r.Protocol}}
+		saw := e.saw
+		e.saw = func(tag record.Tag) {
+			t.saw(tag)
+			saw(tag)
+		}
+		sink = t
+	}
+	return serial.Run(ctx, r.Port, sink, heeded{fault, e})
+}
+
+// valid tells fault of each valid code, and then who wants to know of all.
+func valid(fault *Fault, saw func(record.Tag)) func(record.Tag) {
+	return func(tag record.Tag) {
+		if tag.Bad == "" {
+			fault.Heard()
+		}
+		if saw != nil {
+			saw(tag)
+		}
+	}
 }
 
 // heeded is the Condition of a port whose ear must know when it is open again.

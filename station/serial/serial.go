@@ -4,7 +4,8 @@
 // It promises
 //
 //   - The path is resolved anew at each open, so that a stable link such as /dev/serial/by-id/... leads to the reader
-//     wherever the kernel put it; after the first error the old file is closed and never used again.
+//     wherever the kernel put it; after the first error the old file is closed and never used again. While the port is
+//     silent the path is looked at each second: a file behind which the device went without a word is given up, too.
 //   - The port is ours alone: flock keeps other programs out that ask, TIOCEXCL those that don't.
 //   - Nothing hangs: the open doesn't wait for a carrier, and each read ends with the idle gap, the unplugging or ctx.
 //   - A byte that was damaged on the line arrives as FF, which is in no code, and never vanishes: half a code must not pass
@@ -33,6 +34,8 @@ type Config struct {
 	Baud   int           // bits per second, 0 means 9600; USB scanners in COM port mode ignore it
 	Parity string        // "none", "even" or "odd"; "" means none. 8 data bits, 1 stop bit
 	Idle   time.Duration // how long no byte comes before Sink.Idle is called, 0 means 80 ms
+
+	look time.Duration // how often a silent port is looked at, 0 means 1 s
 }
 
 const (
@@ -40,6 +43,7 @@ const (
 	defaultIdle = 80 * time.Millisecond
 	firstPause  = 250 * time.Millisecond // before the port is opened again
 	lastPause   = 5 * time.Second
+	defaultLook = time.Second
 )
 
 func (c Config) withDefaults() Config {
@@ -48,6 +52,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Idle == 0 {
 		c.Idle = defaultIdle
+	}
+	if c.look == 0 {
+		c.look = defaultLook
 	}
 	return c
 }
@@ -115,27 +122,36 @@ func listen(ctx context.Context, c Config, to Sink, cond Condition) (worked bool
 		to.Gone()
 	}()
 	cond.Back()
-	return pump(ctx, p, c.Idle, to)
+	return pump(ctx, p, c, to)
 }
 
-func pump(ctx context.Context, p *port, idle time.Duration, to Sink) (worked bool, err error) {
+// astrayFor is how often the path must lead elsewhere: udev takes links away for a moment when it is told to make them anew.
+const astrayFor = 2
+
+func pump(ctx context.Context, p *port, c Config, to Sink) (worked bool, err error) {
 	buf := make([]byte, 4096)
-	quiet := true
+	quiet, astray := true, 0
 	for {
-		var gap time.Duration // for ever: there is nothing that a gap could end
+		gap := c.look
 		if !quiet {
-			gap = idle
+			gap = c.Idle
 		}
 		n, err := p.read(ctx, buf, gap)
 		switch {
+		case err != nil:
+			return worked, err
 		case n > 0:
 			to.Feed(p.marks.strip(buf[:n]))
 			quiet, worked = false, true
-		case err == nil:
+		case !quiet:
 			to.Idle()
 			quiet = true
+		case !p.astray():
+			astray = 0
 		default:
-			return worked, err
+			if astray++; astray >= astrayFor {
+				return worked, p.error(errAstray)
+			}
 		}
 	}
 }
@@ -149,7 +165,7 @@ func advice(err error) string {
 		return "another program holds the port: end it"
 	case errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EISDIR):
 		return "it is no serial port: correct reader.device"
-	case errors.Is(err, io.EOF), errors.Is(err, unix.EIO):
+	case errors.Is(err, io.EOF), errors.Is(err, unix.EIO), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV), errors.Is(err, errAstray):
 		return "the reader was unplugged: plug it in"
 	default:
 		return "plug the reader in or correct reader.device"

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"station-agent/station/stationtest"
 	"station-agent/store/record"
 )
@@ -175,6 +177,63 @@ func TestNewDeviceBehindTheSameLink(t *testing.T) {
 	}
 }
 
+// TestAReplacedDeviceIsNoticedWithoutAWord swaps the link, and takes it away, while the old device neither says nor ends anything.
+func TestAReplacedDeviceIsNoticedWithoutAWord(t *testing.T) {
+	first, second := scanner(t), scanner(t)
+	link := filepath.Join(t.TempDir(), "by-id")
+	must(t, os.Symlink(first.Path(), link))
+	w, _ := run(t, Config{Name: "scanner1", Device: link, look: 10 * time.Millisecond})
+	w.until(t, "back")
+	must(t, first.Scan("x"))
+	if got := w.bytes(t, 2); got != "x\r" {
+		t.Fatalf("fed %q", got)
+	}
+	must(t, os.Remove(link))
+	w.until(t, "gone")
+	if _, e := w.until(t, "lost"); e.text != "reader scanner1: read "+link+": the path leads to another device now, or to none: the reader was unplugged: plug it in" {
+		t.Fatal(e.text)
+	}
+	must(t, os.Symlink(first.Path(), link))
+	w.until(t, "back")
+	fresh := link + ".new"
+	must(t, os.Symlink(second.Path(), fresh))
+	must(t, os.Rename(fresh, link))
+	w.until(t, "gone")
+	w.until(t, "back")
+	must(t, second.Scan("y"))
+	if got := w.bytes(t, 2); got != "y\r" {
+		t.Fatalf("fed %q", got)
+	}
+}
+
+// TestAnotherNumberBehindTheSameLink plugs the scanner in while another one holds its old number.
+func TestAnotherNumberBehindTheSameLink(t *testing.T) {
+	s := scanner(t)
+	w, _ := run(t, Config{Name: "scanner1", Device: s.Path()})
+	w.until(t, "back")
+	before, err := os.Readlink(s.Path())
+	must(t, err)
+	must(t, s.Unplug())
+	w.until(t, "lost")
+	var held []*stationtest.Scanner // until one of them got the old number
+	for range 32 {
+		other := scanner(t)
+		held = append(held, other)
+		if device, err := os.Readlink(other.Path()); err == nil && device == before {
+			break
+		}
+	}
+	must(t, s.Plug())
+	if after, err := os.Readlink(s.Path()); err != nil || after == before {
+		t.Fatalf("it came back as %q with %d others plugged in: %v", after, len(held), err)
+	}
+	w.until(t, "back")
+	must(t, s.Scan("z"))
+	if got := w.bytes(t, 2); got != "z\r" {
+		t.Fatalf("fed %q", got)
+	}
+}
+
 func TestSecondOpenerIsRefused(t *testing.T) {
 	s := scanner(t)
 	w, cancel := run(t, Config{Name: "scanner1", Device: s.Path()})
@@ -247,6 +306,21 @@ func TestMarks(t *testing.T) {
 			if got != want {
 				t.Errorf("%q cut at %d: %q, want %q", in, at, got, want)
 			}
+		}
+	}
+}
+
+func TestSpeedAndParityReachTheLine(t *testing.T) {
+	const base = unix.CS8 | unix.CREAD | unix.CLOCAL
+	for c, want := range map[Config]uint32{
+		{}:                              unix.B9600 | base,
+		{Baud: 115200, Parity: "none"}:  unix.B115200 | base,
+		{Baud: 57600, Parity: "even"}:   unix.B57600 | base | unix.PARENB,
+		{Baud: 921600, Parity: "odd"}:   unix.B921600 | base | unix.PARENB | unix.PARODD,
+		{Baud: 1200, Idle: time.Second}: unix.B1200 | base,
+	} {
+		if got, err := c.withDefaults().cflag(); got != want || err != nil {
+			t.Errorf("%+v: %#o %v, want %#o", c, got, err, want)
 		}
 	}
 }
