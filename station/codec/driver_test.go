@@ -184,9 +184,13 @@ func TestAReaderThatComesBackIsSetUpAgain(t *testing.T) {
 func TestWhatAnswersAndDoesNotReadIsGivenUp(t *testing.T) {
 	for what, want := range map[string]string{"blind": "the reader tells its version, but says nothing", "broken": "the reader can't read (status "} {
 		each(t, set, func(t *testing.T, a *asked) {
+			var n int
 			a.m.Set(func(m *stationtest.Module) { m.Blind, m.Broken = what == "blind", what == "broken" })
 			if err := a.run(time.Minute); err == nil || !strings.HasPrefix(err.Error(), want) || a.d.Silent() != 1 {
 				t.Errorf("%s: %v, %d silences", what, err, a.d.Silent())
+			}
+			if a.m.Set(func(m *stationtest.Module) { n = m.Lost }); n > 0 {
+				t.Errorf("%s: %d commands were lost, as they came while another one ran", what, n)
 			}
 			if well, _ := a.d.Well(); well {
 				t.Errorf("%s: it is said to read", what)

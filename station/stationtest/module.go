@@ -72,8 +72,9 @@ func (m *Module) Tell(p []byte) {
 func (m *Module) Says() (p []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !time.Now().Before(m.busy) {
+	if m.answer != nil && !time.Now().Before(m.busy) {
 		p, m.answer = m.answer, nil
+		m.busy = time.Now().Add(15 * time.Millisecond) // bytes that are nearer belong to the frame before
 	}
 	if m.streams && !m.Dead && !m.Blind {
 		p = append(p, m.round()...)
