@@ -136,7 +136,7 @@ func (m *Module) carryOut(command byte, data []byte) ([]byte, time.Time) {
 		if m.Blind {
 			return nil, soon
 		}
-		return m.round(), time.Now().Add(150 * time.Millisecond)
+		return m.round(), time.Now().Add(160 * time.Millisecond)
 	}
 	return m.refused(command), soon
 }
