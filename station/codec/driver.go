@@ -224,7 +224,7 @@ func (d *Driver) fellSilent(now time.Duration) ([]byte, time.Duration, error) {
 	switch {
 	case !d.again:
 		d.silent++
-		d.again, d.at, d.waits, d.tried, d.next = true, 0, false, 0, now
+		d.again, d.at, d.waits, d.tried = true, 0, false, 0 // next stays: the pause behind an answer
 		return d.Next(now)
 	case d.failed != nil:
 		d.err = fmt.Errorf("the reader can't read (status %02X): see that its antenna is connected, and its manual", d.failed.Status)
