@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // sights are those of one tag at one place: how often it was seen with which strength, 0 where the reader didn't tell.
@@ -44,8 +43,8 @@ func (s sights) spread() string {
 // tuning is what was seen on the mat and with the tags at the neighbour's.
 type tuning struct {
 	Mat, Neighbour []sights
-	Power          *float64 // dBm, as it was set; nil if it can't be told
-	Least          *float64 // dBm, at which every tag of the mat was still seen; nil if that wasn't tried
+	Power          *float64 // dBm, at both places; nil if nobody set it
+	Least          bool     // with less, not every tag of the mat was seen
 }
 
 // proposal is what to write into the configuration, and why; or what to do if there is nothing to write.
@@ -73,7 +72,10 @@ func (t tuning) propose() (p proposal) {
 	weakest := slices.MinFunc(t.Mat, func(a, b sights) int { return cmp.Compare(a.below(10), b.below(10)) })
 	strongest := slices.MaxFunc(t.Neighbour, func(a, b sights) int { return cmp.Compare(a.below(100), b.below(100)) })
 	low, high := strongest.below(100), weakest.below(10)
-	const remedy = "lower power_dbm and tune again; if the mat needs that power, put metal or absorbing foil between the tables, turn the antenna away or move it"
+	remedy := "lower power_dbm and tune again, or let --step-power find the least that does"
+	if t.Least {
+		remedy = "the mat needs this power: put metal or absorbing foil between the tables, turn the antenna away or move it"
+	}
 	switch {
 	case untold(t.Mat) || untold(t.Neighbour):
 		p.Text = "the reader sees tags at the neighbour's and doesn't tell how strong, so no limit can keep them out: " + remedy
@@ -87,23 +89,15 @@ func (t tuning) propose() (p proposal) {
 		p.Text = fmt.Sprintf("on the mat nine in ten sights of %s, the weakest, reach %d; at the neighbour's the strongest is %d", weakest.code, high, low)
 		return p
 	}
-	if t.Least != nil && t.Power != nil && *t.Least < *t.Power {
-		p.Lines = t.power()
-		p.Text += fmt.Sprintf("; at %g dBm every tag of the mat was still seen: begin with that", *t.Least)
-	}
 	return p
 }
 
-// power adds the power to the lines: the least that does, else what was set. Strengths fall with it, so that limits that were taken
-// at another power are taken with that one.
-func (t tuning) power(lines ...string) []string {
-	switch {
-	case t.Least != nil && (len(lines) == 0 || strings.Contains(lines[0], "[]")):
-		return append([]string{fmt.Sprintf("power_dbm = %g", *t.Least)}, lines...)
-	case t.Power != nil:
-		return append([]string{fmt.Sprintf("power_dbm = %g", *t.Power)}, lines...)
+// power adds the power to the lines: strengths depend on it, and so do limits.
+func (t tuning) power(line string) []string {
+	if t.Power == nil {
+		return []string{line}
 	}
-	return lines
+	return []string{fmt.Sprintf("power_dbm = %g", *t.Power), line}
 }
 
 func untold(list []sights) bool {

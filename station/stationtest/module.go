@@ -26,11 +26,12 @@ type Module struct {
 	Blind  bool   // answers, but nothing while it reads
 	Broken bool   // every inventory fails
 	Most   int    // power that it takes
+	Reach  int    // power at least at which it sees a tag
 }
 
 // NewModule switches a module on that speaks protocol: r200, uhfreader18, uhfreader288 or r2000.
 func NewModule(protocol string) *Module {
-	return &Module{protocol: protocol, Power: -1, Region: -1, Most: 3000}
+	return &Module{protocol: protocol, Power: -1, Region: -1, Most: 3000, Reach: -1}
 }
 
 // Lay lays a tag of 12 bytes on it, seen so strong by the protocol's byte; nil takes it away.
@@ -177,7 +178,11 @@ func (m *Module) refused(command byte) []byte {
 
 // round is what one look at the antenna gives.
 func (m *Module) round() []byte {
-	switch t := m.tag; {
+	t := m.tag
+	if m.Power < m.Reach {
+		t = nil
+	}
+	switch {
 	case m.Broken && m.protocol == "r200":
 		return m.frame(0xff, 0x20)
 	case m.Broken && m.protocol == "r2000":
