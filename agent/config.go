@@ -150,6 +150,7 @@ type fleetConfig struct {
 type statusConfig struct {
 	Socket        string `toml:"socket"`
 	ControlSocket string `toml:"control_socket"`
+	RecordingKB   int    `toml:"recording_kb"`
 }
 
 type logConfig struct {
@@ -199,7 +200,7 @@ func defaults() config {
 		Writeback: writebackConfig{Every: "10s"},
 		Manifest:  manifestConfig{Wait: "10m"},
 		Fleet:     fleetConfig{Interval: "30s"},
-		Status:    statusConfig{Socket: "/run/station-agent/agent.sock"},
+		Status:    statusConfig{Socket: "/run/station-agent/agent.sock", RecordingKB: 1024},
 		Log:       logConfig{Level: "info", Format: "text"},
 	}
 }

@@ -25,11 +25,7 @@ func (r *readerConfig) fill() {
 	if err != nil { // which check says
 		p, _ = codec.Find("line")
 	}
-	kind := station.Barcode
-	if p.Radio {
-		kind = station.RFID
-	}
-	r.Kind = cmp.Or(r.Kind, string(kind))
+	r.Kind = cmp.Or(r.Kind, string(kindOf(p)))
 	r.Baud = cmp.Or(r.Baud, p.Baud)
 	r.Parity = cmp.Or(r.Parity, "none")
 	r.Role = cmp.Or(r.Role, string(station.AnyRole))
@@ -200,13 +196,13 @@ func (p *parts) addReaders() error {
 		cond := p.board.condition("reader " + r.Name)
 		if r.types() {
 			keyboard := station.Keyboard{Port: evdev.Config{Name: r.Name, Device: r.Device, Layout: r.Layout, Gap: r.Idle.value()},
-				Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
+				Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw, Tape: p.tape}
 			p.add(runFunc(func(ctx context.Context) error { return keyboard.Run(ctx, p.bench.Reads(), cond) }))
 			continue
 		}
 		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
 		reader := station.Reader{Port: port, Protocol: r.Protocol, Prefix: r.Prefix, Kind: station.Kind(r.Kind),
-			Settings: r.settings(), Saw: p.reads.saw}
+			Settings: r.settings(), Saw: p.reads.saw, Tape: p.tape}
 		d := &readerDamage{name: r.Name}
 		p.damage, reader.Damaged, reader.Silent = append(p.damage, d), d.frames.Store, d.silent.Store
 		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))

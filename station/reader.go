@@ -46,28 +46,54 @@ type Reader struct {
 
 	// Silent is told how often it stopped answering since Run was called and was set up again, likewise.
 	Silent func(total uint64)
+
+	Tape *Tape // hears what the reader says; nil for nobody
 }
 
-// Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. The
-// error is that of serial.Run.
+// Run hands what the scanner reads to reads, until ctx ends. While the bench can't keep up it stops reading the port. cond is
+// told of what lasts, see Fault. The error is that of serial.Run.
 func (r Reader) Run(ctx context.Context, reads chan<- Read, cond serial.Condition) error {
 	p, err := codec.Find(cmp.Or(r.Protocol, "line"))
 	if err != nil {
 		return record.Stop(fmt.Errorf("reader %s: protocol %w", r.Port.Name, err))
 	}
-	e := &ear{ctx: ctx, name: r.Port.Name, reads: reads, kind: r.Kind, saw: r.Saw, damaged: r.Damaged}
+	fault := NewFault(r.Port.Name, cond)
+	defer fault.End()
+	e := &ear{ctx: ctx, name: r.Port.Name, reads: reads, kind: r.Kind, saw: valid(fault, r.Saw), damaged: r.Damaged}
+	var sink serial.Sink = e
+	if r.Tape != nil {
+		t := &tap{to: e, tape: r.Tape, reader: TapedReader{Name: r.Port.Name, Kind: r.Kind, Prefix: r.Prefix, Codec: r.Protocol}}
+		saw := e.saw
+		e.saw = func(tag record.Tag) {
+			t.saw(tag)
+			saw(tag)
+		}
+		sink = t
+	}
 	c := codec.Config{Reader: r.Port.Name, Prefix: r.Prefix}
 	if r.Settings == nil {
 		e.codec = p.New(c)
-		return serial.Run(ctx, r.Port, e, heeded{cond, e})
+		return serial.Run(ctx, r.Port, sink, heeded{fault, e})
 	}
-	a := &asking{ear: e, cond: cond, told: r.Silent, began: time.Now()}
+	a := &driven{Sink: sink, ear: e, fault: fault, told: r.Silent, began: time.Now()}
 	if a.driver, err = codec.NewDriver(p, *r.Settings); err != nil {
 		return record.Stop(fmt.Errorf("reader %s: %w", r.Port.Name, err))
 	}
 	c.Heard = func(answer codec.Answer) { a.driver.Heard(answer, a.now()) }
 	e.codec = p.New(c)
-	return serial.Run(ctx, r.Port, a, opened{cond})
+	return serial.Run(ctx, r.Port, a, opened{fault})
+}
+
+// valid tells fault of each valid code, and then who wants to know of all.
+func valid(fault *Fault, saw func(record.Tag)) func(record.Tag) {
+	return func(tag record.Tag) {
+		if tag.Bad == "" {
+			fault.Heard()
+		}
+		if saw != nil {
+			saw(tag)
+		}
+	}
 }
 
 // heeded is the Condition of a port whose ear must know when it is open again.

@@ -6,14 +6,10 @@
 //   - The path is resolved anew at each open, so that a stable link such as /dev/serial/by-id/... leads to the reader
 //     wherever the kernel put it; after the first error the old file is closed and never used again. While the port is
 //     silent the path is looked at each second: a file behind which the device went without a word is given up, too.
-//
 //   - The port is ours alone: flock keeps other programs out that ask, TIOCEXCL those that don't.
-//
 //   - Nothing hangs: the open doesn't wait for a carrier, and each read ends with the idle gap, the unplugging or ctx.
-//
 //   - A byte that was damaged on the line arrives as FF, which is in no code, and never vanishes: half a code must not pass
 //     for a shorter one.
-//
 //   - Only what an Asker gives is written, by the goroutine that reads, and a write ends after a second at most.
 //
 // It never opens a port that the configuration does not name, and never looks into the bytes.
