@@ -12,7 +12,6 @@ import (
 func TestACodeCountsOnlyWhereItMay(t *testing.T) {
 	r := rules
 	r.Roles = map[string]Role{"p": ForPackages, "i": ForItems, "c": ForCommands, "any": AnyRole}
-	r.Pseudonym = func(string) string { return "somebody" }
 	const other = record.WrongReader
 	item := hash("a")
 	view := world(picture(record.Row{Hash: item}))
@@ -43,6 +42,16 @@ func TestACodeCountsOnlyWhereItMay(t *testing.T) {
 		if d := Decide(State{}, r, tag, view); d.Scan.Verdict != want {
 			t.Errorf("%s: %s", reader, d.Scan.Verdict)
 		}
+	}
+}
+
+// TestABadgeAtTheWrongReaderIsNotKept either.
+func TestABadgeAtTheWrongReaderIsNotKept(t *testing.T) {
+	r := rules
+	r.Roles = map[string]Role{"i": ForItems}
+	d := Decide(State{}, r, record.Tag{Reader: "i", Code: "B-17", Raw: []byte("B-17")}, world(picture()))
+	if said := strings.ReplaceAll(d.Scan.Code+d.Scan.Text+string(d.Scan.Raw), "who-B-17", ""); d.Scan.Verdict != record.WrongReader || strings.Contains(said, "B-17") {
+		t.Errorf("%+v", d.Scan)
 	}
 }
 

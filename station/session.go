@@ -92,6 +92,7 @@ func Decide(s State, rules Rules, tag record.Tag, w World) Decision {
 	case matches(rules.Badge, code) && matches(rules.Package, code):
 		return d.refuse(record.Ambiguous, "code %q could be a badge or a package label: correct the patterns", code)
 	case matches(rules.Badge, code) && !role.takes(ForCommands):
+		d.scan.Code, d.scan.Raw = "badge "+rules.Pseudonym(code), nil // as in badge.go
 		return d.wrongReader(role, "a badge")
 	case matches(rules.Package, code) && !role.takes(ForPackages):
 		return d.wrongReader(role, "a package label")
