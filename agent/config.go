@@ -57,6 +57,10 @@ type readerConfig struct {
 	Idle     duration    `toml:"idle"`
 	MinReads int         `toml:"min_reads"`
 	RSSI     []rssiLimit `toml:"rssi"`
+	Role     string      `toml:"role"`
+	Listen   bool        `toml:"listen_only"`
+	Power    *float64    `toml:"power_dbm"`
+	Region   string      `toml:"region"`
 }
 
 type packingConfig struct {

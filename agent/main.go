@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(runCommand(), statusCommand(), itemsCommand(), scansCommand(), intentsCommand(), commandsCommand(), labelsCommand(), patternsCommand(), lampTestCommand(), lampsOffCommand(), muteCommand(),
-		devicesCommand(), listenCommand(), recordingCommand(), replayCommand(), mapCommand(),
+		devicesCommand(), listenCommand(), recordingCommand(), replayCommand(), tuneCommand(), mapCommand(),
 		workspaceCommand(), captureCommand(), queueCommand(), outboxCommand(), proofCommand(), evidenceCommand(), storeCommand(), configCommand(), siteCheckCommand(), versionCommand())
 	return root
 }

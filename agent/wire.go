@@ -88,7 +88,7 @@ func packageOf(r record.Record) (pkg record.Value, ok bool) {
 
 // addBench adds what the operator works with: it needs the store and nothing else.
 func (p *parts) addBench() error {
-	rules, err := p.cfg.Packing.rules()
+	rules, err := p.cfg.rules()
 	if err != nil {
 		return err
 	}

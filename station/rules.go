@@ -64,6 +64,8 @@ type Rules struct {
 	Badge    *regexp.Regexp     // must match the whole code of a badge; nil: there are none
 	Commands map[string]Command // by code
 
+	Roles map[string]Role // of the readers by name; AnyRole for others
+
 	Pseudonym func(badge string) string `json:"-"` // what is kept in place of a badge's code
 
 	Naming         []Naming // in this order: the first that knows the code decides

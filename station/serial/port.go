@@ -120,6 +120,18 @@ func (p *port) astray() bool {
 	return err != nil || !os.SameFile(opened, now)
 }
 
+// writeTime is for a command of some ten bytes, which the kernel just takes unless the device is stuck.
+const writeTime = time.Second
+
+// write writes all of b, or gives an error in time. What the kernel took goes out even if the port is closed at once.
+func (p *port) write(b []byte) error {
+	if err := p.file.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return err
+	}
+	_, err := p.file.Write(b)
+	return err
+}
+
 // wake ends a read that waits.
 func (p *port) wake() { _ = p.file.SetReadDeadline(time.Unix(1, 0)) }
 

@@ -10,8 +10,9 @@
 //   - Nothing hangs: the open doesn't wait for a carrier, and each read ends with the idle gap, the unplugging or ctx.
 //   - A byte that was damaged on the line arrives as FF, which is in no code, and never vanishes: half a code must not pass
 //     for a shorter one.
+//   - Only what an Asker gives is written, by the goroutine that reads, and a write ends after a second at most.
 //
-// It never opens a port that the configuration does not name, never writes to one, and never looks into the bytes.
+// It never opens a port that the configuration does not name, and never looks into the bytes.
 package serial
 
 import (
@@ -20,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -72,6 +74,19 @@ type Sink interface {
 	Gone()         // the port is closed: what was half said stays so
 }
 
+// Asker is a Sink whose reader must be told something. Its methods are called like those of Sink.
+type Asker interface {
+	Sink
+	Opened() // the port is open
+
+	// Next is called after each of the others. It gives what is to be written now, nothing if that is empty, and in which time it
+	// is to be called again if nothing comes. An error gives the port up: it is what people are told.
+	Next() (send []byte, wait time.Duration, err error)
+
+	// Last gives what is written before ctx ends it all.
+	Last() []byte
+}
+
 // Condition is the state of one thing outside: it is lost with a reason, or it is back. Both may be called as often as you
 // like.
 type Condition interface {
@@ -92,9 +107,13 @@ func Run(ctx context.Context, c Config, to Sink, cond Condition) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		cond.Lost(fmt.Errorf("reader %s: %w: %s", c.Name, err, advice(err)))
-		if worked {
-			pause = firstPause
+		if told, ok := errors.AsType[told](err); ok {
+			cond.Lost(fmt.Errorf("reader %s: %w", c.Name, told.error))
+		} else {
+			cond.Lost(fmt.Errorf("reader %s: %w: %s", c.Name, err, advice(err)))
+			if worked {
+				pause = firstPause
+			}
 		}
 		if !wait(ctx, pause+rand.N(pause/4)) {
 			return nil
@@ -122,27 +141,58 @@ func listen(ctx context.Context, c Config, to Sink, cond Condition) (worked bool
 		to.Gone()
 	}()
 	cond.Back()
-	return pump(ctx, p, c, to)
+	ask, ok := to.(Asker)
+	if !ok {
+		ask = listener{to}
+	}
+	ask.Opened()
+	worked, err = pump(ctx, p, c, ask)
+	if last := ask.Last(); ctx.Err() != nil && len(last) > 0 {
+		_ = p.write(last) // nobody is there any more to be told
+	}
+	return worked, err
 }
+
+// told is an error of an Asker, which tells what to do.
+type told struct{ error }
+
+func (t told) Unwrap() error { return t.error }
+
+// listener is an Asker that says nothing.
+type listener struct{ Sink }
+
+func (listener) Opened()                              {}
+func (listener) Next() ([]byte, time.Duration, error) { return nil, time.Hour, nil }
+func (listener) Last() []byte                         { return nil }
 
 // astrayFor is how often the path must lead elsewhere: udev takes links away for a moment when it is told to make them anew.
 const astrayFor = 2
 
-func pump(ctx context.Context, p *port, c Config, to Sink) (worked bool, err error) {
+func pump(ctx context.Context, p *port, c Config, to Asker) (worked bool, err error) {
 	buf := make([]byte, 4096)
 	quiet, astray := true, 0
+	ends := time.Now().Add(c.look) // the gap
 	for {
-		gap := c.look
-		if !quiet {
-			gap = c.Idle
+		send, wait, err := to.Next()
+		if err != nil {
+			return worked, told{err}
 		}
-		n, err := p.read(ctx, buf, gap)
+		if len(send) > 0 {
+			if err := p.write(send); err != nil {
+				return worked, err
+			}
+		}
+		n, err := p.read(ctx, buf, min(wait, time.Until(ends)))
 		switch {
 		case err != nil:
 			return worked, err
 		case n > 0:
 			to.Feed(p.marks.strip(buf[:n]))
 			quiet, worked = false, true
+			ends = time.Now().Add(c.Idle)
+			continue
+		case time.Now().Before(ends): // it was Next's time
+			continue
 		case !quiet:
 			to.Idle()
 			quiet = true
@@ -153,6 +203,7 @@ func pump(ctx context.Context, p *port, c Config, to Sink) (worked bool, err err
 				return worked, p.error(errAstray)
 			}
 		}
+		ends = time.Now().Add(c.look)
 	}
 }
 
@@ -165,6 +216,8 @@ func advice(err error) string {
 		return "another program holds the port: end it"
 	case errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EISDIR):
 		return "it is no serial port: correct reader.device"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "it takes no bytes: plug it out and in again"
 	case errors.Is(err, io.EOF), errors.Is(err, unix.EIO), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV), errors.Is(err, errAstray):
 		return "the reader was unplugged: plug it in"
 	default:

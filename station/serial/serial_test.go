@@ -3,6 +3,7 @@ package serial
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -323,4 +324,67 @@ func TestSpeedAndParityReachTheLine(t *testing.T) {
 			t.Errorf("%+v: %#o %v, want %#o", c, got, err, want)
 		}
 	}
+}
+
+// asker is a witness that says something each time it is asked.
+type asker struct {
+	witness
+	say  func() ([]byte, time.Duration, error)
+	last string
+}
+
+func (a asker) Opened()                              { a.witness <- event{what: "opened"} }
+func (a asker) Next() ([]byte, time.Duration, error) { return a.say() }
+func (a asker) Last() []byte                         { return []byte(a.last) }
+
+// TestAnAskerIsHeardAndAskedAgain: what it gives is written, its time ends a read, and its error gives the port up.
+func TestAnAskerIsHeardAndAskedAgain(t *testing.T) {
+	s := scanner(t)
+	w := make(witness, 64)
+	n := 0
+	a := asker{w, func() ([]byte, time.Duration, error) {
+		if n++; n == 4 {
+			return nil, 0, errors.New("no answer: switch it on")
+		}
+		return []byte{byte('0' + n)}, 10 * time.Millisecond, nil
+	}, "x"}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, Config{Name: "mat", Device: s.Path()}, a, w) }()
+	w.until(t, "opened")
+	if _, e := w.until(t, "lost"); e.text != "reader mat: no answer: switch it on" {
+		t.Error(e.text)
+	}
+	w.until(t, "opened")
+	cancel()
+	must(t, <-done)
+	var got []byte
+	for late := time.Now().Add(patience); !bytes.HasSuffix(got, []byte("x")) && time.Now().Before(late); {
+		buf := make([]byte, 64)
+		n, err := s.Read(buf)
+		must(t, err)
+		got = append(got, buf[:n]...)
+	}
+	if !bytes.HasPrefix(got, []byte("123")) || !bytes.HasSuffix(got, []byte("x")) || bytes.Count(got, []byte("x")) != 1 {
+		t.Errorf("written %q, want 123 and x at the end only", got)
+	}
+}
+
+// TestAWriteCannotHang on a device that takes nothing.
+func TestAWriteCannotHang(t *testing.T) {
+	s := scanner(t)
+	w := make(witness, 64)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		done <- Run(ctx, Config{Name: "mat", Device: s.Path()}, asker{w, func() ([]byte, time.Duration, error) {
+			return make([]byte, 4096), time.Millisecond, nil
+		}, ""}, w)
+	}()
+	if _, e := w.until(t, "lost"); !strings.HasPrefix(e.text, "reader mat: write ") || !strings.HasSuffix(e.text, "it takes no bytes: plug it out and in again") {
+		t.Error(e.text)
+	}
+	cancel()
+	must(t, <-done)
 }
