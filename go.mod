@@ -3,6 +3,7 @@ module station-agent
 go 1.26
 
 require (
+	github.com/boombuler/barcode v1.1.0
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/go-mysql-org/go-mysql v1.16.0
 	github.com/go-sql-driver/mysql v1.10.1
@@ -30,11 +31,13 @@ require (
 	github.com/shopspring/decimal v1.4.0 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	go.uber.org/atomic v1.11.0 // indirect
-	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect
 	golang.org/x/net v0.44.0 // indirect
 	golang.org/x/text v0.36.0 // indirect
-	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )
 
-replace github.com/goccy/go-json => ./build/gojson
+replace (
+	github.com/goccy/go-json => ./build/gojson
+	github.com/pingcap/log => ./build/gopingcaplog
+	go.uber.org/zap => ./build/gozap
+)

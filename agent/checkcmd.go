@@ -115,6 +115,7 @@ type siteCheck struct {
 	Accounts []checkAccount `json:"accounts"`
 	Ways     []checkWay     `json:"ways"`   // of Buylo's table
 	Tables   []checkTable   `json:"tables"` // the customer's own
+	Bench    []string       `json:"bench"`  // warnings: what nobody can do with the readers and buttons configured
 }
 
 // checkAccount is one account, with what it sees.
@@ -136,7 +137,7 @@ type checkWay struct {
 func captureWays() []check.Way { return []check.Way{check.Binlog, check.Polling} }
 
 func newSiteCheck(ctx context.Context, c *config, outage time.Duration) *siteCheck {
-	r := &siteCheck{Source: c.Capture.Source, Tables: []checkTable{}}
+	r := &siteCheck{Source: c.Capture.Source, Tables: []checkTable{}, Bench: c.lacking()}
 	used := captureWays()
 	if r.Source != byAuto {
 		used = slices.DeleteFunc(used, func(w check.Way) bool { return string(w) != r.Source })
@@ -264,6 +265,9 @@ func (r *siteCheck) print(out io.Writer, all bool) error {
 	}
 	for i := range r.Tables {
 		r.Tables[i].print(out, all)
+	}
+	for _, text := range r.Bench {
+		fmt.Fprintln(out, "bench, warning:", oneLine(text))
 	}
 	_, err := fmt.Fprintf(out, "\n%s: %s\n", map[bool]string{true: "fits", false: "DOES NOT FIT"}[r.Fits], oneLine(r.Why))
 	return err

@@ -8,6 +8,7 @@ import (
 )
 
 func (s *statusConfig) check(r report) {
+	r.number("status.recording_kb", s.RecordingKB, 0, 16384)
 	if !r.need("status.socket", s.Socket) {
 		return
 	}

@@ -57,6 +57,10 @@ type readerConfig struct {
 	Idle     duration    `toml:"idle"`
 	MinReads int         `toml:"min_reads"`
 	RSSI     []rssiLimit `toml:"rssi"`
+	Role     string      `toml:"role"`
+	Listen   bool        `toml:"listen_only"`
+	Power    *float64    `toml:"power_dbm"`
+	Region   string      `toml:"region"`
 }
 
 type packingConfig struct {
@@ -146,6 +150,7 @@ type fleetConfig struct {
 type statusConfig struct {
 	Socket        string `toml:"socket"`
 	ControlSocket string `toml:"control_socket"`
+	RecordingKB   int    `toml:"recording_kb"`
 }
 
 type logConfig struct {
@@ -195,7 +200,7 @@ func defaults() config {
 		Writeback: writebackConfig{Every: "10s"},
 		Manifest:  manifestConfig{Wait: "10m"},
 		Fleet:     fleetConfig{Interval: "30s"},
-		Status:    statusConfig{Socket: "/run/station-agent/agent.sock"},
+		Status:    statusConfig{Socket: "/run/station-agent/agent.sock", RecordingKB: 1024},
 		Log:       logConfig{Level: "info", Format: "text"},
 	}
 }

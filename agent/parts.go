@@ -44,6 +44,7 @@ type parts struct {
 	panel     station.Panel    // what tells the operator
 	player    *feedback.Player // lamps and buzzer; nil if there are none
 	host      gpio.Host
+	tape      *station.Tape // nil if nothing is kept
 	lag       func() (time.Duration, bool)
 	ways      func() []fleet.Way
 	key       func() string // place of Certyo's key in use; nil if there is one only

@@ -25,13 +25,10 @@ func (r *readerConfig) fill() {
 	if err != nil { // which check says
 		p, _ = codec.Find("line")
 	}
-	kind := station.Barcode
-	if p.Radio {
-		kind = station.RFID
-	}
-	r.Kind = cmp.Or(r.Kind, string(kind))
+	r.Kind = cmp.Or(r.Kind, string(kindOf(p)))
 	r.Baud = cmp.Or(r.Baud, p.Baud)
 	r.Parity = cmp.Or(r.Parity, "none")
+	r.Role = cmp.Or(r.Role, string(station.AnyRole))
 	r.Layout = cmp.Or(r.Layout, "us")
 	r.Idle = cmp.Or(r.Idle, r.usualIdle())
 	r.MinReads = cmp.Or(r.MinReads, p.Reads)
@@ -74,6 +71,7 @@ func (c *config) checkReaders(r report) {
 		seen["name "+rd.Name], seen["device "+rd.Device] = true, true
 		rd.check(r, at)
 	}
+	c.checkRoles(r)
 }
 
 func (c *readerConfig) check(r report, at string) {
@@ -113,6 +111,7 @@ func (c *readerConfig) check(r report, at string) {
 	if c.Kind != string(station.RFID) && !p.Radio && (c.MinReads > 1 || len(c.RSSI) > 0) {
 		r(at+"min_reads", errors.New("and rssi are for readers of kind \"rfid\": leave them out"))
 	}
+	c.checkAsked(r, at, p)
 	seen := map[int]bool{}
 	for _, l := range c.RSSI {
 		antenna, _, err := l.value()
@@ -170,20 +169,22 @@ type damage []*readerDamage
 type readerDamage struct {
 	name   string
 	frames atomic.Uint64
+	silent atomic.Uint64
 }
 
 // readerTrouble is readerDamage as it is told.
 type readerTrouble struct {
 	Reader  string `json:"reader"`
 	Damaged uint64 `json:"damaged_frames"` // since the agent started; noise between frames counts too
+	Silent  uint64 `json:"silences"`       // how often it stopped answering since then, and was set up again
 }
 
-// list tells of the readers from which anything came damaged.
+// list tells of the readers from which anything came damaged, or nothing when they were asked.
 func (d damage) list() []readerTrouble {
 	list := []readerTrouble{}
 	for _, r := range d {
-		if n := r.frames.Load(); n > 0 {
-			list = append(list, readerTrouble{r.name, n})
+		if t := (readerTrouble{r.name, r.frames.Load(), r.silent.Load()}); t.Damaged > 0 || t.Silent > 0 {
+			list = append(list, t)
 		}
 	}
 	return list
@@ -195,14 +196,15 @@ func (p *parts) addReaders() error {
 		cond := p.board.condition("reader " + r.Name)
 		if r.types() {
 			keyboard := station.Keyboard{Port: evdev.Config{Name: r.Name, Device: r.Device, Layout: r.Layout, Gap: r.Idle.value()},
-				Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
+				Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw, Tape: p.tape}
 			p.add(runFunc(func(ctx context.Context) error { return keyboard.Run(ctx, p.bench.Reads(), cond) }))
 			continue
 		}
 		port := serial.Config{Name: r.Name, Device: r.Device, Baud: r.Baud, Parity: r.Parity, Idle: r.Idle.value()}
-		reader := station.Reader{Port: port, Protocol: r.Protocol, Prefix: r.Prefix, Kind: station.Kind(r.Kind), Saw: p.reads.saw}
+		reader := station.Reader{Port: port, Protocol: r.Protocol, Prefix: r.Prefix, Kind: station.Kind(r.Kind),
+			Settings: r.settings(), Saw: p.reads.saw, Tape: p.tape}
 		d := &readerDamage{name: r.Name}
-		p.damage, reader.Damaged = append(p.damage, d), d.frames.Store
+		p.damage, reader.Damaged, reader.Silent = append(p.damage, d), d.frames.Store, d.silent.Store
 		p.add(runFunc(func(ctx context.Context) error { return reader.Run(ctx, p.bench.Reads(), cond) }))
 	}
 	return nil

@@ -90,7 +90,12 @@ func (s *status) print(out io.Writer) error {
 	}
 	line("bench", "%s; items here: %d%s; last scan %s", s.packing(), s.ItemsHere, s.rowsAge(), maybeAgo(s.LastScanS))
 	for _, r := range s.Readers {
-		line("reader", "%s: %d damaged frames since the start: if they grow, see to cable, line speed and protocol", r.Reader, r.Damaged)
+		if r.Damaged > 0 {
+			line("reader", "%s: %d damaged frames since the start: if they grow, see to cable, line speed and protocol", r.Reader, r.Damaged)
+		}
+		if r.Silent > 0 {
+			line("reader", "%s: it stopped answering %d times since the start and was set up again: if they grow, see to its power supply and cable", r.Reader, r.Silent)
+		}
 	}
 	line("database", "%d assignments waiting, %d need a person; last one settled %s", s.IntentsOpen, s.IntentsParked, maybeAgo(s.LastSettledS))
 	for _, c := range s.Capture {

@@ -88,7 +88,7 @@ func packageOf(r record.Record) (pkg record.Value, ok bool) {
 
 // addBench adds what the operator works with: it needs the store and nothing else.
 func (p *parts) addBench() error {
-	rules, err := p.cfg.Packing.rules()
+	rules, err := p.cfg.rules()
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,9 @@ func (p *parts) addBench() error {
 	}
 	refresh := p.cfg.MySQL.Refresh.value()
 	p.picture = station.NewPicture(max(3*refresh, 3*time.Second))
+	p.tape = p.cfg.tape()
 	p.bench = station.NewBench(station.Config{
-		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Named: p.store.Journal.Named(), Presence: p.cfg.presence(),
+		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Named: p.store.Journal.Named(), Presence: p.cfg.presence(), Tape: p.tape,
 	}, scanJournal{p.store.Journal, p.board.condition("journal")}, p.picture, p.panel)
 	p.add(p.bench)
 	p.add(p.store)
@@ -306,6 +307,7 @@ func (p *parts) addStatus() error {
 	d.look(look)
 	proofDesk{p.store, p.cfg}.look(look)
 	b.look(look)
+	tapeDesk{p.tape}.serve(look, control)
 	control.HandleFunc("POST /store/export", answer(p.moving.export))
 	d.change(control)
 	control.HandleFunc("POST /snapshot", answer(func(w http.ResponseWriter, r *http.Request) error { return p.snapshot(r.FormValue("table")) }))

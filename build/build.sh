@@ -7,12 +7,12 @@ ldflags=$1 only=${2:-} out=${OUT:-build/out}
 # What works once for many scans or changes, or only when a person asks, is compiled without inlining, which saves more than a megabyte:
 # What works once for many scans or changes, or only when a person asks, is compiled without inlining, which saves more than a megabyte:
 # command line, configuration and messages, proofs, what go-mysql brings for its own log and its JSON, the ways to MySQL, Certyo and the broker
-# but for the ciphers, and what moves lamps and reads buttons.
+# but for the ciphers, what moves lamps, reads buttons and opens ports, and small parts of the standard library.
 small=()
 for packages in github.com/{eclipse,gorilla,pelletier,pingcap,spf13}/... go.uber.org/... filippo.io/... golang.org/x/... periph.io/... \
-	github.com/go-sql-driver/... station-agent/{agent,store/proof,station/{evdev,feedback,gpio},uplink/{capture/check,fleet,manifest,mysql,writeback}} \
-	net/... vendor/golang.org/x/{net,text}/... crypto/{tls,x509}/... log/... mime/... text/... encoding/{asn1,csv} database/sql/... \
-	fmt math/big regexp/... html/... os/... flag; do
+	github.com/go-sql-driver/... station-agent/{agent,store/proof,station/{cards,devices,evdev,feedback,gpio,serial},uplink/{capture/check,fleet,manifest,mysql,writeback}} \
+	net/... vendor/golang.org/x/{net,text}/... crypto/{tls,x509}/... log/... mime/... text/... encoding/{asn1,csv,gob,pem,hex,base64} database/sql/... \
+	fmt math/big regexp/... html/... os/... flag reflect path/... context time; do
 	small+=("-gcflags=$packages=-l")
 done
 mkdir -p "$out"

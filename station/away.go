@@ -45,7 +45,7 @@ func (p *Picture) Away(hash string) (PictureRow, bool) {
 	a, known := p.away[hash]
 	a.row.Hash = hash
 	row := p.elsewhere(a.row)
-	row.Ago = time.Since(a.seen)
+	row.Ago = p.since(a.seen)
 	return row, known
 }
 

@@ -49,6 +49,7 @@ type Config struct {
 	Named    []record.Named  // which item a code added, lately, oldest first
 	Presence presence.Config // when a tag comes onto an antenna and leaves it; Began is set by NewBench
 	Queue    int             // reads that may wait for their verdict, 0 means 64; then the readers wait
+	Tape     *Tape           // keeps the last of what went on; nil: nothing is kept
 }
 
 const (
@@ -71,6 +72,9 @@ type Bench struct {
 	reads   chan Read
 	retries chan retry
 	pings   chan struct{}
+	tape    *Tape
+	asking  *asking           // what goes onto the tape of a question; nil without a tape
+	numbers map[string]uint64 // reads so far, by reader
 
 	told  chan struct{} // something is in ended
 	mu    sync.Mutex
@@ -100,7 +104,13 @@ func NewBench(c Config, journal Journal, picture *Picture, panel Panel) *Bench {
 	c.Presence.Began = now.Mono
 	state := Resume(c.Start.Session, now)
 	state.Units = serials(c.Named)
+	var asks *asking
+	if c.Tape != nil {
+		c.Tape.begin(c.Rules.filled(), c.Stamp)
+		picture.tape, asks = c.Tape, &asking{labels: c.Labels}
+	}
 	return &Bench{
+		tape: c.Tape, asking: asks, numbers: map[string]uint64{},
 		rules: c.Rules.filled(), stamp: c.Stamp, journal: journal, picture: picture, labels: c.Labels, panel: panel,
 		state: state, field: presence.New(c.Presence), parked: c.Start.Parked,
 		reads: make(chan Read, c.Queue), retries: make(chan retry), pings: make(chan struct{}), told: make(chan struct{}, 1),
@@ -153,6 +163,9 @@ func (b *Bench) Run(ctx context.Context) error {
 	alarm := time.NewTimer(time.Hour)
 	defer alarm.Stop()
 	for {
+		if b.tape.full() {
+			b.tape.turn(b.taped())
+		}
 		b.setAlarm(alarm)
 		var err error
 		select {
@@ -191,10 +204,39 @@ func (b *Bench) world() World {
 
 // judge gives one read its verdict.
 func (b *Bench) judge(r Read) error {
+	number := b.numbers[r.Reader]
+	if !r.Lost && !r.Back {
+		b.numbers[r.Reader]++
+	}
 	if r.Radio && !b.saw(r) {
 		return nil
 	}
-	return b.adopt(Decide(b.state, b.rules, r.Tag, b.world()), r.At)
+	d, _ := b.decide(&r.Tag, number, func(w World) (Decision, bool) { return Decide(b.state, b.rules, r.Tag, w), true })
+	return b.adopt(d, r.At)
+}
+
+// decide asks the session by f, and keeps the question if there is something to it. tag is nil if time went on.
+func (b *Bench) decide(tag *record.Tag, number uint64, f func(World) (Decision, bool)) (Decision, bool) {
+	b.picture.still.RLock()
+	defer b.picture.still.RUnlock()
+	w := b.world()
+	if b.tape == nil {
+		return f(w)
+	}
+	b.asking.asked = Asked{Tag: tag, Number: number, Now: w.Now, Online: w.Online, Age: w.Age, Field: w.Field}
+	w.Labels = b.asking
+	d, more := f(w)
+	if more {
+		b.tape.ask(b.asking.asked, d)
+	}
+	return d, more
+}
+
+// taped is all that the bench knows.
+func (b *Bench) taped() *Start {
+	b.picture.still.RLock()
+	defer b.picture.still.RUnlock()
+	return &Start{Rules: hiddenRules(b.rules), State: tapedState(b.state, b.rules), Rows: b.picture.taped(b.tape.mono)}
 }
 
 // saw tells whether a tag came onto an antenna: by the time when it was read, as the bench may have been held up since.
@@ -217,7 +259,7 @@ func (b *Bench) saw(r Read) bool {
 // tick lets time go on, until nothing comes of it.
 func (b *Bench) tick() error {
 	for b.stamp().Mono >= b.pause {
-		d, more := Tick(b.state, b.rules, b.world())
+		d, more := b.decide(nil, 0, func(w World) (Decision, bool) { return Tick(b.state, b.rules, w) })
 		if !more {
 			b.pause = 0
 			break
@@ -237,6 +279,7 @@ func (b *Bench) adopt(d Decision, at time.Time) error {
 		began := time.Now()
 		e, err := b.journal.Append(record.Entry{At: b.stamp(), Scan: d.Scan, Session: d.Session, Intents: d.Intents})
 		b.field.Excuse(time.Since(began))
+		defer b.tape.tell(d, e, err) // after the lamp
 		if err != nil {
 			if b.pause == 0 || d.tag().Reader != clockReader { // time tries again and again: said once
 				b.panel.Show(b.fault(d.tag()), time.Since(at))
@@ -302,6 +345,9 @@ func serials(named []record.Named) (u units) {
 // again makes a parked intent open again.
 func (b *Bench) again(id uint64) error {
 	intents, err := b.journal.Retry(id)
+	if len(intents) > 0 {
+		b.tape.add(Event{Again: intents}, 256*len(intents))
+	}
 	for _, i := range intents {
 		b.picture.Intended(i)
 	}
@@ -316,6 +362,7 @@ func (b *Bench) learn() {
 	b.ended = nil
 	b.mu.Unlock()
 	for _, e := range list {
+		b.tape.ended(e)
 		b.picture.Ended(e.Hash, e.Outcome, e.at)
 		if e.Outcome.Result.Parks() {
 			b.panel.CallBack(e.Parked)

@@ -8,7 +8,7 @@
 //
 // The session is a pure state machine: Decide answers a tag and Tick the time, from a State, the Rules and the World to a
 // Decision. One file a subject: label.go (opening, assigning, sweeping), item.go and naming.go (which row a code means),
-// command.go, badge.go, tick.go.
+// command.go, badge.go, tick.go. What went on last is kept on a Tape (tape.go), and Replay runs it again.
 //
 // It promises
 //

@@ -24,21 +24,35 @@ type Keyboard struct {
 
 	// Saw is told of each tag before the bench is. It must not wait; nil for nobody.
 	Saw func(record.Tag)
+
+	Tape *Tape // hears what was typed; nil for nobody
 }
 
-// Run hands what is typed to reads, until ctx ends. While the bench can't keep up it stops reading. The error is that of
-// evdev.Run.
+// Run hands what is typed to reads, until ctx ends. While the bench can't keep up it stops reading. cond is told of what
+// lasts, see Fault. The error is that of evdev.Run.
 func (k Keyboard) Run(ctx context.Context, reads chan<- Read, cond evdev.Condition) error {
 	if k.Kind == Keypad && k.Port.Gap == 0 {
 		k.Port.Gap = fingers
 	}
+	fault := NewFault(k.Port.Name, cond)
+	defer fault.End()
+	k.Saw = valid(fault, k.Saw)
 	t := k.typed(ctx, reads)
-	return evdev.Run(ctx, k.Port, t, heeded{cond, &t.ear})
+	return evdev.Run(ctx, k.Port, t, heeded{fault, &t.ear})
 }
 
 func (k Keyboard) typed(ctx context.Context, reads chan<- Read) *typed {
 	line := &codec.Line{Config: codec.Config{Reader: k.Port.Name, Prefix: k.Prefix, Max: maxTyped}}
-	return &typed{ear{ctx: ctx, name: k.Port.Name, codec: line, reads: reads, kind: k.Kind, saw: k.Saw}}
+	saw := k.Saw
+	if k.Tape != nil {
+		saw = func(tag record.Tag) {
+			k.Tape.hear(Heard{Read: []record.Tag{tag}}, TapedReader{Name: k.Port.Name, Kind: k.Kind, Prefix: k.Prefix})
+			if k.Saw != nil {
+				k.Saw(tag)
+			}
+		}
+	}
+	return &typed{ear{ctx: ctx, name: k.Port.Name, codec: line, reads: reads, kind: k.Kind, saw: saw}}
 }
 
 // maxTyped is in bytes what evdev bounds in characters.

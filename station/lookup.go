@@ -19,7 +19,7 @@ func (p *Picture) Lookup(hash string) (PictureRow, bool) {
 	return p.elsewhere(record.Row{Hash: hash}), false
 }
 
-// ByEAN gives all rows whose EAN is that code or the same GTIN, those in a package too, in no order.
+// ByEAN gives all rows whose EAN is that code or the same GTIN, those in a package too, ordered by hash.
 func (p *Picture) ByEAN(code string) []PictureRow {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -27,10 +27,10 @@ func (p *Picture) ByEAN(code string) []PictureRow {
 	for e := p.byEAN[product(code)]; e != nil; e = e.next {
 		rows = append(rows, e.shown)
 	}
-	return rows
+	return byHash(rows)
 }
 
-// ByEPC gives all rows for which a map names the tag.
+// ByEPC gives all rows for which a map names the tag, ordered by hash.
 func (p *Picture) ByEPC(code string) []PictureRow {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -38,10 +38,10 @@ func (p *Picture) ByEPC(code string) []PictureRow {
 	for _, e := range p.byEPC[gs1.CanonicalEPC(code)] {
 		rows = append(rows, e.shown)
 	}
-	return rows
+	return byHash(rows)
 }
 
-// In gives all rows that are in the package, those in none for nil, in no order.
+// In gives all rows that are in the package, those in none for nil, ordered by hash.
 func (p *Picture) In(pkg record.Value) []PictureRow {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,6 +51,12 @@ func (p *Picture) In(pkg record.Value) []PictureRow {
 			rows = append(rows, e.shown)
 		}
 	}
+	return byHash(rows)
+}
+
+// byHash puts rows into an order that doesn't depend on how they came: the same question has the same answer.
+func byHash(rows []PictureRow) []PictureRow {
+	slices.SortFunc(rows, func(a, b PictureRow) int { return strings.Compare(a.Hash, b.Hash) })
 	return rows
 }
 
@@ -62,6 +68,5 @@ func (p *Picture) All() []PictureRow {
 		rows = append(rows, e.shown)
 	}
 	p.mu.Unlock()
-	slices.SortFunc(rows, func(a, b PictureRow) int { return strings.Compare(a.Hash, b.Hash) })
-	return rows
+	return byHash(rows)
 }

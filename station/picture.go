@@ -24,6 +24,9 @@ import (
 // It also remembers rows that are not here: those that left, and those that were asked for and found elsewhere.
 type Picture struct {
 	stale   time.Duration
+	since   func(time.Time) time.Duration // time.Since, but in a recording that is run again
+	tape    *Tape                         // is told how the rows change
+	still   sync.RWMutex                  // held while the bench decides: the rows don't change under it, so that a recording has them in order
 	kick    chan struct{}
 	changed chan struct{}
 
@@ -70,7 +73,7 @@ type PictureRow struct {
 // NewPicture makes an empty Picture, which is offline once the last read is older than stale.
 func NewPicture(stale time.Duration) *Picture {
 	return &Picture{
-		stale: stale, kick: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		stale: stale, since: time.Since, kick: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		rows: map[string]*entry{}, byEAN: map[string]*entry{}, byEPC: map[string][]*entry{},
 		away: map[string]absence{}, own: map[string]*wishes{}, settled: map[string]settlement{},
 	}
@@ -81,10 +84,15 @@ func NewPicture(stale time.Duration) *Picture {
 func (p *Picture) Replace(r record.Reading) {
 	entries, byHash := entriesOf(r.Here)
 	byEAN, byEPC := indexed(entries)
+	p.still.Lock()
+	defer p.still.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if r.Began.Before(p.read) {
 		return
+	}
+	if p.tape != nil {
+		p.tape.rows(p.differs(r, byHash), r.Began)
 	}
 	for hash, e := range p.rows {
 		if byHash[hash] == nil {

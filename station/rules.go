@@ -64,7 +64,9 @@ type Rules struct {
 	Badge    *regexp.Regexp     // must match the whole code of a badge; nil: there are none
 	Commands map[string]Command // by code
 
-	Pseudonym func(badge string) string // what is kept in place of a badge's code
+	Roles map[string]Role // of the readers by name; AnyRole for others
+
+	Pseudonym func(badge string) string `json:"-"` // what is kept in place of a badge's code
 
 	Naming         []Naming // in this order: the first that knows the code decides
 	AllowElsewhere bool     // an item named by its hash need not be on this station

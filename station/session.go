@@ -64,6 +64,7 @@ func (d Decision) tag() record.Tag {
 //	a tag on an antenna           added while packing, nothing otherwise: no tag opens, commands or answers anything
 //	bytes that are no code        misread
 //	a button, a command code      that command (command.go)
+//	a code at the wrong reader    refused (Rules.Roles)
 //	a badge                       signs on, or off (badge.go)
 //	the package pattern           the label (label.go): opens, reopens, assigns, or is what a command waits for
 //	anything else                 an item (item.go, naming.go)
@@ -77,17 +78,26 @@ func Decide(s State, rules Rules, tag record.Tag, w World) Decision {
 		return Decision{Next: d.next}
 	}
 	d.next.Touched = w.Now.Mono
-	switch code := tag.Code; {
+	switch code, role := tag.Code, rules.Roles[tag.Reader]; {
 	case tag.Bad != "":
 		return d.refuse(record.Misread, "the code could not be read (%s): scan it again", tag.Bad)
 	case code == "":
 		return d.refuse(record.Misread, "the code is empty: scan it again")
 	case tag.Symbology == Button:
 		return d.button(Command(code))
+	case rules.Commands[code] != "" && !role.takes(ForCommands):
+		return d.wrongReader(role, "a command")
 	case rules.Commands[code] != "":
 		return d.command(rules.Commands[code])
 	case matches(rules.Badge, code) && matches(rules.Package, code):
 		return d.refuse(record.Ambiguous, "code %q could be a badge or a package label: correct the patterns", code)
+	case matches(rules.Badge, code) && !role.takes(ForCommands):
+		d.scan.Code, d.scan.Raw = "badge "+rules.Pseudonym(code), nil // as in badge.go
+		return d.wrongReader(role, "a badge")
+	case matches(rules.Package, code) && !role.takes(ForPackages):
+		return d.wrongReader(role, "a package label")
+	case !matches(rules.Badge, code) && !matches(rules.Package, code) && !role.takes(ForItems):
+		return d.wrongReader(role, "neither a package label, a command nor a badge")
 	case matches(rules.Badge, code):
 		return d.badge(rules.Pseudonym(code))
 	case matches(rules.Package, code):
@@ -131,7 +141,7 @@ func (d *decider) bounced(tag record.Tag) bool {
 // refuse leaves the session as it is.
 func (d *decider) refuse(v record.Verdict, text string, args ...any) Decision {
 	d.scan.Verdict, d.scan.Text = v, fmt.Sprintf(text, args...)
-	if v != record.Misread {
+	if v != record.Misread && v != record.WrongReader { // the scan that is waited for is yet to come
 		d.next.Armed = d.armed()
 	}
 	if d.asItem && v != record.Waiting {

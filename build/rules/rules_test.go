@@ -89,6 +89,7 @@ func leaf(path string) string {
 		"go.etcd.io/bbolt":          "store",
 		"github.com/klauspost/":     "store",
 		"periph.io/":                "station/gpio",
+		"github.com/boombuler/":     "station/cards",
 		"github.com/spf13/":         "agent",
 		"github.com/pelletier/":     "agent",
 	} {

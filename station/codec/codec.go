@@ -4,6 +4,7 @@
 //	bytes in any chunking ──▶ Codec ──▶ Tag      what stands on the label or lies on the antenna
 //	                            └─────▶ Answer   what else a sound frame says: version, nothing there, refused
 //	bytes to send         ◀── Commands           start, poll, stop, power, region, version
+//	when to send them     ◀── Driver             from the answers and the time
 //
 // It promises that the same bytes give the same tags however they are cut into chunks, that memory is bounded whatever
 // comes in, that every checksum a frame carries is verified, and that damage is counted. Barcodes are read when a person
@@ -17,6 +18,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"station-agent/store/record"
 )
@@ -79,12 +81,15 @@ const (
 
 // Commands is what a reader can be told, ready to be sent. What it doesn't know is nil.
 type Commands struct {
-	Start   []byte // read until Stop; nil: send Poll again and again, after the answer Done, Empty or Failed
-	Poll    []byte // read once
+	Start   []byte        // read until Stop; nil: send Poll again and again, after the answer Done, Empty or Failed
+	Lasts   time.Duration // Start ends by itself, but not before this; 0: never
+	Poll    []byte        // read once
 	Stop    []byte
 	Version []byte
 	Power   func(dBm float64) ([]byte, error) // transmit power
 	Region  func(Region) ([]byte, error)      // the law on frequencies
+	At      int                               // where in a frame the command stands, for Answer.Command
+	Refusal byte                              // the Answer.Command of a failure whatever failed; 0: none
 }
 
 // Region is whose law on frequencies holds.

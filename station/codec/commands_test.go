@@ -29,8 +29,7 @@ us 06 FF 22 31 80 33 53
 cn 06 FF 22 13 40 BC 85
 kr 06 FF 22 1F C0 14 A8
 `,
-	"uhfreader288": `start 05 FF 76 01 18 1E
-poll 09 FF 01 04 FE 00 80 0A EE 8D
+	"uhfreader288": `poll 09 FF 01 04 FE 00 80 0A EE 8D
 stop 05 FF 76 00 91 0F
 version 04 FF 21 19 95
 20 dBm 05 FF 2F 14 DB 5D

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"time"
 )
 
 // The frames of R200, YRM100 and M100 modules ("Protocol of the EL-UHF-RMT01", and the makers' manuals), 115200 baud:
@@ -14,6 +15,7 @@ import (
 //	payload of notice 22, a tag:   RSSI 1, signed dBm | PC 2 | EPC | CRC 2
 //	payload of answer FF, refused: status 1, 15: no tag
 //	payload of answer 03, version: what 1 | text
+//	payload of answer 07, B6, set: 00
 //
 // The CRC is the tag's own, over PC and EPC. It is verified too, as is the EPC's length against the PC: the sum of 8 bits lets
 // one damaged frame of 256 pass. BB and 7E stand in payloads as well, so that only the length tells where a frame ends. A look-alike (the RCP of
@@ -47,7 +49,8 @@ func r200() Protocol {
 			return s
 		},
 		Commands: &Commands{
-			Start:   r200Command(r200Multi, 0x22, 0xff, 0xff), // so many rounds; the driver starts it again
+			At: 2, Refusal: r200Error,
+			Start: r200Command(r200Multi, 0x22, 0xff, 0xff), Lasts: 2 * time.Minute, // so many rounds, of 2 ms at least
 			Poll:    r200Command(r200Poll),
 			Stop:    r200Command(r200Stop),
 			Version: r200Command(r200GetVersion, 0x01), // of the firmware
@@ -111,6 +114,8 @@ func cutR200(s *stream, p []byte) int {
 		}
 	case p[2] == r200GetVersion && length > 0:
 		a.What, a.Version = Version, string(payload[1:])
+	case (p[2] == r200SetRegion || p[2] == r200SetPower) && length == 1 && payload[0] != 0:
+		a.What, a.Status = Failed, payload[0]
 	}
 	s.heard(a)
 	return n

@@ -44,6 +44,7 @@ func r2000() Protocol {
 			return s
 		},
 		Commands: &Commands{
+			At:      3,
 			Poll:    r2000Command(r2000RealTime, 0x01), // one round; it ends by itself
 			Version: r2000Command(r2000GetVersion),
 			Power: func(dBm float64) ([]byte, error) {

@@ -43,16 +43,17 @@ func uhfReader18() Protocol {
 	return uhf18("uhfreader18", 57600, cutUHF18, Commands{Poll: uhf18Command(uhf18Inventory)})
 }
 
-// uhfReader288 has the newer layout. The inventory's parameters are Q 4, any session, target A, first antenna, at most 1 s.
+// uhfReader288 has the newer layout. The inventory's parameters are Q 4, any session, target A, first antenna, at most 1 s. It is
+// asked and never told to speak unasked: then it can't be told from a dead one while nothing lies there, and it stays so without us.
 func uhfReader288() Protocol {
 	return uhf18("uhfreader288", 57600, cutUHF288, Commands{
-		Start: uhf18Command(uhf18SetMode, 1), Stop: uhf18Command(uhf18SetMode, 0),
+		Stop: uhf18Command(uhf18SetMode, 0),
 		Poll: uhf18Command(uhf18Inventory, 0x04, 0xfe, 0x00, 0x80, 10),
 	})
 }
 
 func uhf18(name string, baud int, cut func(*stream, []byte) int, c Commands) Protocol {
-	c.Version, c.Power, c.Region = uhf18Command(uhf18GetVersion), uhf18Power, uhf18Region
+	c.At, c.Version, c.Power, c.Region = 2, uhf18Command(uhf18GetVersion), uhf18Power, uhf18Region
 	return Protocol{Name: name, Radio: true, Baud: baud, Reads: 2, Commands: &c, New: func(c Config) Codec {
 		s := newStream(c)
 		s.cut = func(p []byte) int { return cut(s, p) }

@@ -46,6 +46,7 @@ func Defaults() []Pattern {
 		{Signal: string(record.Conflict), Red: "200 150 200 150 200", Blue: "0 700 600", Sound: "600@500 100 80@1800", Lasts: 1300 * ms, Then: Overridable, Priority: prioEvent},
 		{Signal: string(record.LabelUsed), Red: "500 200 500", Yellow: "0 500 200", Sound: "300@500 100 300@500", Lasts: 1200 * ms, Then: Refused, Priority: prioEvent},
 		{Signal: string(record.NoPackage), Red: "400", Blue: "0 600 400", Sound: "300@500 200 80@900", Lasts: time.Second, Then: Refused, Priority: prioEvent},
+		{Signal: string(record.WrongReader), Red: "150 150 150", Yellow: "0 150 150 150 150", Sound: "120@900 80 120@1800", Lasts: 700 * ms, Then: Refused, Priority: prioEvent},
 		{Signal: string(record.Stale), Red: "800", Yellow: "800", Sound: "300@900", Lasts: time.Second, Then: Refused, Priority: prioEvent},
 		{Signal: string(record.Question), Yellow: "400 200 400", Blue: "400 200 400", Sound: "120@1800 80 120@900 80 120@1800", Lasts: 1200 * ms, Then: Asks, Priority: prioEvent},
 

@@ -60,13 +60,9 @@ func (p *port) claim(c Config) error {
 	})
 }
 
-// read waits for bytes: n > 0, or 0 and nil after a gap without any (gap 0 waits for ever), or an error.
+// read waits for bytes: n > 0, or 0 and nil after a gap without any, or an error.
 func (p *port) read(ctx context.Context, buf []byte, gap time.Duration) (n int, err error) {
-	var deadline time.Time
-	if gap > 0 {
-		deadline = time.Now().Add(gap)
-	}
-	if err := p.file.SetReadDeadline(deadline); err != nil {
+	if err := p.file.SetReadDeadline(time.Now().Add(gap)); err != nil {
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil { // ctx ends before wake is called: either this sees it or wake comes after the deadline
@@ -102,8 +98,37 @@ func (p *port) look(buf []byte) (n int, err error) {
 // name adds the path to the end of a file, which comes without.
 func (p *port) name(err error) error {
 	if err == io.EOF {
-		return &os.PathError{Op: "read", Path: p.file.Name(), Err: err}
+		return p.error(err)
 	}
+	return err
+}
+
+func (p *port) error(err error) error {
+	return &os.PathError{Op: "read", Path: p.file.Name(), Err: err}
+}
+
+var errAstray = errors.New("the path leads to another device now, or to none")
+
+// astray tells whether the path leads elsewhere than to the opened device. A device that was plugged in again is another one,
+// also under the same name.
+func (p *port) astray() bool {
+	opened, err := p.file.Stat()
+	if err != nil {
+		return true
+	}
+	now, err := os.Stat(p.file.Name())
+	return err != nil || !os.SameFile(opened, now)
+}
+
+// writeTime is for a command of some ten bytes, which the kernel just takes unless the device is stuck.
+const writeTime = time.Second
+
+// write writes all of b, or gives an error in time. What the kernel took goes out even if the port is closed at once.
+func (p *port) write(b []byte) error {
+	if err := p.file.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return err
+	}
+	_, err := p.file.Write(b)
 	return err
 }
 

@@ -4,13 +4,15 @@
 // It promises
 //
 //   - The path is resolved anew at each open, so that a stable link such as /dev/serial/by-id/... leads to the reader
-//     wherever the kernel put it; after the first error the old file is closed and never used again.
+//     wherever the kernel put it; after the first error the old file is closed and never used again. While the port is
+//     silent the path is looked at each second: a file behind which the device went without a word is given up, too.
 //   - The port is ours alone: flock keeps other programs out that ask, TIOCEXCL those that don't.
 //   - Nothing hangs: the open doesn't wait for a carrier, and each read ends with the idle gap, the unplugging or ctx.
 //   - A byte that was damaged on the line arrives as FF, which is in no code, and never vanishes: half a code must not pass
 //     for a shorter one.
+//   - Only what an Asker gives is written, by the goroutine that reads, and a write ends after a second at most.
 //
-// It never opens a port that the configuration does not name, never writes to one, and never looks into the bytes.
+// It never opens a port that the configuration does not name, and never looks into the bytes.
 package serial
 
 import (
@@ -19,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +36,8 @@ type Config struct {
 	Baud   int           // bits per second, 0 means 9600; USB scanners in COM port mode ignore it
 	Parity string        // "none", "even" or "odd"; "" means none. 8 data bits, 1 stop bit
 	Idle   time.Duration // how long no byte comes before Sink.Idle is called, 0 means 80 ms
+
+	look time.Duration // how often a silent port is looked at, 0 means 1 s
 }
 
 const (
@@ -40,6 +45,7 @@ const (
 	defaultIdle = 80 * time.Millisecond
 	firstPause  = 250 * time.Millisecond // before the port is opened again
 	lastPause   = 5 * time.Second
+	defaultLook = time.Second
 )
 
 func (c Config) withDefaults() Config {
@@ -48,6 +54,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Idle == 0 {
 		c.Idle = defaultIdle
+	}
+	if c.look == 0 {
+		c.look = defaultLook
 	}
 	return c
 }
@@ -63,6 +72,19 @@ type Sink interface {
 	Feed(p []byte) // p is valid during the call only
 	Idle()         // bytes came, and then none for the idle gap
 	Gone()         // the port is closed: what was half said stays so
+}
+
+// Asker is a Sink whose reader must be told something. Its methods are called like those of Sink.
+type Asker interface {
+	Sink
+	Opened() // the port is open
+
+	// Next is called after each of the others. It gives what is to be written now, nothing if that is empty, and in which time it
+	// is to be called again if nothing comes. An error gives the port up: it is what people are told.
+	Next() (send []byte, wait time.Duration, err error)
+
+	// Last gives what is written before ctx ends it all.
+	Last() []byte
 }
 
 // Condition is the state of one thing outside: it is lost with a reason, or it is back. Both may be called as often as you
@@ -85,9 +107,13 @@ func Run(ctx context.Context, c Config, to Sink, cond Condition) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		cond.Lost(fmt.Errorf("reader %s: %w: %s", c.Name, err, advice(err)))
-		if worked {
-			pause = firstPause
+		if told, ok := errors.AsType[told](err); ok {
+			cond.Lost(fmt.Errorf("reader %s: %w", c.Name, told.error))
+		} else {
+			cond.Lost(fmt.Errorf("reader %s: %w: %s", c.Name, err, advice(err)))
+			if worked {
+				pause = firstPause
+			}
 		}
 		if !wait(ctx, pause+rand.N(pause/4)) {
 			return nil
@@ -115,28 +141,69 @@ func listen(ctx context.Context, c Config, to Sink, cond Condition) (worked bool
 		to.Gone()
 	}()
 	cond.Back()
-	return pump(ctx, p, c.Idle, to)
+	ask, ok := to.(Asker)
+	if !ok {
+		ask = listener{to}
+	}
+	ask.Opened()
+	worked, err = pump(ctx, p, c, ask)
+	if last := ask.Last(); ctx.Err() != nil && len(last) > 0 {
+		_ = p.write(last) // nobody is there any more to be told
+	}
+	return worked, err
 }
 
-func pump(ctx context.Context, p *port, idle time.Duration, to Sink) (worked bool, err error) {
+// told is an error of an Asker, which tells what to do.
+type told struct{ error }
+
+func (t told) Unwrap() error { return t.error }
+
+// listener is an Asker that says nothing.
+type listener struct{ Sink }
+
+func (listener) Opened()                              {}
+func (listener) Next() ([]byte, time.Duration, error) { return nil, time.Hour, nil }
+func (listener) Last() []byte                         { return nil }
+
+// astrayFor is how often the path must lead elsewhere: udev takes links away for a moment when it is told to make them anew.
+const astrayFor = 2
+
+func pump(ctx context.Context, p *port, c Config, to Asker) (worked bool, err error) {
 	buf := make([]byte, 4096)
-	quiet := true
+	quiet, astray := true, 0
+	ends := time.Now().Add(c.look) // the gap
 	for {
-		var gap time.Duration // for ever: there is nothing that a gap could end
-		if !quiet {
-			gap = idle
+		send, wait, err := to.Next()
+		if err != nil {
+			return worked, told{err}
 		}
-		n, err := p.read(ctx, buf, gap)
+		if len(send) > 0 {
+			if err := p.write(send); err != nil {
+				return worked, err
+			}
+		}
+		n, err := p.read(ctx, buf, min(wait, time.Until(ends)))
 		switch {
+		case err != nil:
+			return worked, err
 		case n > 0:
 			to.Feed(p.marks.strip(buf[:n]))
 			quiet, worked = false, true
-		case err == nil:
+			ends = time.Now().Add(c.Idle)
+			continue
+		case time.Now().Before(ends): // it was Next's time
+			continue
+		case !quiet:
 			to.Idle()
 			quiet = true
+		case !p.astray():
+			astray = 0
 		default:
-			return worked, err
+			if astray++; astray >= astrayFor {
+				return worked, p.error(errAstray)
+			}
 		}
+		ends = time.Now().Add(c.look)
 	}
 }
 
@@ -149,7 +216,9 @@ func advice(err error) string {
 		return "another program holds the port: end it"
 	case errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EISDIR):
 		return "it is no serial port: correct reader.device"
-	case errors.Is(err, io.EOF), errors.Is(err, unix.EIO):
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "it takes no bytes: plug it out and in again"
+	case errors.Is(err, io.EOF), errors.Is(err, unix.EIO), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV), errors.Is(err, errAstray):
 		return "the reader was unplugged: plug it in"
 	default:
 		return "plug the reader in or correct reader.device"

@@ -3,12 +3,15 @@ package serial
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"station-agent/station/stationtest"
 	"station-agent/store/record"
@@ -175,6 +178,63 @@ func TestNewDeviceBehindTheSameLink(t *testing.T) {
 	}
 }
 
+// TestAReplacedDeviceIsNoticedWithoutAWord swaps the link, and takes it away, while the old device neither says nor ends anything.
+func TestAReplacedDeviceIsNoticedWithoutAWord(t *testing.T) {
+	first, second := scanner(t), scanner(t)
+	link := filepath.Join(t.TempDir(), "by-id")
+	must(t, os.Symlink(first.Path(), link))
+	w, _ := run(t, Config{Name: "scanner1", Device: link, look: 10 * time.Millisecond})
+	w.until(t, "back")
+	must(t, first.Scan("x"))
+	if got := w.bytes(t, 2); got != "x\r" {
+		t.Fatalf("fed %q", got)
+	}
+	must(t, os.Remove(link))
+	w.until(t, "gone")
+	if _, e := w.until(t, "lost"); e.text != "reader scanner1: read "+link+": the path leads to another device now, or to none: the reader was unplugged: plug it in" {
+		t.Fatal(e.text)
+	}
+	must(t, os.Symlink(first.Path(), link))
+	w.until(t, "back")
+	fresh := link + ".new"
+	must(t, os.Symlink(second.Path(), fresh))
+	must(t, os.Rename(fresh, link))
+	w.until(t, "gone")
+	w.until(t, "back")
+	must(t, second.Scan("y"))
+	if got := w.bytes(t, 2); got != "y\r" {
+		t.Fatalf("fed %q", got)
+	}
+}
+
+// TestAnotherNumberBehindTheSameLink plugs the scanner in while another one holds its old number.
+func TestAnotherNumberBehindTheSameLink(t *testing.T) {
+	s := scanner(t)
+	w, _ := run(t, Config{Name: "scanner1", Device: s.Path()})
+	w.until(t, "back")
+	before, err := os.Readlink(s.Path())
+	must(t, err)
+	must(t, s.Unplug())
+	w.until(t, "lost")
+	var held []*stationtest.Scanner // until one of them got the old number
+	for range 32 {
+		other := scanner(t)
+		held = append(held, other)
+		if device, err := os.Readlink(other.Path()); err == nil && device == before {
+			break
+		}
+	}
+	must(t, s.Plug())
+	if after, err := os.Readlink(s.Path()); err != nil || after == before {
+		t.Fatalf("it came back as %q with %d others plugged in: %v", after, len(held), err)
+	}
+	w.until(t, "back")
+	must(t, s.Scan("z"))
+	if got := w.bytes(t, 2); got != "z\r" {
+		t.Fatalf("fed %q", got)
+	}
+}
+
 func TestSecondOpenerIsRefused(t *testing.T) {
 	s := scanner(t)
 	w, cancel := run(t, Config{Name: "scanner1", Device: s.Path()})
@@ -249,4 +309,82 @@ func TestMarks(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestSpeedAndParityReachTheLine(t *testing.T) {
+	const base = unix.CS8 | unix.CREAD | unix.CLOCAL
+	for c, want := range map[Config]uint32{
+		{}:                              unix.B9600 | base,
+		{Baud: 115200, Parity: "none"}:  unix.B115200 | base,
+		{Baud: 57600, Parity: "even"}:   unix.B57600 | base | unix.PARENB,
+		{Baud: 921600, Parity: "odd"}:   unix.B921600 | base | unix.PARENB | unix.PARODD,
+		{Baud: 1200, Idle: time.Second}: unix.B1200 | base,
+	} {
+		if got, err := c.withDefaults().cflag(); got != want || err != nil {
+			t.Errorf("%+v: %#o %v, want %#o", c, got, err, want)
+		}
+	}
+}
+
+// asker is a witness that says something each time it is asked.
+type asker struct {
+	witness
+	say  func() ([]byte, time.Duration, error)
+	last string
+}
+
+func (a asker) Opened()                              { a.witness <- event{what: "opened"} }
+func (a asker) Next() ([]byte, time.Duration, error) { return a.say() }
+func (a asker) Last() []byte                         { return []byte(a.last) }
+
+// TestAnAskerIsHeardAndAskedAgain: what it gives is written, its time ends a read, and its error gives the port up.
+func TestAnAskerIsHeardAndAskedAgain(t *testing.T) {
+	s := scanner(t)
+	w := make(witness, 64)
+	n := 0
+	a := asker{w, func() ([]byte, time.Duration, error) {
+		if n++; n == 4 {
+			return nil, 0, errors.New("no answer: switch it on")
+		}
+		return []byte{byte('0' + n)}, 10 * time.Millisecond, nil
+	}, "x"}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, Config{Name: "mat", Device: s.Path()}, a, w) }()
+	w.until(t, "opened")
+	if _, e := w.until(t, "lost"); e.text != "reader mat: no answer: switch it on" {
+		t.Error(e.text)
+	}
+	w.until(t, "opened")
+	cancel()
+	must(t, <-done)
+	var got []byte
+	for late := time.Now().Add(patience); !bytes.HasSuffix(got, []byte("x")) && time.Now().Before(late); {
+		buf := make([]byte, 64)
+		n, err := s.Read(buf)
+		must(t, err)
+		got = append(got, buf[:n]...)
+	}
+	if !bytes.HasPrefix(got, []byte("123")) || !bytes.HasSuffix(got, []byte("x")) || bytes.Count(got, []byte("x")) != 1 {
+		t.Errorf("written %q, want 123 and x at the end only", got)
+	}
+}
+
+// TestAWriteCannotHang on a device that takes nothing.
+func TestAWriteCannotHang(t *testing.T) {
+	s := scanner(t)
+	w := make(witness, 64)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		done <- Run(ctx, Config{Name: "mat", Device: s.Path()}, asker{w, func() ([]byte, time.Duration, error) {
+			return make([]byte, 4096), time.Millisecond, nil
+		}, ""}, w)
+	}()
+	if _, e := w.until(t, "lost"); !strings.HasPrefix(e.text, "reader mat: write ") || !strings.HasSuffix(e.text, "it takes no bytes: plug it out and in again") {
+		t.Error(e.text)
+	}
+	cancel()
+	must(t, <-done)
 }

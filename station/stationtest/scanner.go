@@ -1,5 +1,5 @@
 // Package stationtest stands in for the hardware of the bench, for tests and the demo: a barcode scanner at a
-// pseudo-terminal.
+// pseudo-terminal, and a reader of tags that must be asked (Module).
 //
 // It promises to work without any privilege, and that the agent meets what it would meet at a real port: bytes as they
 // were sent, no echo, an error when the scanner is unplugged, a new device behind the same link when it is plugged in.
@@ -57,6 +57,46 @@ func (s *Scanner) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return s.far.Write(p)
+}
+
+// Read takes what was written to it. It waits until something comes, or for 20 ms: then it gives nothing.
+func (s *Scanner) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	far := s.far
+	s.mu.Unlock()
+	if far == nil {
+		return 0, errors.New("read at the scanner: it is unplugged")
+	}
+	if err := far.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		return 0, err
+	}
+	n, err := far.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil
+	}
+	return n, err
+}
+
+// Play lets m answer at the scanner's port until stop is closed or the scanner unplugged.
+func (s *Scanner) Play(m *Module, stop <-chan struct{}) {
+	buf := make([]byte, 256)
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		n, err := s.Read(buf)
+		if n > 0 {
+			m.Tell(buf[:n])
+		}
+		if says := m.Says(); err == nil && len(says) > 0 {
+			_, err = s.Write(says)
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 // Plug plugs the scanner in: a new device behind the same path. A scanner that is plugged in stays so.

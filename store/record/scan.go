@@ -60,6 +60,7 @@ const (
 	Conflict        Verdict = "conflict"                     // the item is in another package
 	LabelUsed       Verdict = "label used"                   // the package label was used before
 	NoPackage       Verdict = "no package open"              // an item or command without an open package
+	WrongReader     Verdict = "wrong reader"                 // the reader is there for other codes
 	Question        Verdict = "question"                     // something must be answered first, see Text
 	Stale           Verdict = "rows too old"                 // what is on the station isn't known well enough
 	TimedOut        Verdict = "timed out"                    // nobody scanned: the package was closed by time
