@@ -5,7 +5,6 @@
 set -euo pipefail
 ldflags=$1 only=${2:-} out=${OUT:-build/out}
 # What works once for many scans or changes, or only when a person asks, is compiled without inlining, which saves more than a megabyte:
-# What works once for many scans or changes, or only when a person asks, is compiled without inlining, which saves more than a megabyte:
 # command line, configuration and messages, proofs, what go-mysql brings for its own log and its JSON, the ways to MySQL, Certyo and the broker
 # but for the ciphers, what moves lamps, reads buttons and opens ports, and small parts of the standard library.
 small=()

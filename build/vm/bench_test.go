@@ -1,12 +1,14 @@
 package vm
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"station-agent/build/bed"
 	"station-agent/build/servers"
@@ -154,9 +156,19 @@ func packs(t *testing.T, name string) {
 	r.said(mark, "another device on ttyUSB0", func(l bed.Line) bool { return strings.Contains(l.Msg, "_OTHER-if00-port0: ../../ttyUSB0") })
 	r.plug()
 	r.said(mark, "the reader on ttyUSB1", func(l bed.Line) bool { return strings.Contains(l.Msg, USBReader+": ../../ttyUSB1") })
-	r.is(mark, "reader scanner", "recovered")
 	packed[hashes[5]] = label(5)
-	r.scan(label(5), "opened")
+	for opened := r.Log.Mark(); ; { // a code is lost while the agent has not opened the port yet
+		if _, err := r.reader.Write([]byte(label(5) + "\r")); err != nil {
+			r.fail("scan "+label(5), err)
+		}
+		ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
+		_, err := r.Machine.Wait(ctx, opened, func(l bed.Line) bool { return l.Msg == "verdict" && l.Code == label(5) })
+		if cancel(); err == nil || r.ctx.Err() != nil {
+			r.verdict(opened, label(5), "opened")
+			break
+		}
+	}
+	r.is(mark, "reader scanner", "recovered") // by the first frame
 	r.scan(hashes[5], "accepted")
 	r.alive() // and no fault
 
