@@ -16,7 +16,7 @@ import (
 const (
 	recordsFolder = "records"
 	keptOpen      = 2  // older files that stay open for reading
-	keptBlocks    = 4  // commits that stay unpacked, of those that were read
+	keptBlocks    = 3  // commits that stay unpacked, of those that were read
 	letGoEvery    = 64 // commits
 	keptFresh     = 2  // commits that stay as they were written, for the first who asks for their records
 )

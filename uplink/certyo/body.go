@@ -19,11 +19,11 @@ type body struct {
 	free  *spare // nil: the bytes are used once
 }
 
-// spare is the buffer of the last bulk body, for the next one. (A sync.Pool is emptied by the collector, which runs many times
+// spare keeps the buffers of the last bulk bodies for the next ones, as many as requests are under way at once. (A sync.Pool is emptied by the collector, which runs many times
 // from one body to the next.)
 type spare struct {
 	mu    sync.Mutex
-	bytes []byte
+	bytes [2][]byte
 }
 
 // maxKept is the largest buffer that is kept: a huge request must not stay in memory.
@@ -35,8 +35,8 @@ func newBody(bytes []byte, free *spare) *body { return &body{bytes: bytes, users
 func (s *spare) take(size int) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.bytes
-	s.bytes = nil
+	b := s.bytes[0]
+	s.bytes[0], s.bytes[1] = s.bytes[1], nil
 	if cap(b) < size {
 		b = make([]byte, 0, size+size/8) // the next one may be a little larger
 	}
@@ -47,8 +47,15 @@ func (s *spare) take(size int) []byte {
 func (s *spare) give(b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if cap(b) <= maxKept && cap(b) > cap(s.bytes) {
-		s.bytes = b
+	if cap(b) > maxKept {
+		return
+	}
+	at := 0
+	if cap(s.bytes[0]) > cap(s.bytes[1]) { // the smaller one goes
+		at = 1
+	}
+	if cap(b) > cap(s.bytes[at]) {
+		s.bytes[at] = b
 	}
 }
 
