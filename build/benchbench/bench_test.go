@@ -4,9 +4,10 @@
 //	codec.NAME.mb_per_s     bytes of frames with tags read in a second of one core
 //	codec.NAME.noise_mb_s   random bytes, which are the dearest: each may begin a frame
 //	presence.cpu_percent    of one core, for 500 tags that are read 1,000 times a second
+//	bench.byte_to_pattern_ms  from the last byte of a code at a port to the lamp, without the journal's flush; p99 too
 //
 // Every figure is a line "bench: name value unit"; those with a limit stand in a table at the end, and the run fails if one is
-// missed. Time is the process's own processor time.
+// missed. Time is the process's own processor time, but for the way to the lamp.
 package benchbench
 
 import (
@@ -31,7 +32,7 @@ type figures struct{ *sheet.Sheet }
 
 // BenchmarkBench measures everything.
 func BenchmarkBench(b *testing.B) {
-	limits := []sheet.Limit{{Name: "presence.cpu_percent", Most: 2}}
+	limits := []sheet.Limit{{Name: "presence.cpu_percent", Most: 2}, {Name: "bench.byte_to_pattern_ms", Most: 1}}
 	for _, p := range codec.Protocols() {
 		limits = append(limits, sheet.Limit{Name: "codec." + p.Name + ".allocs", Most: 1})
 	}
@@ -40,6 +41,7 @@ func BenchmarkBench(b *testing.B) {
 		f.Measure(func() error { return f.codec(p) })
 	}
 	f.Measure(f.presence)
+	f.Measure(f.way)
 	f.Conclude()
 }
 
