@@ -27,6 +27,10 @@ model: $(OUT)/station-agent ## random operators at three stations, one database,
 	@env STATION_AGENT_BINARY=$(CURDIR)/$(OUT)/station-agent SECONDS=$(or $(SECONDS),600) ROUNDS=$(or $(ROUNDS),1) \
 		$(GO) test -count=1 -timeout 0 -v -run '^TestThreeStations$$' ./build/model
 
+.PHONY: hostile
+hostile: $(OUT)/station-agent ## 100,000 hostile bytes a second at a port of every protocol for SECONDS=60, while a packer packs
+	@env STATION_AGENT_BINARY=$(CURDIR)/$(OUT)/station-agent FLOOD=$(or $(SECONDS),60) $(GO) test -count=1 -timeout 0 -v -run '^TestFloods$$' ./build/e2e
+
 .PHONY: matrix
 matrix: ## every way of finding changes on each server, against what was committed, while everything breaks: ROUNDS=5, SEED=n
 	@MATRIX=full ROUNDS=$(or $(ROUNDS),5) $(GO) test -count=1 -timeout 0 -v -run '^TestMatrix$$' ./build/matrix

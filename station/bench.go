@@ -50,6 +50,10 @@ type Config struct {
 	Presence presence.Config // when a tag comes onto an antenna and leaves it; Began is set by NewBench
 	Queue    int             // reads that may wait for their verdict, 0 means 64; then the readers wait
 	Tape     *Tape           // keeps the last of what went on; nil: nothing is kept
+
+	// Noisy is told how many misreads of a reader were not told one by one, as they came faster than anybody scans: at once and then
+	// each minute. It must not wait; nil for nobody.
+	Noisy func(reader string, left int)
 }
 
 const (
@@ -75,6 +79,8 @@ type Bench struct {
 	tape    *Tape
 	asking  *asking           // what goes onto the tape of a question; nil without a tape
 	numbers map[string]uint64 // reads so far, by reader
+	spates  spates
+	noisy   func(reader string, left int)
 
 	told  chan struct{} // something is in ended
 	mu    sync.Mutex
@@ -110,7 +116,7 @@ func NewBench(c Config, journal Journal, picture *Picture, panel Panel) *Bench {
 		picture.tape, asks = c.Tape, &asking{labels: c.Labels}
 	}
 	return &Bench{
-		tape: c.Tape, asking: asks, numbers: map[string]uint64{},
+		tape: c.Tape, asking: asks, numbers: map[string]uint64{}, spates: spates{}, noisy: c.Noisy,
 		rules: c.Rules.filled(), stamp: c.Stamp, journal: journal, picture: picture, labels: c.Labels, panel: panel,
 		state: state, field: presence.New(c.Presence), parked: c.Start.Parked,
 		reads: make(chan Read, c.Queue), retries: make(chan retry), pings: make(chan struct{}), told: make(chan struct{}, 1),
@@ -208,11 +214,20 @@ func (b *Bench) judge(r Read) error {
 	if !r.Lost && !r.Back {
 		b.numbers[r.Reader]++
 	}
-	if r.Radio && !b.saw(r) {
+	if r.Radio && !b.saw(r) || r.Bad != "" && !b.misread(r) {
 		return nil
 	}
 	d, _ := b.decide(&r.Tag, number, func(w World) (Decision, bool) { return Decide(b.state, b.rules, r.Tag, w), true })
 	return b.adopt(d, r.At)
+}
+
+// misread tells whether a misread is to be told.
+func (b *Bench) misread(r Read) bool {
+	tell, left := b.spates.tells(r.Reader, r.At)
+	if left > 0 && b.noisy != nil {
+		b.noisy(r.Reader, left)
+	}
+	return tell
 }
 
 // decide asks the session by f, and keeps the question if there is something to it. tag is nil if time went on.
