@@ -52,6 +52,11 @@ faults: ## break every operation and damage every page under the whole store, on
 arm: ## the store as a program of an ARMv6, played by QEMU; FULL=1: all that needs no server
 	@build/arm.sh $(if $(FULL),full)
 
+.PHONY: test-arm
+test-arm: ## all unit tests that need no server as programs of an ARMv6 and of a 64-bit Pi, played by QEMU
+	@build/arm.sh full armv6
+	@build/arm.sh full arm64
+
 .PHONY: race
 race: ## the race detector over what needs no server, or not for long (wants a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -count=1 -skip '^Test(Walk|OwnBookkeeping|ATableThat|SnapshotModes|AServerThatIsAway|AKeptWay|BackToTheLog|AWayThat|AChangeOfWay)' ./agent ./station/... ./store/record ./uplink/capture ./uplink/certyo ./uplink/deliver ./uplink/uplinktest ./build/combos

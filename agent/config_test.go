@@ -155,6 +155,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"lamp that sounds":          {"[log]", "[[output]]\nlamp = \"red\"\npin = \"pwm:0\"\n[log]", `f.toml:%:1: output[0].pin: "pwm:0" sounds`},
 		"LED that is low":           {"[log]", "[[output]]\nlamp = \"red\"\npin = \"led:r\"\nactive_low = true\n[log]", `f.toml:%:1: output[0].active_low: is not for led`},
 		"button's act":              {"[log]", "[[button]]\ndoes = \"explode\"\npin = \"GPIO5\"\n[log]", `f.toml:%:1: button[0].does: "explode" is none of close,`},
+		"button's other act":        {"[log]", "[[button]]\ndoes = \"undo\"\nheld = \"x\"\npin = \"GPIO5\"\n[log]", `f.toml:%:1: button[0].held: "x" is none of close,`},
 		"button at an LED":          {"[log]", "[[button]]\ndoes = \"undo\"\npin = \"led:x\"\n[log]", `f.toml:%:1: button[0].pin: "led:x" is an output`},
 		"pitch":                     {`#pitch = 100`, `pitch = 20`, `f.toml:%:1: feedback.pitch: 20 is not between 50 and 200`},
 		"signal":                    {"[log]", "[[pattern]]\nsignal = \"acepted\"\n[log]", `f.toml:%:1: pattern[0].signal: "acepted" is no signal: station-agent patterns`},

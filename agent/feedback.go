@@ -32,6 +32,7 @@ type outputConfig struct {
 
 type buttonConfig struct {
 	Does       string `toml:"does"`
+	Held       string `toml:"held"`
 	Pin        string `toml:"pin"`
 	ActiveHigh bool   `toml:"active_high"`
 }
@@ -93,6 +94,9 @@ func (c *config) checkFeedback(r report) {
 	for i, b := range c.Buttons {
 		at := fmt.Sprintf("button[%d].", i)
 		r.oneOf(at+"does", b.Does, buttonActs()...)
+		if b.Held != "" {
+			r.oneOf(at+"held", b.Held, buttonActs()...)
+		}
 		pin(at, b.Pin, gpio.CheckInput(b.Pin))
 	}
 	c.checkPatterns(r)
@@ -237,17 +241,36 @@ func (p *parts) warnOfPin(pin string) {
 	}
 }
 
+// heldFor is how long a button is held for its other act: nobody presses one so long by accident.
+const heldFor = 3 * time.Second
+
+// finger is what presses one button. It belongs to one goroutine.
+type finger struct {
+	does, held string
+	act        func(does string)
+	late       *time.Timer
+}
+
+// changed does what the button is for when it is pressed, or, if it may be held, when it is let go before that counts.
+func (f *finger) changed(pressed bool) {
+	switch {
+	case f.held == "" && pressed:
+		f.act(f.does)
+	case f.held != "" && pressed:
+		f.late = time.AfterFunc(heldFor, func() { f.act(f.held) })
+	case f.late != nil && f.late.Stop():
+		f.act(f.does)
+	}
+}
+
 // addButtons adds what the operator presses: a press is a read of a reader of that name.
 func (p *parts) addButtons() error {
 	for _, b := range p.cfg.Buttons {
 		cond := p.board.condition(fmt.Sprintf("button %s at %s", b.Does, b.Pin))
 		button := gpio.Button{Name: b.Does, Pin: b.Pin, ActiveHigh: b.ActiveHigh}
 		p.add(runFunc(func(ctx context.Context) error {
-			return button.Run(ctx, p.host, cond, func(pressed bool) {
-				if pressed {
-					p.pressed(ctx, b.Does)
-				}
-			})
+			f := finger{does: b.Does, held: b.Held, act: func(does string) { p.pressed(ctx, does) }}
+			return button.Run(ctx, p.host, cond, f.changed)
 		}))
 	}
 	return nil
@@ -288,7 +311,7 @@ type stands struct {
 
 const (
 	standsEvery = 500 * time.Millisecond
-	faultAfter  = 2 * time.Second // a reader that is plugged in again at once was no fault
+	faultAfter  = 2 * time.Second // what comes back at once was no fault; of a reader station.Fault sees to that
 	pingTime    = 3 * time.Second // a card may take a second for a flush
 )
 
@@ -325,7 +348,10 @@ func (s *stands) look(alive bool) {
 
 // breaks tells whether the operator can't work because of p, and service must come.
 func (s *stands) breaks(p fleet.Problem) bool {
-	for _, what := range []string{"journal", "room for scans", "reader ", "button ", "output "} {
+	if strings.HasPrefix(p.Name, "reader ") {
+		return true
+	}
+	for _, what := range []string{"journal", "room for scans", "button ", "output "} {
 		if strings.HasPrefix(p.Name, what) {
 			return s.now().Sub(p.Since) >= faultAfter
 		}

@@ -224,8 +224,9 @@ func TestWhatStands(t *testing.T) {
 		"no database":              {offline: true, want: []string{"idle", "offline"}},
 		"a call-back":              {state: parked(false), want: []string{"call-back", "idle"}},
 		"a call-back that is seen": {state: parked(true), want: []string{"idle"}},
-		"a reader just lost":       {problem: "reader scanner", since: time.Second, want: []string{"idle"}},
-		"a reader away":            {problem: "reader scanner", since: 2 * time.Second, want: []string{"fault", "idle"}},
+		"a reader away":            {problem: "reader scanner", want: []string{"fault", "idle"}},
+		"a lamp just lost":         {problem: "output red", since: time.Second, want: []string{"idle"}},
+		"a lamp away":              {problem: "output red", since: 2 * time.Second, want: []string{"fault", "idle"}},
 		"the card is full":         {problem: "journal", since: time.Minute, want: []string{"fault", "idle"}},
 		"Certyo is away":           {problem: "certyo", since: time.Hour, want: []string{"idle"}},
 		"the bench hangs":          {dead: true, offline: true, want: []string{"fault"}},
@@ -243,6 +244,37 @@ func TestWhatStands(t *testing.T) {
 		if slices.Sort(on); !slices.Equal(on, c.want) {
 			t.Errorf("%s: %v", name, on)
 		}
+	}
+}
+
+// TestAButtonThatIsHeld does its other act after 3 s and nothing when it is let go then; pressed shortly it does its own, at the latest
+// when it is let go.
+func TestAButtonThatIsHeld(t *testing.T) {
+	for name, c := range map[string]struct {
+		held  string
+		press []time.Duration
+		want  string
+	}{
+		"plain":            {"", []time.Duration{time.Second, time.Minute}, "0s close;2s close;"},
+		"short":            {"lamp-test", []time.Duration{time.Second, 2900 * time.Millisecond}, "1s close;4.9s close;"},
+		"long":             {"lamp-test", []time.Duration{time.Minute, time.Second}, "3s lamp-test;1m2s close;"},
+		"long, and longer": {"lamp-test", []time.Duration{4 * time.Second, 4 * time.Second}, "3s lamp-test;8s lamp-test;"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began, got := time.Now(), ""
+			f := finger{does: "close", held: c.held, act: func(does string) { got += fmt.Sprintf("%v %s;", time.Since(began), does) }}
+			f.changed(false) // as nothing was pressed
+			for _, long := range c.press {
+				f.changed(true)
+				time.Sleep(long)
+				synctest.Wait()
+				f.changed(false)
+				time.Sleep(time.Second)
+			}
+			if got != c.want {
+				t.Errorf("%s: %s", name, got)
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"station-agent/station"
+	"station-agent/station/feedback"
 	"station-agent/store"
 	"station-agent/store/record"
 	"station-agent/uplink/fleet"
@@ -27,6 +28,7 @@ type facts struct {
 	key   func() string // place of Certyo's key in use; nil if there is one only
 
 	damage damage
+	player *feedback.Player // nil without lamps
 }
 
 // health is what the fleet is told.
@@ -73,6 +75,10 @@ func (f *facts) status() status {
 		Session: f.store.Session(), CapturePaused: q.Paused,
 		RecordBytes: q.RecordBytes, EvidenceBytes: q.EvidenceBytes, JournalBytes: usage(f.cfg.Store.Folder)["journal"],
 		Losses: f.store.Losses(), Readers: f.damage.list(),
+	}
+	if f.player != nil {
+		s.Lamps = &lamps{}
+		s.Lamps.Shows, s.Lamps.Muted = f.player.Shown()
 	}
 	if len(h.Problems) > 0 {
 		s.State = fleet.Alert

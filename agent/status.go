@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,8 +38,15 @@ type status struct {
 	RecordBytes   int64           `json:"record_bytes"`   // on the card: the outbox, the ledger and the evidence
 	EvidenceBytes int64           `json:"evidence_bytes"` // of these
 	JournalBytes  int64           `json:"journal_bytes"`
-	Losses        []store.Loss    `json:"losses"`  // what could not be read, at opening or since
-	Readers       []readerTrouble `json:"readers"` // those from which damaged frames came
+	Losses        []store.Loss    `json:"losses"`          // what could not be read, at opening or since
+	Readers       []readerTrouble `json:"readers"`         // those from which damaged frames came
+	Lamps         *lamps          `json:"lamps,omitempty"` // nil without an output
+}
+
+// lamps is what lamps and buzzer tell.
+type lamps struct {
+	Shows string `json:"shows"` // a signal; "" while they are dark
+	Muted bool   `json:"muted"`
 }
 
 func statusCommand() *cobra.Command {
@@ -89,6 +97,9 @@ func (s *status) print(out io.Writer) error {
 		line("parked", "item %s for package %s: %s %s", p.Hash, show(p.Package), p.Outcome.Result, p.Outcome.Text)
 	}
 	line("bench", "%s; items here: %d%s; last scan %s", s.packing(), s.ItemsHere, s.rowsAge(), maybeAgo(s.LastScanS))
+	if s.Lamps != nil {
+		line("lamps", "show %s%s", cmp.Or(s.Lamps.Shows, "nothing"), map[bool]string{true: ", muted"}[s.Lamps.Muted])
+	}
 	for _, r := range s.Readers {
 		if r.Damaged > 0 {
 			line("reader", "%s: %d damaged frames since the start: if they grow, see to cable, line speed and protocol", r.Reader, r.Damaged)

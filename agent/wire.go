@@ -334,5 +334,5 @@ func (p *parts) addHousekeeping() error {
 }
 
 func (p *parts) facts() *facts {
-	return &facts{key: p.key, damage: p.damage, cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []fleet.Way { return p.ways() }}
+	return &facts{key: p.key, damage: p.damage, player: p.player, cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []fleet.Way { return p.ways() }}
 }

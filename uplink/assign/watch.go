@@ -120,7 +120,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		took := time.Since(began)
 		w.backoff.reset()
 		w.cfg.Seen(r)
-		w.cfg.Condition.Back() // once the bench knows: who hears of it may scan at once
+		w.cfg.Condition.Back()                                     // once the bench knows: who hears of it may scan at once
 		w.rest(ctx, max(time.Until(began.Add(w.cfg.Every)), took)) // a slow server is left alone as long as it took
 	}
 	return nil
