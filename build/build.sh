@@ -8,10 +8,10 @@ ldflags=$1 only=${2:-} out=${OUT:-build/out}
 # command line, configuration and messages, proofs, what go-mysql brings for its own log and its JSON, the ways to MySQL, Certyo and the broker
 # but for the ciphers, what moves lamps, reads buttons and opens ports, and small parts of the standard library.
 small=()
-for packages in github.com/{eclipse,gorilla,pelletier,pingcap,spf13}/... go.uber.org/... filippo.io/... golang.org/x/... periph.io/... \
-	github.com/go-sql-driver/... station-agent/{agent,store/proof,station/{cards,devices,evdev,feedback,gpio,serial},uplink/{capture/check,fleet,manifest,mysql,writeback}} \
+for packages in github.com/{boombuler,eclipse,gorilla,pelletier,pingcap,spf13}/... go.uber.org/... filippo.io/... golang.org/x/... periph.io/... \
+	github.com/go-sql-driver/... station-agent/{agent,store/proof,station,station/{cards,devices,evdev,feedback,gpio,gs1,serial},uplink/{capture/check,fleet,manifest,mysql,writeback}} \
 	net/... vendor/golang.org/x/{net,text}/... crypto/{tls,x509}/... log/... mime/... text/... encoding/{asn1,csv,gob,pem,hex,base64} database/sql/... \
-	fmt math/big regexp/... html/... os/... flag reflect path/... context time; do
+	fmt math/big regexp/... html/... os/... errors flag reflect path/... context time; do
 	small+=("-gcflags=$packages=-l")
 done
 mkdir -p "$out"
