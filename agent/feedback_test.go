@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -278,14 +280,32 @@ func TestAButtonThatIsHeld(t *testing.T) {
 	}
 }
 
+// guarded is a stood for two goroutines.
+type guarded struct {
+	mu sync.Mutex
+	stood
+}
+
+func (g *guarded) Stand(signal string, on bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stood.Stand(signal, on)
+}
+
+func (g *guarded) is(signal string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stood[signal]
+}
+
 // TestABenchThatHangsShowsNoLife holds that the sign of life is the bench's, not that of what lights the lamps.
 func TestABenchThatHangsShowsNoLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		got := stood{}
-		hangs := false
+		got := &guarded{stood: stood{}}
+		var hangs atomic.Bool
 		s := stands{player: got, state: func() record.State { return record.State{} }, online: func() bool { return true }, now: time.Now,
 			problems: func() []fleet.Problem { return nil }, ping: func(ctx context.Context) error {
-				if !hangs {
+				if !hangs.Load() {
 					return nil
 				}
 				<-ctx.Done()
@@ -295,11 +315,11 @@ func TestABenchThatHangsShowsNoLife(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- s.Run(ctx) }()
 		for _, want := range []bool{false, true, false} {
-			hangs = want
+			hangs.Store(want)
 			time.Sleep(2 * pingTime)
 			synctest.Wait()
-			if got[feedback.Broken] != want || got[feedback.Idle] == want {
-				t.Errorf("hangs %v: fault %v, idle %v", want, got[feedback.Broken], got[feedback.Idle])
+			if got.is(feedback.Broken) != want || got.is(feedback.Idle) == want {
+				t.Errorf("hangs %v: fault %v, idle %v", want, got.is(feedback.Broken), got.is(feedback.Idle))
 			}
 		}
 		cancel()

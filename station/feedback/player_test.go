@@ -66,6 +66,25 @@ func (l *fakeLamp) breaks(err error) {
 	l.fail = err
 }
 
+// state is what is known of a fakeLamp at one moment.
+type state struct {
+	level, closed, opens, most int
+	lost                       bool
+}
+
+func (l *fakeLamp) now() state {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return state{l.level, l.closed, l.opens, l.most, l.lost}
+}
+
+// forget begins anew with the highest level.
+func (l *fakeLamp) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.most = 0
+}
+
 // sees tells what it shows after a while.
 func (l *fakeLamp) sees(after time.Duration) int {
 	time.Sleep(after)
@@ -107,8 +126,8 @@ func TestAScanIsShownAndGoesOutByItself(t *testing.T) {
 	play(t, Config{}, func(p *Player, post []*fakeLamp) {
 		p.Show(record.Scan{Verdict: record.Accepted}, 0)
 		synctest.Wait()
-		if post[Green].level != 1 || post[Buzzer].level != 2700 || post[Red].level != 0 {
-			t.Errorf("accepted: green %d, buzzer %d, red %d", post[Green].level, post[Buzzer].level, post[Red].level)
+		if post[Green].now().level != 1 || post[Buzzer].now().level != 2700 || post[Red].now().level != 0 {
+			t.Errorf("accepted: green %d, buzzer %d, red %d", post[Green].now().level, post[Buzzer].now().level, post[Red].now().level)
 		}
 		if got := post[Buzzer].sees(81 * ms); got != 0 {
 			t.Errorf("the buzzer goes on: %d", got)
@@ -142,18 +161,18 @@ func TestALampThatFailsIsOpenedAgainAndTheOthersPlayOn(t *testing.T) {
 	play(t, Config{}, func(p *Player, post []*fakeLamp) {
 		post[Red].breaks(errors.New("unplugged"))
 		p.Show(record.Scan{Verdict: record.Conflict}, 0)
-		if post[Red].sees(800 * ms); !post[Red].lost || post[Blue].level != 1 {
-			t.Errorf("red lost %v, blue %d", post[Red].lost, post[Blue].level)
+		if post[Red].sees(800 * ms); !post[Red].now().lost || post[Blue].now().level != 1 {
+			t.Errorf("red lost %v, blue %d", post[Red].now().lost, post[Blue].now().level)
 		}
-		opens := post[Red].opens
+		opens := post[Red].now().opens
 		post[Red].sees(time.Minute)
-		if n := post[Red].opens - opens; n < 5 || n > 20 {
+		if n := post[Red].now().opens - opens; n < 5 || n > 20 {
 			t.Errorf("opened %d times in a minute", n)
 		}
 		post[Red].breaks(nil)
 		p.Show(record.Scan{Verdict: record.Unknown}, 0)
 		post[Red].sees(lastPause)
-		if post[Red].lost {
+		if post[Red].now().lost {
 			t.Error("still lost")
 		}
 		if got := post[Red].sees(700 * ms); got != 1 && post[Red].sees(300*ms) != 1 { // refused, but for a short gap
@@ -166,13 +185,13 @@ func TestAcknowledgeSilencesWhatStands(t *testing.T) {
 	play(t, Config{}, func(p *Player, post []*fakeLamp) {
 		p.Stand(Broken, true)
 		post[Buzzer].sees(0)
-		if post[Buzzer].most == 0 {
+		if post[Buzzer].now().most == 0 {
 			t.Error("a fault is not heard")
 		}
 		p.Show(record.Scan{Verdict: record.Accepted, Step: record.Acknowledged}, 0)
 		post[Buzzer].sees(time.Second)
-		post[Buzzer].most = 0
-		if post[Buzzer].sees(time.Minute); post[Buzzer].most != 0 {
+		post[Buzzer].forget()
+		if post[Buzzer].sees(time.Minute); post[Buzzer].now().most != 0 {
 			t.Error("heard after the acknowledgement")
 		}
 		if signal, muted := p.Shown(); signal != Broken || !muted {
@@ -205,7 +224,7 @@ func TestTheLampTestAtTheStartOutlivesTheQuestion(t *testing.T) {
 		if got := post[Red].sees(100 * ms); got != 1 {
 			t.Error("the test was cut off")
 		}
-		if post[Red].sees(3800 * ms); post[Yellow].level+post[Blue].level == 0 {
+		if post[Red].sees(3800 * ms); post[Yellow].now().level+post[Blue].now().level == 0 {
 			t.Error("nothing is asked after the test")
 		}
 		if signal, _ := p.Shown(); signal != Asks {
@@ -217,8 +236,8 @@ func TestTheLampTestAtTheStartOutlivesTheQuestion(t *testing.T) {
 func TestSilentAndPitch(t *testing.T) {
 	play(t, Config{Silent: true}, func(p *Player, post []*fakeLamp) {
 		p.Show(record.Scan{Verdict: record.Accepted}, 0)
-		if post[Buzzer].sees(0); post[Buzzer].most != 0 || post[Green].level != 1 {
-			t.Errorf("silent: %d Hz, green %d", post[Buzzer].most, post[Green].level)
+		if post[Buzzer].sees(0); post[Buzzer].now().most != 0 || post[Green].now().level != 1 {
+			t.Errorf("silent: %d Hz, green %d", post[Buzzer].now().most, post[Green].now().level)
 		}
 	})
 	play(t, Config{Pitch: 90}, func(p *Player, post []*fakeLamp) {
