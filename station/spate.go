@@ -5,8 +5,8 @@ import "time"
 // How many misreads of one reader are told: so many at once, and one more for each time that goes by. Nobody holds codes before a
 // scanner faster; what comes faster is noise on the line, and each one told would cost a flush of the card and a line in the log.
 const (
-	misreadsAtOnce = 50
-	misreadAgain   = time.Second
+	misreadsAtOnce = 200
+	misreadAgain   = 10 * time.Millisecond
 	spateTold      = time.Minute // how often it is said how many were left out
 )
 

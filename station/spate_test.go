@@ -20,9 +20,9 @@ func TestNoiseIsCountedAndNotTold(t *testing.T) {
 		misread := func(reader string) {
 			r.Reads() <- Read{Tag: record.Tag{Reader: reader, Raw: []byte("x"), Bad: "not UTF-8"}, At: time.Now()}
 		}
-		for range 6100 {
+		for range 61000 {
 			misread("noise")
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(time.Millisecond)
 		}
 		misread("calm")
 		r.scan("P-1")
@@ -31,13 +31,13 @@ func TestNoiseIsCountedAndNotTold(t *testing.T) {
 		for _, s := range r.shown {
 			told[s.Reader+" "+string(s.Verdict)]++
 		}
-		if n := told["noise misread"]; n < misreadsAtOnce+59 || n > misreadsAtOnce+62 {
+		if n := told["noise misread"]; n < misreadsAtOnce+100*59 || n > misreadsAtOnce+100*62 {
 			t.Errorf("%d misreads were told in a minute: %v", n, told)
 		}
 		if told["calm misread"] != 1 || r.Bench.state.Session.Package != "P-1" {
 			t.Errorf("told %v", told)
 		}
-		if want := "noise 1;noise 5940;"; said != want {
+		if want := "noise 1;noise 54000;"; said != want {
 			t.Errorf("said %q, want %q", said, want)
 		}
 		r.stop()
