@@ -110,7 +110,7 @@ func TestFloods(t *testing.T) {
 	t.Logf("log: %v", lines)
 	for msg, n := range lines {
 		sound := strings.HasPrefix(msg, "verdict ") && !strings.HasSuffix(msg, " misread") // what happens to be a code is a scan
-		if !sound && n > 300+110*seconds {                                       // as station/spate.go has it
+		if !sound && n > 300+110*seconds {                                                 // as station/spate.go has it
 			t.Errorf("%d lines %q in the log", n, msg)
 		}
 	}
