@@ -100,12 +100,12 @@ func TestCourt(t *testing.T) {
 			says(0, "added,P,h,1", "override").writes("bench0", "h", "F", "P").says(0, "undone,P,h,0").writes("bench0", "h", "P", "F"), ""},
 		"another was named": {newTrial(item).writes("root", "h", null, "G").says(0, "opened,P,,0").says(0, "conflict,P,h,0", conflict).
 			says(0, "added,P,h,1", "override").writes("bench0", "h", "G", "P"), "not its own"},
-		"written at close":            {newTrial(together).writes("root", "h", gone, null).says(0, "opened,P,,0").says(0, "added,P,h,1").says(0, "closed,P,,0").writes("bench0", "h", null, "P"), ""},
+		"written at close":            {newTrial(together).writes("root", "h", gone, null).says(0, "opened,P,,0").says(0, "added,P,h,1").says(0, "closed,P,,1").writes("bench0", "h", null, "P"), ""},
 		"written before close":        {newTrial(together).packed().says(0, "cancelled,P,,0", "taken back: 1 item; no package is open"), "nobody there asked"},
-		"half of a package":           {newTrial(together).two("closed,P,,0").writes("bench0", "h", null, "P").calls(0, "i", "P", "conflict"), "some rows of one scan"},
-		"the whole package":           {newTrial(together).two("closed,P,,0").writes("bench0", "h", null, "P").at(0).writes("bench0", "i", null, "P"), ""},
-		"none of a package":           {newTrial(together).two("closed,P,,0").calls(0, "h", "P", "refused").calls(0, "i", "P", "conflict"), ""},
-		"assigned":                    {newTrial(first).gathered().says(0, "assigned,P,,0").writes("bench0", "h", null, "P"), ""},
+		"half of a package":           {newTrial(together).two("closed,P,,2").writes("bench0", "h", null, "P").calls(0, "i", "P", "conflict"), "some rows of one scan"},
+		"the whole package":           {newTrial(together).two("closed,P,,2").writes("bench0", "h", null, "P").at(0).writes("bench0", "i", null, "P"), ""},
+		"none of a package":           {newTrial(together).two("closed,P,,2").calls(0, "h", "P", "refused").calls(0, "i", "P", "conflict"), ""},
+		"assigned":                    {newTrial(first).gathered().says(0, "assigned,P,,1").writes("bench0", "h", null, "P"), ""},
 		"gathered only":               {newTrial(first).gathered(), ""},
 		"gathered and written":        {newTrial(first).gathered().writes("bench0", "h", null, "P"), "nobody there asked"},
 		"cleared":                     {newTrial(item).packed().says(0, "cleared,P,,0", `taken out of package "P": 1 item`).writes("bench0", "h", "P", null), ""},
@@ -113,6 +113,7 @@ func TestCourt(t *testing.T) {
 		"clearing undone":             {newTrial(item).packed().says(0, "cleared,P,,0", `taken out of package "P": 1 item`).writes("bench0", "h", "P", null).says(0, "undone,P,,1", "was undone").writes("bench0", "h", null, "P"), ""},
 		"added twice":                 {newTrial(item).packed().says(0, "added,P,h,1"), "added twice"},
 		"added again when it was out": {newTrial(item).packed().writes("root", "h", "P", null).says(0, "added,P,h,1").writes("bench0", "h", null, "P"), ""},
+		"closed with another number":  {newTrial(item).packed().says(0, "closed,P,,2"), "add up to"},
 		"another number of items":     {newTrial(item).packed().says(0, "added,P,i,3").writes("bench0", "i", null, "P"), "add up to"},
 	} {
 		c.judge()

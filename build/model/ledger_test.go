@@ -137,7 +137,7 @@ func (l *ledger) callBack(n line) {
 	l.calls = append(l.calls, call{n.Time, n.Hash, n.Package, n.Result})
 }
 
-// step follows one step. What the number of items was afterwards is held against what the ledger makes of it.
+// step follows one step. The number of items in the answer is held against what the ledger makes of it.
 func (l *ledger) step(n line) {
 	switch n.Step {
 	case "opened":
@@ -149,9 +149,13 @@ func (l *ledger) step(n line) {
 	case "removed":
 		l.remove(n)
 	case "closed":
+		l.held(n)
 		l.replace(session{}, l.shut())
+		return
 	case "assigned":
+		l.held(n)
 		l.assign(n)
+		return
 	case "cleared":
 		l.clear(n)
 	case "cancelled":
@@ -162,6 +166,11 @@ func (l *ledger) step(n line) {
 	default:
 		return // nothing was done: the number may be of something else
 	}
+	l.held(n)
+}
+
+// held compares the number of items of an answer with what is in the session: of a package that is closed, what it went with.
+func (l *ledger) held(n line) {
 	if len(l.items) != n.Count {
 		l.drift = append(l.drift, fmt.Sprintf("%d items, where the answers add up to %d: %s", n.Count, len(l.items), n.Raw))
 		l.items = make([]packed, n.Count) // go on
