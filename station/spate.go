@@ -6,7 +6,7 @@ import "time"
 // codes before a scanner faster; what comes faster is noise on the line, and each one told would cost a flush of the card, a line in
 // the log and a look into the database.
 const (
-	misreadsAtOnce = 10
+	misreadsAtOnce = 20
 	strangeAtOnce  = maxItems // codes that name nothing: a scanner with a memory gives a shift's at once, an antenna a pallet's
 	tellAgain      = time.Second
 	calm           = 3 * time.Second // after a misread that was left out: a code that names nothing is a piece of the same noise until then
