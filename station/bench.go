@@ -218,12 +218,12 @@ func (b *Bench) judge(r Read) error {
 	if !r.Lost && !r.Back {
 		b.numbers[r.Reader]++
 	}
-	if r.Bad != "" && !b.tells(b.spates.misread, r) || r.Radio && !b.saw(r) {
+	if r.Bad != "" && !b.tells(r, false) || r.Radio && !b.saw(r) {
 		return nil
 	}
 	d, told := b.decide(&r.Tag, number, func(w World) (Decision, bool) {
 		d := Decide(b.state, b.rules, r.Tag, w)
-		return d, !d.Strange || b.tells(b.spates.strange, r)
+		return d, !d.Strange || b.tells(r, true)
 	})
 	if !told {
 		return nil

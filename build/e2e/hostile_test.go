@@ -9,7 +9,6 @@ import (
 
 	"station-agent/build/bed"
 	"station-agent/build/servers"
-	"station-agent/station/stationtest"
 )
 
 // hostile gives what a scanner may send by mischief or by damage, made of an item and a label that would count: the bytes as
@@ -55,23 +54,15 @@ func hostile(item, label string) map[string]string {
 // changes the session, none reaches a row, none breaks the log, and the bench works on.
 func TestHostileCodes(t *testing.T) {
 	s := newSite(t, servers.MariaDB(t)) // its collation also takes blanks at the end for nothing
-	var ports [3]*stationtest.Scanner   // one for each attack: more from one in so short a time is counted and not told
-	for n := range ports {
-		var err error
-		ports[n], err = stationtest.NewScanner(t.TempDir())
-		s.must(err)
-		t.Cleanup(func() { _ = ports[n].Close() })
-		s.Config.Tables += fmt.Sprintf("[[reader]]\nname = \"attacker %d\"\ndevice = %q\n", n, ports[n].Path())
-	}
 	s.started()
 	items := s.stock(1, 4)
-	s.attack(ports[0], items[0], "PKG-2026-0001", bed.CloseCode, "no package open")
+	s.attack(items[0], "PKG-2026-0001", bed.CloseCode, "no package open")
 	s.scan("PKG-2026-0002", "accepted")
 	s.scan(items[1], "accepted")
-	s.attack(ports[1], items[0], "PKG-2026-0001", items[1], "duplicate")
+	s.attack(items[0], "PKG-2026-0001", items[1], "duplicate")
 	s.MySQL.Cut()
 	s.until("the station is offline", func() bool { return s.status()["online"] == false })
-	s.attack(ports[2], items[0], "PKG-2026-0001", items[1], "duplicate")
+	s.attack(items[0], "PKG-2026-0001", items[1], "duplicate")
 	s.MySQL.Restore()
 	s.until("the station is online", func() bool { return s.status()["online"] == true })
 
@@ -91,18 +82,17 @@ func TestHostileCodes(t *testing.T) {
 	s.stop()
 }
 
-// attack sends the hostile codes, and waits until the last of them is answered. Then a harmless one is answered as it should be.
-func (s *site) attack(from *stationtest.Scanner, item, label, harmless, answer string) {
+// attack sends the hostile codes and then a harmless one, whose answer comes behind all of theirs.
+func (s *site) attack(item, label, last, answer string) {
 	s.t.Helper()
 	mark := s.Agent.Mark()
 	codes := hostile(item, label)
 	for name, code := range codes {
-		if _, err := from.Write([]byte(code + "\r")); err != nil {
+		if _, err := s.Scanner.Write([]byte(code + "\r")); err != nil {
 			s.t.Fatalf("%s: %v", name, err)
 		}
 	}
-	s.must(from.Scan("THE LAST ONE"))
-	s.heard(mark, "THE LAST ONE")
+	s.scan(last, answer)
 	for _, l := range s.verdicts(mark) {
 		if l.Looking() {
 			_, err := s.Final(s.ctx, l)
@@ -118,14 +108,6 @@ func (s *site) attack(from *stationtest.Scanner, item, label, harmless, answer s
 			s.t.Errorf("a hostile code counts: %s", l.Raw)
 		}
 	}
-	s.scan(harmless, answer)
-}
-
-// heard waits until a code was answered.
-func (s *site) heard(mark int, code string) {
-	s.t.Helper()
-	_, err := s.Agent.Wait(s.ctx, mark, func(l bed.Line) bool { return l.Msg == "verdict" && l.Code == code })
-	s.must(err)
 }
 
 // verdicts gives those since mark.

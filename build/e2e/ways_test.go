@@ -41,7 +41,7 @@ func (s *site) itemsFirst(items []string) {
 	s.step(items[1], "removed")
 	s.rows("", items[:3]...)
 	s.scan(bed.CloseCode, "no package open") // only a label ends it
-	if l := s.step("PKG-2026-0001", "assigned"); l.Count != 0 || !strings.Contains(l.Text, "2 items") {
+	if l := s.step("PKG-2026-0001", "assigned"); l.Count != 2 || !strings.Contains(l.Text, "2 items") {
 		s.t.Errorf("%s", l.Raw)
 	}
 	s.rows("PKG-2026-0001", items[0], items[2])
