@@ -200,6 +200,9 @@ func (p panels) CallBack(c record.Parked) {
 	}
 }
 
+// outputThing begins the name under which the board knows an output.
+const outputThing = "output "
+
 // addFeedback adds lamps and buzzer: what the operator is told without a screen. Without an output there is nothing to add.
 func (p *parts) addFeedback() error {
 	c := p.cfg
@@ -213,7 +216,7 @@ func (p *parts) addFeedback() error {
 	if err != nil {
 		return err
 	}
-	cond := func(name string) feedback.Condition { return p.board.condition("output " + name) }
+	cond := func(name string) feedback.Condition { return p.board.condition(outputThing + name) }
 	p.player = feedback.NewPlayer(feedback.Config{Book: book, Lamps: c.lamps(p.host, cond),
 		Silent: c.Feedback.Silent, Pitch: c.Feedback.Pitch, Test: c.Feedback.LampTest})
 	p.panel = panels{p.panel, p.player}
@@ -263,6 +266,26 @@ func (f *finger) changed(pressed bool) {
 	}
 }
 
+// lift takes the finger away and does nothing.
+func (f *finger) lift() {
+	if f.late != nil {
+		f.late.Stop()
+		f.late = nil
+	}
+}
+
+// felt is the Condition of a pin: while it is lost nobody knows whether the button is held.
+type felt struct {
+	gpio.Condition
+	*finger
+}
+
+// Lost says that the pin can't be had.
+func (f felt) Lost(err error) {
+	f.lift()
+	f.Condition.Lost(err)
+}
+
 // addButtons adds what the operator presses: a press is a read of a reader of that name.
 func (p *parts) addButtons() error {
 	for _, b := range p.cfg.Buttons {
@@ -270,7 +293,8 @@ func (p *parts) addButtons() error {
 		button := gpio.Button{Name: b.Does, Pin: b.Pin, ActiveHigh: b.ActiveHigh}
 		p.add(runFunc(func(ctx context.Context) error {
 			f := finger{does: b.Does, held: b.Held, act: func(does string) { p.pressed(ctx, does) }}
-			return button.Run(ctx, p.host, cond, f.changed)
+			defer f.lift()
+			return button.Run(ctx, p.host, felt{cond, &f}, f.changed)
 		}))
 	}
 	return nil
@@ -351,7 +375,7 @@ func (s *stands) breaks(p fleet.Problem) bool {
 	if strings.HasPrefix(p.Name, "reader ") {
 		return true
 	}
-	for _, what := range []string{"journal", "room for scans", "button ", "output "} {
+	for _, what := range []string{"journal", "room for scans", "button ", outputThing} {
 		if strings.HasPrefix(p.Name, what) {
 			return s.now().Sub(p.Since) >= faultAfter
 		}

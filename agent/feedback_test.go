@@ -127,8 +127,16 @@ func TestLampsOfARunningAgent(t *testing.T) {
 	if _, muted := a.player.Shown(); !muted {
 		t.Error("the button does not mute")
 	}
+	if err := os.RemoveAll(p.path("sys/class/leds/white")); err != nil {
+		t.Fatal(err)
+	}
+	var told *lamps
+	p.until("white is lost", func() bool { told = lampsOf(a.player, a.board.problems()); return len(told.Lost) > 0 })
+	if text := told.String(); !strings.HasSuffix(text, ", muted; lost: white at led:white") || told.Shows == "" {
+		t.Error(text)
+	}
 	stop()
-	for _, lamp := range []string{"red", "green", "white"} {
+	for _, lamp := range []string{"red", "green"} {
 		if p.lit(lamp) {
 			t.Errorf("%s is on after the end", lamp)
 		}
@@ -278,6 +286,34 @@ func TestAButtonThatIsHeld(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAButtonWhosePinIsLostIsNotHeld: what can't be seen any more does nothing, neither then nor when the pin is back.
+func TestAButtonWhosePinIsLostIsNotHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := ""
+		f := finger{does: "close", held: "lamp-test", act: func(does string) { got += does + ";" }}
+		b := newBoard(quiet())
+		c := felt{b.condition("button"), &f}
+		f.changed(true)
+		time.Sleep(time.Second)
+		c.Lost(errors.New("no such chip"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		c.Back()
+		f.changed(false)
+		if got != "" {
+			t.Errorf("did %s", got)
+		}
+		if f.changed(true); len(b.problems()) > 0 {
+			t.Errorf("%+v", b.problems())
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got != "lamp-test;" {
+			t.Errorf("and then %s", got)
+		}
+	})
 }
 
 // guarded is a stood for two goroutines.

@@ -76,10 +76,7 @@ func (f *facts) status() status {
 		RecordBytes: q.RecordBytes, EvidenceBytes: q.EvidenceBytes, JournalBytes: usage(f.cfg.Store.Folder)["journal"],
 		Losses: f.store.Losses(), Readers: f.damage.list(),
 	}
-	if f.player != nil {
-		s.Lamps = &lamps{}
-		s.Lamps.Shows, s.Lamps.Muted = f.player.Shown()
-	}
+	s.Lamps = lampsOf(f.player, h.Problems)
 	if len(h.Problems) > 0 {
 		s.State = fleet.Alert
 	}

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"station-agent/station/feedback"
 	"station-agent/store"
 	"station-agent/store/record"
 	"station-agent/uplink/fleet"
@@ -45,8 +47,36 @@ type status struct {
 
 // lamps is what lamps and buzzer tell.
 type lamps struct {
-	Shows string `json:"shows"` // a signal; "" while they are dark
-	Muted bool   `json:"muted"`
+	Shows string   `json:"shows"` // a signal; "" while they are dark
+	Muted bool     `json:"muted"`
+	Lost  []string `json:"lost"` // outputs that can't be had now, why is told in problems
+}
+
+// lampsOf is what a player shows now; nil without one.
+func lampsOf(p *feedback.Player, problems []fleet.Problem) *lamps {
+	if p == nil {
+		return nil
+	}
+	l := &lamps{Lost: []string{}}
+	l.Shows, l.Muted = p.Shown()
+	for _, p := range problems {
+		if name, ok := strings.CutPrefix(p.Name, outputThing); ok {
+			l.Lost = append(l.Lost, name)
+		}
+	}
+	return l
+}
+
+// String tells them in one line.
+func (l *lamps) String() string {
+	text := "show " + cmp.Or(l.Shows, "nothing")
+	if l.Muted {
+		text += ", muted"
+	}
+	if len(l.Lost) > 0 {
+		text += "; lost: " + strings.Join(l.Lost, ", ")
+	}
+	return text
 }
 
 func statusCommand() *cobra.Command {
@@ -98,7 +128,7 @@ func (s *status) print(out io.Writer) error {
 	}
 	line("bench", "%s; items here: %d%s; last scan %s", s.packing(), s.ItemsHere, s.rowsAge(), maybeAgo(s.LastScanS))
 	if s.Lamps != nil {
-		line("lamps", "show %s%s", cmp.Or(s.Lamps.Shows, "nothing"), map[bool]string{true: ", muted"}[s.Lamps.Muted])
+		line("lamps", "%s", s.Lamps)
 	}
 	for _, r := range s.Readers {
 		if r.Damaged > 0 {

@@ -101,7 +101,7 @@ func (p *parts) addBench() error {
 	p.bench = station.NewBench(station.Config{
 		Rules: rules, Start: p.store.Journal.State(), Stamp: p.clock.now, Labels: labels{p.store}, Named: p.store.Journal.Named(), Presence: p.cfg.presence(), Tape: p.tape,
 		Noisy: func(reader string, left int) {
-			p.log.Warn("misreads left out", "reader", reader, "count", left, "text", "more than anybody scans: see to its line, its protocol and its baud")
+			p.log.Warn("noise left out", "reader", reader, "count", left, "text", "more than anybody scans: see to its line, its protocol and its baud")
 		},
 	}, scanJournal{p.store.Journal, p.board.condition("journal")}, p.picture, p.panel)
 	p.add(p.bench)

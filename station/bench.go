@@ -51,8 +51,8 @@ type Config struct {
 	Queue    int             // reads that may wait for their verdict, 0 means 64; then the readers wait
 	Tape     *Tape           // keeps the last of what went on; nil: nothing is kept
 
-	// Noisy is told how many misreads of a reader were not told one by one, as they came faster than anybody scans: at once and then
-	// each minute. It must not wait; nil for nobody.
+	// Noisy is told how many misreads, and codes that name nothing, of a reader were not told one by one, as they came faster than
+	// anybody scans: at once and then each minute. It must not wait; nil for nobody.
 	Noisy func(reader string, left int)
 }
 
@@ -71,6 +71,7 @@ type Bench struct {
 	panel   Panel
 	state   State
 	field   *presence.Filter
+	stale   bool            // something happened since time went on
 	pause   time.Duration   // since boot, until which time doesn't go on: the journal could not take what came of it
 	parked  []record.Parked // at the start
 	reads   chan Read
@@ -168,7 +169,7 @@ func (b *Bench) Run(ctx context.Context) error {
 	}
 	alarm := time.NewTimer(time.Hour)
 	defer alarm.Stop()
-	for {
+	for b.stale = true; ; {
 		if b.tape.full() {
 			b.tape.turn(b.taped())
 		}
@@ -181,12 +182,14 @@ func (b *Bench) Run(ctx context.Context) error {
 			b.learn()
 		case r := <-b.retries:
 			b.learn()
+			b.stale = true
 			r.done <- b.again(r.id)
 		case r := <-b.reads:
 			b.learn()
 			err = b.judge(r)
 		case <-b.pings:
 		case <-b.picture.changed:
+			b.stale = true
 		case <-alarm.C:
 		}
 		if err = errors.Join(err, b.tick()); record.ClassOf(err) == record.StopHere {
@@ -205,7 +208,8 @@ func (b *Bench) setAlarm(t *time.Timer) {
 // world is what there is outside the session at this moment.
 func (b *Bench) world() World {
 	now, at := time.Now(), b.stamp()
-	return World{Now: at, Rows: b.picture, Labels: b.labels, Online: b.picture.Online(now), Age: b.picture.Age(now), Field: b.field.Tags(at.Mono)}
+	return World{Now: at, Rows: b.picture, Labels: b.labels, Online: b.picture.Online(now), Age: b.picture.Age(now),
+		Field: sync.OnceValue(func() []string { return b.field.Tags(at.Mono) })}
 }
 
 // judge gives one read its verdict.
@@ -214,20 +218,17 @@ func (b *Bench) judge(r Read) error {
 	if !r.Lost && !r.Back {
 		b.numbers[r.Reader]++
 	}
-	if r.Radio && !b.saw(r) || r.Bad != "" && !b.misread(r) {
+	if r.Bad != "" && !b.tells(r, false) || r.Radio && !b.saw(r) {
 		return nil
 	}
-	d, _ := b.decide(&r.Tag, number, func(w World) (Decision, bool) { return Decide(b.state, b.rules, r.Tag, w), true })
-	return b.adopt(d, r.At)
-}
-
-// misread tells whether a misread is to be told.
-func (b *Bench) misread(r Read) bool {
-	tell, left := b.spates.tells(r.Reader, r.At)
-	if left > 0 && b.noisy != nil {
-		b.noisy(r.Reader, left)
+	d, told := b.decide(&r.Tag, number, func(w World) (Decision, bool) {
+		d := Decide(b.state, b.rules, r.Tag, w)
+		return d, !d.Strange || b.tells(r, true)
+	})
+	if !told {
+		return nil
 	}
-	return tell
+	return b.adopt(d, r.At)
 }
 
 // decide asks the session by f, and keeps the question if there is something to it. tag is nil if time went on.
@@ -238,8 +239,12 @@ func (b *Bench) decide(tag *record.Tag, number uint64, f func(World) (Decision, 
 	if b.tape == nil {
 		return f(w)
 	}
-	b.asking.asked = Asked{Tag: tag, Number: number, Now: w.Now, Online: w.Online, Age: w.Age, Field: w.Field}
-	w.Labels = b.asking
+	b.asking.asked = Asked{Tag: tag, Number: number, Now: w.Now, Online: w.Online, Age: w.Age}
+	field := w.Field
+	w.Labels, w.Field = b.asking, func() []string {
+		b.asking.asked.Field = field()
+		return b.asking.asked.Field
+	}
 	d, more := f(w)
 	if more {
 		b.tape.ask(b.asking.asked, d)
@@ -271,12 +276,15 @@ func (b *Bench) saw(r Read) bool {
 	return len(events) > 0 && events[len(events)-1].Kind == presence.Came
 }
 
-// tick lets time go on, until nothing comes of it.
+// tick lets time go on, until nothing comes of it. It spares that after each of the thousand reads a second of tags that lie there.
 func (b *Bench) tick() error {
+	if at, ok := b.state.Deadline(b.rules); !b.stale && (!ok || b.stamp().Mono < at) {
+		return nil
+	}
 	for b.stamp().Mono >= b.pause {
 		d, more := b.decide(nil, 0, func(w World) (Decision, bool) { return Tick(b.state, b.rules, w) })
 		if !more {
-			b.pause = 0
+			b.pause, b.stale = 0, false
 			break
 		}
 		if err := b.adopt(d, time.Now()); err != nil {
@@ -313,6 +321,7 @@ func (b *Bench) adopt(d Decision, at time.Time) error {
 	if begins(b.state, d.Next) {
 		b.field.Baseline(b.stamp().Mono)
 	}
+	b.stale = true
 	looking := len(d.Next.Waiting) > len(b.state.Waiting)
 	b.state = d.Next
 	if d.Scan != nil {
@@ -376,6 +385,7 @@ func (b *Bench) learn() {
 	list := b.ended
 	b.ended = nil
 	b.mu.Unlock()
+	b.stale = b.stale || len(list) > 0
 	for _, e := range list {
 		b.tape.ended(e)
 		b.picture.Ended(e.Hash, e.Outcome, e.at)

@@ -86,7 +86,7 @@ func (d *decider) judge(n int) (decision Decision, answered bool) {
 		return d.refuse(record.Unknown, "code %q was not known before its package was closed: scan it again", w.Tag.Code), true
 	case d.was.Ask != Nothing:
 		return d.question(), true
-	case w.Tag.Radio && !slices.Contains(d.w.Field, w.Tag.Code):
+	case w.Tag.Radio && !slices.Contains(d.w.field(), w.Tag.Code):
 		return d.refuse(record.Unknown, "tag %q left the antenna before it was known", w.Tag.Code), true
 	}
 	f := d.find(w.Tag.Code)

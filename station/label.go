@@ -104,7 +104,7 @@ func (d *decider) resume() Decision {
 // lookAtTable notes the tags that lie on the antenna and are none of the package's items. They don't count until they
 // leave and come back.
 func (d *decider) lookAtTable() string {
-	for _, code := range d.w.Field {
+	for _, code := range d.w.field() {
 		if f := d.find(code); f.row == nil || !d.next.holds(f.row.Hash) {
 			d.scan.NotEmpty++
 		}

@@ -123,7 +123,7 @@ func TestATagWithoutAnEPCNamesNoProduct(t *testing.T) {
 		reads := make(chan Read, 1)
 		(&ear{ctx: t.Context(), name: "r", codec: p.New(codec.Config{}), reads: reads, kind: RFID}).Feed(append(frame, sum))
 		rows := world(picture(record.Row{Hash: hash("a"), EAN: "80614141123458"}))
-		rows.Field = []string{"3074257BF7194E4000001A85"}
+		rows.Field = func() []string { return []string{"3074257BF7194E4000001A85"} }
 		if d := Decide(State{Session: session("P-1")}, rules, (<-reads).Tag, rows); d.Scan.Verdict != want {
 			t.Errorf("PC % X: %s", pc, d.Scan.Verdict)
 		}

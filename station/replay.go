@@ -220,7 +220,7 @@ func (p *player) play(e Event) {
 // ask puts the question to the session of now.
 func (p *player) ask(a *Asked) {
 	p.asked, p.now, p.missing = a, a.Now, ""
-	w := World{Now: a.Now, Rows: p.bench.picture, Labels: p, Online: a.Online, Age: a.Age, Field: a.Field}
+	w := World{Now: a.Now, Rows: p.bench.picture, Labels: p, Online: a.Online, Age: a.Age, Field: func() []string { return a.Field }}
 	var d Decision
 	if a.Tag == nil {
 		d, _ = Tick(p.bench.state, p.bench.rules, w)

@@ -37,9 +37,17 @@ type World struct {
 	Now    record.Stamp
 	Rows   View
 	Labels Labels
-	Online bool          // the rows were read just now
-	Age    time.Duration // of the rows
-	Field  []string      // the tags on the antennas
+	Online bool            // the rows were read just now
+	Age    time.Duration   // of the rows
+	Field  func() []string // gives the tags on the antennas; nil for none
+}
+
+// field gives the tags on the antennas.
+func (w World) field() []string {
+	if w.Field == nil {
+		return nil
+	}
+	return w.Field()
 }
 
 // Decision is what an event does. Without Scan and Session nothing is kept: the bench goes on with Next.
@@ -48,6 +56,7 @@ type Decision struct {
 	Session *record.Session // afterwards; nil if nothing changed
 	Intents []record.Intent // without ID and Scan, which the journal gives
 	Next    State           // afterwards, Session included
+	Strange bool            // a code that names no item, or not one alone, was refused
 }
 
 // tag is what the decision is about.
@@ -148,7 +157,7 @@ func (d *decider) refuse(v record.Verdict, text string, args ...any) Decision {
 		said := d.scan
 		d.next.refused = &said
 	}
-	return Decision{Scan: &d.scan, Next: d.next}
+	return Decision{Scan: &d.scan, Next: d.next, Strange: d.asItem && d.scan.Hash == ""}
 }
 
 // armed keeps what this very decision armed and drops what was armed before.

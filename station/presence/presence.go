@@ -87,7 +87,8 @@ type Filter struct {
 	held    time.Duration // in which nothing was read: taken off all times
 	tags    map[string]*sight
 	readers map[string]*reader
-	events  []Event // of this call
+	swept   time.Duration // when room was looked for last
+	events  []Event       // of this call
 }
 
 // sight is what is known of one tag.
@@ -266,10 +267,14 @@ func (f *Filter) lies(s *sight, now time.Duration) bool {
 	return now-s.last <= f.c.Gone
 }
 
+// sweeps is how often room is looked for in the time in which a tag leaves.
+const sweeps = 8
+
 // add begins with a tag, if there is room.
 func (f *Filter) add(code string, at time.Duration) *sight {
-	if len(f.tags) >= f.c.Most {
+	if len(f.tags) >= f.c.Most && at-f.swept >= f.c.Gone/sweeps { // a reader gone mad gives thousands of new ones a second
 		f.sweep(at)
+		f.swept = at
 	}
 	if len(f.tags) >= f.c.Most {
 		return nil

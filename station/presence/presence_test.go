@@ -148,6 +148,25 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestRoomIsLookedForNowAndThen: a reader gone mad names a new tag each millisecond. Going through all that are known for each of them
+// would take a whole core.
+func TestRoomIsLookedForNowAndThen(t *testing.T) {
+	f := New(Config{Began: -time.Hour, Most: 100})
+	looked, came := 0, 0
+	for n := range 10_000 {
+		events := f.Feed(Read{Reader: "r", Code: fmt.Sprint(n), At: time.Duration(n) * ms})
+		if len(events) > 0 && events[0].Kind == Left {
+			looked++
+		}
+		if len(events) > 0 && events[len(events)-1].Kind == Came {
+			came++
+		}
+	}
+	if most := 10_000 / 2_000 * sweeps; looked > most || came < 400 {
+		t.Errorf("room was looked for and found %d times in 10 s, at most %d wanted; %d tags came", looked, most, came)
+	}
+}
+
 // TestWhatIsReadOftenEnoughComesOnceAndLeavesOnce, whatever random tags do beside it and whoever asks meanwhile.
 func TestWhatIsReadOftenEnoughComesOnceAndLeavesOnce(t *testing.T) {
 	for seed := range uint64(50) {
