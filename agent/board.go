@@ -9,7 +9,7 @@ import (
 	"time"
 	"unicode"
 
-	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 const sayAgain = 30 * time.Second // how often a lasting trouble is logged
@@ -30,7 +30,7 @@ type condition struct {
 	name  string
 	known bool // said "up" or "lost" once
 	lost  bool
-	fleet.Problem
+	message.Problem
 	said   time.Time
 	unsaid uint64
 }
@@ -68,10 +68,10 @@ func (b *board) once(name string) *condition {
 }
 
 // problems lists what is lost now, in the order of registration.
-func (b *board) problems() []fleet.Problem {
+func (b *board) problems() []message.Problem {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list := []fleet.Problem{}
+	list := []message.Problem{}
 	for _, c := range b.conds {
 		if c.lost {
 			list = append(list, c.Problem)
@@ -99,7 +99,7 @@ func (c *condition) Lost(err error) {
 	defer c.b.mu.Unlock()
 	now := c.b.now()
 	if !c.lost {
-		c.lost, c.Problem = true, fleet.Problem{Name: c.name, Since: now}
+		c.lost, c.Problem = true, message.Problem{Name: c.name, Since: now}
 		c.said, c.unsaid = time.Time{}, 0
 	}
 	c.known = true

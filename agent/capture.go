@@ -18,7 +18,7 @@ import (
 	"station-agent/uplink/capture/binlog"
 	"station-agent/uplink/capture/poll"
 	"station-agent/uplink/capture/queue"
-	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 // The ways by which changes of a table are found.
@@ -321,13 +321,13 @@ func (c *capturing) lag() (most time.Duration, known bool) {
 }
 
 // ways tells how each table is captured.
-func (c *capturing) ways() []fleet.Way {
+func (c *capturing) ways() []message.Way {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := []fleet.Way{}
+	list := []message.Way{}
 	for _, r := range c.runs {
 		for i, t := range r.tables {
-			w := fleet.Way{Table: t.Spec.String(), Way: r.by[i], Why: r.why[i], Cost: costs(r.by[i])}
+			w := message.Way{Table: t.Spec.String(), Way: r.by[i], Why: r.why[i], Cost: costs(r.by[i])}
 			if q, ok := r.source.(*queue.Source); ok {
 				n, oldest := q.Backlog()
 				w.Waiting = &n

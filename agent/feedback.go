@@ -15,7 +15,7 @@ import (
 	"station-agent/station/feedback"
 	"station-agent/station/gpio"
 	"station-agent/store/record"
-	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 type feedbackConfig struct {
@@ -326,7 +326,7 @@ func (p *parts) pressed(ctx context.Context, does string) {
 // alive at all.
 type stands struct {
 	player   interface{ Stand(signal string, on bool) }
-	problems func() []fleet.Problem
+	problems func() []message.Problem
 	state    func() record.State
 	online   func() bool
 	ping     func(ctx context.Context) error // the bench answers
@@ -371,7 +371,7 @@ func (s *stands) look(alive bool) {
 }
 
 // breaks tells whether the operator can't work because of p, and service must come.
-func (s *stands) breaks(p fleet.Problem) bool {
+func (s *stands) breaks(p message.Problem) bool {
 	if strings.HasPrefix(p.Name, "reader ") {
 		return true
 	}

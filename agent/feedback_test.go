@@ -19,7 +19,7 @@ import (
 	"station-agent/station/feedback"
 	"station-agent/station/gpio"
 	"station-agent/store/record"
-	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 // leds makes LEDs of a pretended kernel, and adds them to the configuration as outputs.
@@ -243,7 +243,7 @@ func TestWhatStands(t *testing.T) {
 	} {
 		got := stood{}
 		s := stands{player: got, state: func() record.State { return c.state }, online: func() bool { return !c.offline }, now: func() time.Time { return now },
-			problems: func() []fleet.Problem { return []fleet.Problem{{Name: c.problem, Since: now.Add(-c.since)}} }}
+			problems: func() []message.Problem { return []message.Problem{{Name: c.problem, Since: now.Add(-c.since)}} }}
 		s.look(!c.dead)
 		var on []string
 		for signal, is := range got {
@@ -340,7 +340,7 @@ func TestABenchThatHangsShowsNoLife(t *testing.T) {
 		got := &guarded{stood: stood{}}
 		var hangs atomic.Bool
 		s := stands{player: got, state: func() record.State { return record.State{} }, online: func() bool { return true }, now: time.Now,
-			problems: func() []fleet.Problem { return nil }, ping: func(ctx context.Context) error {
+			problems: func() []message.Problem { return nil }, ping: func(ctx context.Context) error {
 				if !hangs.Load() {
 					return nil
 				}

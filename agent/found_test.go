@@ -18,7 +18,7 @@ import (
 	"station-agent/uplink/capture/binlog"
 	"station-agent/uplink/capture/capturetest"
 	"station-agent/uplink/capture/poll"
-	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 	"station-agent/uplink/mysql"
 )
 
@@ -383,7 +383,7 @@ func TestAKeptWayThatBecameImpossible(t *testing.T) {
 		was := [2]store.Way{c.store.Way("external.buylo_products"), c.store.Way("shop.orders")}
 		ended = foundRun(t, c)
 		foundUntil(t, c, "said", func() bool {
-			return slices.ContainsFunc(c.board.problems(), func(p fleet.Problem) bool {
+			return slices.ContainsFunc(c.board.problems(), func(p message.Problem) bool {
 				return p.Name == "capture of external.buylo_products" && strings.Contains(p.Text, "REPLICATION SLAVE")
 			})
 		})

@@ -11,7 +11,7 @@ import (
 	"station-agent/station/feedback"
 	"station-agent/store"
 	"station-agent/store/record"
-	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 // facts is where health and status come from. Health is memory only, so that asking costs nothing and waits for nothing;
@@ -24,7 +24,7 @@ type facts struct {
 	board *board
 	rows  *station.Picture
 	lag   func() (time.Duration, bool) // of capture; false if not known
-	ways  func() []fleet.Way
+	ways  func() []message.Way
 	key   func() string // place of Certyo's key in use; nil if there is one only
 
 	damage damage
@@ -32,15 +32,15 @@ type facts struct {
 }
 
 // health is what the fleet is told.
-func (f *facts) health() fleet.Health {
+func (f *facts) health() message.Health {
 	now := f.clock.now()
 	j, q := f.store.Journal.State(), f.store.DB.Stats()
-	h := fleet.Health{
+	h := message.Health{
 		Version: version, UptimeS: round(time.Since(f.began)), RSSMB: residentMB(), ClockTrusted: now.Trusted,
 		LastScanS: since(now, j.LastScan), IntentsOpen: len(j.Open), IntentsParked: len(j.Parked), LastSettledS: since(now, j.LastDone),
 		QueueRecords: q.QueueRecords, QueueBytes: q.QueueBytes, OldestUnsentS: age(now.Wall, q.OldestQueued),
 		Unanchored: q.Unanchored, OldestUnanchoredS: age(now.Wall, q.OldestUnanchored), DeadLetters: q.DeadLetters, OldestDeadS: age(now.Wall, q.OldestRefused),
-		Anchoring: fleet.Anchoring(q.Ledger), Unverified: q.Unverified, Replayed: q.Replayed, Doubled: q.Doubled, Passed: q.Passed,
+		Anchoring: message.Anchoring(q.Ledger), Unverified: q.Unverified, Replayed: q.Replayed, Doubled: q.Doubled, Passed: q.Passed,
 		Capture: f.ways(), Problems: f.board.problems(),
 	}
 	for _, n := range j.Verdicts {
@@ -69,7 +69,7 @@ func (f *facts) status() status {
 	h := f.health()
 	j, q := f.store.Journal.State(), f.store.DB.Stats()
 	s := status{
-		Health: h, State: fleet.Ready, Environment: f.cfg.Environment, Station: f.cfg.Station.UUID, Name: f.cfg.Station.Name,
+		Health: h, State: message.Ready, Environment: f.cfg.Environment, Station: f.cfg.Station.UUID, Name: f.cfg.Station.Name,
 		StoreID: f.store.ID(), OpenPackage: j.Session.Package, OpenItems: len(j.Session.Items),
 		ItemsHere: f.rows.Count(), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: q.Anchored, Dropped: q.LettersSpilled,
 		Session: f.store.Session(), CapturePaused: q.Paused,
@@ -78,7 +78,7 @@ func (f *facts) status() status {
 	}
 	s.Lamps = lampsOf(f.player, h.Problems)
 	if len(h.Problems) > 0 {
-		s.State = fleet.Alert
+		s.State = message.Alert
 	}
 	if f.key != nil {
 		s.CertyoKey = f.key()

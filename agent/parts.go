@@ -14,7 +14,7 @@ import (
 	"station-agent/station/feedback"
 	"station-agent/station/gpio"
 	"station-agent/store"
-	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 // runner is a part that blocks until ctx ends and has joined its goroutines when it returns.
@@ -46,7 +46,7 @@ type parts struct {
 	host      gpio.Host
 	tape      *station.Tape // nil if nothing is kept
 	lag       func() (time.Duration, bool)
-	ways      func() []fleet.Way
+	ways      func() []message.Way
 	key       func() string // place of Certyo's key in use; nil if there is one only
 	choose    func(table, way string) error
 	snapshot  func(table string) error

@@ -16,13 +16,13 @@ import (
 	"station-agent/station/feedback"
 	"station-agent/store"
 	"station-agent/store/record"
-	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 // status is what `station-agent status --json` prints: the health that the fleet gets, and what only matters here.
 type status struct {
-	fleet.Health
-	State         fleet.Mode      `json:"state"`
+	message.Health
+	State         message.Mode    `json:"state"`
 	Environment   string          `json:"environment"`
 	Station       string          `json:"station"`
 	Name          string          `json:"name"`
@@ -53,7 +53,7 @@ type lamps struct {
 }
 
 // lampsOf is what a player shows now; nil without one.
-func lampsOf(p *feedback.Player, problems []fleet.Problem) *lamps {
+func lampsOf(p *feedback.Player, problems []message.Problem) *lamps {
 	if p == nil {
 		return nil
 	}

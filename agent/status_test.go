@@ -15,7 +15,7 @@ import (
 	"station-agent/station"
 	"station-agent/store"
 	"station-agent/store/record"
-	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 // TestStatus asks a served status in both forms, over a socket that a killed agent left behind.
@@ -40,10 +40,10 @@ func TestStatus(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, status{
-			Health: fleet.Health{Version: "1.2.3", LastScanS: &ago, QueueRecords: 12, OldestUnsentS: 90, Unanchored: 9,
-				Anchoring: fleet.Anchoring{Pending: 3, Superseded: 1, Mismatch: 2, Missing: 3}, Unverified: 7, DeadLetters: 4, OldestDeadS: 7200,
-				Problems: []fleet.Problem{{Name: "mysql", Since: time.Now(), Text: "connect: refused", Count: 4}}},
-			State: fleet.Alert, Environment: "test", Station: "7d6f", Name: "bench 1", OpenPackage: "PKG-1", OpenItems: 2, CertyoKey: "/etc/next",
+			Health: message.Health{Version: "1.2.3", LastScanS: &ago, QueueRecords: 12, OldestUnsentS: 90, Unanchored: 9,
+				Anchoring: message.Anchoring{Pending: 3, Superseded: 1, Mismatch: 2, Missing: 3}, Unverified: 7, DeadLetters: 4, OldestDeadS: 7200,
+				Problems: []message.Problem{{Name: "mysql", Since: time.Now(), Text: "connect: refused", Count: 4}}},
+			State: message.Alert, Environment: "test", Station: "7d6f", Name: "bench 1", OpenPackage: "PKG-1", OpenItems: 2, CertyoKey: "/etc/next",
 			Parked:  []record.Parked{{Intent: record.Intent{ID: 7, Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
 			Dropped: 5, CapturePaused: true, RecordBytes: 3 << 20, Readers: []readerTrouble{{"mat", 12, 3}}, Lamps: &lamps{"call-back", true, []string{"green at GPIO17"}}, Losses: []store.Loss{{File: "records/1.db", What: "a page can't be read: 12 records are lost", Count: 12}},
 		})

@@ -17,6 +17,7 @@ import (
 	"station-agent/uplink/certyo"
 	"station-agent/uplink/deliver"
 	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 	"station-agent/uplink/mysql"
 )
 
@@ -31,7 +32,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		return nil, err
 	}
 	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), moving: newMoving(), panel: station.LogPanel{Log: log}, lag: func() (time.Duration, bool) { return 0, false },
-		ways: func() []fleet.Way { return []fleet.Way{} }, choose: func(string, string) error { return errNotCaptured }, snapshot: func(string) error { return errNotCaptured }}
+		ways: func() []message.Way { return []message.Way{} }, choose: func(string, string) error { return errNotCaptured }, snapshot: func(string) error { return errNotCaptured }}
 	if p.store, err = store.Open(c.storeConfig(clk.now)); err != nil {
 		return nil, err
 	}
@@ -334,5 +335,5 @@ func (p *parts) addHousekeeping() error {
 }
 
 func (p *parts) facts() *facts {
-	return &facts{key: p.key, damage: p.damage, player: p.player, cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []fleet.Way { return p.ways() }}
+	return &facts{key: p.key, damage: p.damage, player: p.player, cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []message.Way { return p.ways() }}
 }

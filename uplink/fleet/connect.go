@@ -13,6 +13,8 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"station-agent/uplink/fleet/message"
 )
 
 // connect dials the broker and introduces the station to it.
@@ -53,7 +55,7 @@ func (c Config) options() (*mqtt.ClientOptions, error) {
 		SetWriteTimeout(writeWithin).
 		SetKeepAlive(keepAlive).
 		SetPingTimeout(pongWithin).
-		SetBinaryWill(c.topic("state"), c.state(Lost, time.Now()), 1, true)
+		SetBinaryWill(c.topic(message.StateLeaf), c.state(message.Lost, time.Now()), 1, true)
 	if c.User == "" {
 		return o, nil
 	}

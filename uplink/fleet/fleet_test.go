@@ -3,13 +3,14 @@ package fleet_test
 import (
 	"crypto/tls"
 	"errors"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"station-agent/build/servers"
-	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 func TestBirthIsRetainedAndHealthIsNot(t *testing.T) {
@@ -17,15 +18,15 @@ func TestBirthIsRetainedAndHealthIsNot(t *testing.T) {
 	messages := watch(t, m)
 	began := time.Now()
 	start(t, config("tcp://"+m.Addr), healthy, newCondition())
-	if _, message := awaitState(t, messages, fleet.Init); message.Topic() != "station-agent/test/"+station+"/state" || message.Qos() != 1 {
-		t.Errorf("birth on %s with QoS %d", message.Topic(), message.Qos())
+	if _, said := awaitState(t, messages, message.Init); said.Topic() != "station-agent/test/"+station+"/state" || said.Qos() != 1 {
+		t.Errorf("birth on %s with QoS %d", said.Topic(), said.Qos())
 	}
-	s, _ := awaitState(t, messages, fleet.Ready)
+	s, _ := awaitState(t, messages, message.Ready)
 	if s.At.Before(began.Add(-time.Second)) || s.At.After(time.Now()) || s.At.Location() != time.UTC {
 		t.Errorf("at: %v", s.At)
 	}
 	s.At = time.Time{}
-	if want := (fleet.State{State: fleet.Ready, Session: 42, Version: "1.2.3", Station: station, Environment: "test", Name: "Bench 7"}); s != want {
+	if want := (message.State{State: message.Ready, Session: 42, Version: "1.2.3", Station: station, Environment: "test", Name: "Bench 7", Hours: []string{}, IntervalS: 0.1}); !reflect.DeepEqual(s, want) {
 		t.Errorf("%+v, want %+v", s, want)
 	}
 	for range 2 { // at once, and at the interval
@@ -38,7 +39,7 @@ func TestBirthIsRetainedAndHealthIsNot(t *testing.T) {
 			}
 		}
 	}
-	if got := retained(t, m); got != fleet.Ready {
+	if got := retained(t, m); got != message.Ready {
 		t.Errorf("a newcomer sees %q", got)
 	}
 }
@@ -48,13 +49,13 @@ func TestBrokerSaysLostWhenTheConnectionIsCut(t *testing.T) {
 	messages := watch(t, m)
 	r := newRelay(t, listen(t), m.Addr)
 	start(t, config("tcp://"+r.Addr().String()), healthy, newCondition())
-	awaitState(t, messages, fleet.Ready)
+	awaitState(t, messages, message.Ready)
 	r.Close() // no way back
 	r.cut()
-	if s, _ := awaitState(t, messages, fleet.Lost); s.Session != 42 || s.Station != station {
+	if s, _ := awaitState(t, messages, message.Lost); s.Session != 42 || s.Station != station {
 		t.Errorf("the last will: %+v", s)
 	}
-	if got := retained(t, m); got != fleet.Lost {
+	if got := retained(t, m); got != message.Lost {
 		t.Errorf("a newcomer sees %q", got)
 	}
 }
@@ -63,10 +64,10 @@ func TestStopSaysDisconnected(t *testing.T) {
 	m := servers.Broker(t)
 	messages := watch(t, m)
 	stop := start(t, config("tcp://"+m.Addr), healthy, newCondition())
-	awaitState(t, messages, fleet.Ready)
+	awaitState(t, messages, message.Ready)
 	stop()
-	awaitState(t, messages, fleet.Disconnected)
-	if got := retained(t, m); got != fleet.Disconnected {
+	awaitState(t, messages, message.Disconnected)
+	if got := retained(t, m); got != message.Disconnected {
 		t.Errorf("a newcomer sees %q", got)
 	}
 }
@@ -83,14 +84,14 @@ func TestBrokerAwayAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	receive(t, cond.back, "Back")
-	awaitState(t, watch(t, m), fleet.Ready)
+	awaitState(t, watch(t, m), message.Ready)
 }
 
 func TestBrokerKilledAndStartedHearsTheStateAgain(t *testing.T) {
 	m := servers.Broker(t)
 	cond := newCondition()
 	start(t, config("tcp://"+m.Addr), healthy, cond)
-	awaitState(t, watch(t, m), fleet.Ready)
+	awaitState(t, watch(t, m), message.Ready)
 	receive(t, cond.back, "Back")
 	m.Kill()
 	receive(t, cond.lost, "Lost")
@@ -99,7 +100,7 @@ func TestBrokerKilledAndStartedHearsTheStateAgain(t *testing.T) {
 	}
 	messages := watch(t, m)
 	receive(t, cond.back, "Back")
-	awaitState(t, messages, fleet.Ready)
+	awaitState(t, messages, message.Ready)
 	for h := receive(t, messages, "health"); !strings.HasSuffix(h.Topic(), "/health"); h = receive(t, messages, "health") {
 	}
 }
@@ -135,18 +136,18 @@ func TestProblemsMakeTheStateAlert(t *testing.T) {
 	m := servers.Broker(t)
 	messages := watch(t, m)
 	var broken atomic.Bool
-	start(t, config("tcp://"+m.Addr), func() fleet.Health {
+	start(t, config("tcp://"+m.Addr), func() message.Health {
 		h := healthy()
 		if broken.Load() {
-			h.Problems = []fleet.Problem{{Name: "mysql", Text: "away"}}
+			h.Problems = []message.Problem{{Name: "mysql", Text: "away"}}
 		}
 		return h
 	}, newCondition())
-	awaitState(t, messages, fleet.Ready)
+	awaitState(t, messages, message.Ready)
 	broken.Store(true)
-	awaitState(t, messages, fleet.Alert)
+	awaitState(t, messages, message.Alert)
 	broken.Store(false)
-	awaitState(t, messages, fleet.Ready)
+	awaitState(t, messages, message.Ready)
 }
 
 // The old connection hangs at the broker, the station is back on a new one: the will of the old one must not be the last
@@ -157,7 +158,7 @@ func TestOldConnectionNeverCallsTheStationLost(t *testing.T) {
 	r := newRelay(t, listen(t), m.Addr)
 	cond := newCondition()
 	start(t, config("tcp://"+r.Addr().String()), healthy, cond)
-	awaitState(t, messages, fleet.Ready)
+	awaitState(t, messages, message.Ready)
 	receive(t, cond.back, "Back")
 	r.mute.Store(true)
 	r.cut() // the broker doesn't see it
@@ -167,7 +168,7 @@ func TestOldConnectionNeverCallsTheStationLost(t *testing.T) {
 	r.mu.Lock()
 	r.ups[0].Close()
 	r.mu.Unlock()
-	if got := retained(t, m); got != fleet.Ready {
+	if got := retained(t, m); got != message.Ready {
 		t.Errorf("a newcomer sees %q", got)
 	}
 }
@@ -191,9 +192,9 @@ func TestOverWebsocket(t *testing.T) {
 	m := servers.Broker(t)
 	messages := watch(t, m)
 	stop := start(t, config("ws://"+m.WebAddr), healthy, newCondition())
-	awaitState(t, messages, fleet.Ready)
+	awaitState(t, messages, message.Ready)
 	stop()
-	awaitState(t, messages, fleet.Disconnected)
+	awaitState(t, messages, message.Disconnected)
 }
 
 func TestAddressesThatAreNone(t *testing.T) {

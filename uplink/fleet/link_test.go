@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"station-agent/uplink/fleet/message"
 )
 
 // fakeBroker answers like a broker as far as it is asked to.
@@ -111,10 +113,10 @@ func (b *fakeBroker) answer(p packets.ControlPacket) packets.ControlPacket {
 	return nil
 }
 
-func (b *fakeBroker) states() (modes []Mode) {
+func (b *fakeBroker) states() (modes []message.Mode) {
 	for _, p := range b.heard {
 		if p, ok := p.(*packets.PublishPacket); ok && p.Qos == 1 {
-			var s State
+			var s message.State
 			json.Unmarshal(p.Payload, &s)
 			modes = append(modes, s.State)
 		}
@@ -146,7 +148,7 @@ func run(t *testing.T, b *fakeBroker, r *record, d time.Duration) (stopped time.
 	b.silence = make(chan struct{})
 	defer close(b.silence)
 	r.began = time.Now()
-	p := New(Config{Broker: "tcp://broker", Environment: "test", Station: "s"}, func() Health { return Health{} }, r)
+	p := New(Config{Broker: "tcp://broker", Environment: "test", Station: "s"}, func() message.Health { return message.Health{} }, r)
 	p.dial = b.dial
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
@@ -178,7 +180,7 @@ func TestQuietConnectionHolds(t *testing.T) {
 		if len(b.dials) != 1 || len(r.lost) != 0 || r.backs != 1 || stopped > 0 {
 			t.Errorf("%d dials, lost %v, back %d, stopped after %v", len(b.dials), r.lost, r.backs, stopped)
 		}
-		if want := []Mode{Init, Ready, Disconnected}; !slices.Equal(b.states(), want) {
+		if want := []message.Mode{message.Init, message.Ready, message.Disconnected}; !slices.Equal(b.states(), want) {
 			t.Errorf("states %v, want %v", b.states(), want)
 		}
 		if _, ok := b.heard[len(b.heard)-1].(*packets.DisconnectPacket); !ok {
@@ -256,24 +258,6 @@ func TestStopWhileTheBrokerStallsCutsTheConnection(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestHealthIsNumbersWithUnits(t *testing.T) {
-	ago := 2.5
-	payload, err := json.Marshal(Health{Version: "1", UptimeS: 1.5, RSSMB: 20.25, ClockTrusted: true, Scans: 7, LastScanS: &ago,
-		Capture: []Way{{Table: "external.buylo_products", Way: "polling", Why: "granted", Cost: "one query a second", LagS: &ago}}, QueueRecords: 3, QueueBytes: 512, OldestUnsentS: 4, Problems: []Problem{{Name: "mysql", Since: time.Unix(0, 0).UTC(), Text: "away", Count: 2}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = `{"version":"1","uptime_s":1.5,"rss_mb":20.25,"clock_trusted":true,"scans":7,"last_scan_s":2.5,"intents_open":0,` +
-		`"intents_parked":0,"last_settled_s":null,"rows_age_s":null,"capture_lag_s":null,` +
-		`"capture":[{"table":"external.buylo_products","way":"polling","why":"granted","cost":"one query a second","lag_s":2.5}],"queue_records":3,"queue_bytes":512,"oldest_unsent_s":4,` +
-		`"unanchored":0,"oldest_unanchored_s":0,` +
-		`"anchoring":{"pending":0,"superseded":0,"mismatch":0,"missing":0,"unclear":0},"unverified":0,"replayed":0,"possibly_doubled":0,"passed":0,"dead_letters":0,"oldest_dead_letter_s":0,` +
-		`"problems":[{"name":"mysql","since":"1970-01-01T00:00:00Z","text":"away","count":2}]}`
-	if string(payload) != want {
-		t.Errorf("got  %s\nwant %s", payload, want)
-	}
 }
 
 func TestHealthWithoutProblemsHasAnEmptyList(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"station-agent/build/servers"
 	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 // TestProbeDisturbsNothing holds that a probe beside a publisher of the same station neither ends its connection nor leaves a
@@ -18,18 +19,18 @@ func TestProbeDisturbsNothing(t *testing.T) {
 	stop := start(t, config("tcp://"+m.Addr), healthy, cond)
 	receive(t, cond.back, "the broker")
 	messages := watch(t, m)
-	awaitState(t, messages, fleet.Ready)
+	awaitState(t, messages, message.Ready)
 	for range 3 {
 		if err := fleet.Probe(t.Context(), config("tcp://"+m.Addr)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	time.Sleep(300 * time.Millisecond) // in which a last will would have come
-	if mode := retained(t, m); mode != fleet.Ready {
+	if mode := retained(t, m); mode != message.Ready {
 		t.Errorf("the state is %s", mode)
 	}
 	stop()
-	awaitState(t, messages, fleet.Disconnected)
+	awaitState(t, messages, message.Disconnected)
 	if len(cond.lost) > 0 {
 		t.Errorf("the publisher lost its connection: %s", <-cond.lost)
 	}

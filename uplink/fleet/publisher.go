@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"time"
+
+	"station-agent/uplink/fleet/message"
 )
 
 // How long each step may take, and how long to wait between attempts.
@@ -51,19 +53,19 @@ type Condition interface {
 // Publisher publishes the State and the Health of one station.
 type Publisher struct {
 	cfg    Config
-	health func() Health
+	health func() message.Health
 	cond   Condition
 	dial   func(ctx context.Context) (net.Conn, error)
-	mode   Mode // as last judged
+	mode   message.Mode // as last judged
 	since  time.Time
 }
 
 // New makes a Publisher. It asks health once a second while connected, so that has to be cheap.
-func New(cfg Config, health func() Health, cond Condition) *Publisher {
+func New(cfg Config, health func() message.Health, cond Condition) *Publisher {
 	if cfg.Interval <= 0 {
 		cfg.Interval = 30 * time.Second
 	}
-	return &Publisher{cfg: cfg, health: health, cond: cond, dial: cfg.dial, mode: Init, since: time.Now()}
+	return &Publisher{cfg: cfg, health: health, cond: cond, dial: cfg.dial, mode: message.Init, since: time.Now()}
 }
 
 // Run publishes until ctx ends, says "disconnected" if it still can, and returns nil. A broker that is away, refuses or
@@ -140,7 +142,7 @@ func (p *Publisher) begin(ctx context.Context, l *link) error {
 
 // judge says the state if it changed.
 func (p *Publisher) judge(ctx context.Context, l *link) error {
-	mode := p.health().mode()
+	mode := p.health().Mode()
 	if mode == p.mode {
 		return nil
 	}
@@ -153,35 +155,35 @@ func (p *Publisher) judge(ctx context.Context, l *link) error {
 func (p *Publisher) farewell(ctx context.Context, l *link) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellWithin)
 	defer cancel()
-	p.mode, p.since = Disconnected, time.Now()
+	p.mode, p.since = message.Disconnected, time.Now()
 	return p.sayState(ctx, l)
 }
 
 func (p *Publisher) sayState(ctx context.Context, l *link) error {
-	return l.retain(ctx, p.cfg.topic("state"), p.cfg.state(p.mode, p.since))
+	return l.retain(ctx, p.cfg.topic(message.StateLeaf), p.cfg.state(p.mode, p.since))
 }
 
 func (p *Publisher) sayHealth(ctx context.Context, l *link) error {
 	h := p.health()
 	if h.Problems == nil {
-		h.Problems = []Problem{} // a list in JSON too
+		h.Problems = []message.Problem{} // a list in JSON too
 	}
 	payload, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("encode health: %w", err)
 	}
-	return l.publish(ctx, p.cfg.topic("health"), payload)
+	return l.publish(ctx, p.cfg.topic(message.HealthLeaf), payload)
 }
 
 func (c Config) topic(leaf string) string {
-	return "station-agent/" + c.Environment + "/" + c.Station + "/" + leaf
+	return message.Place{Environment: c.Environment, Station: c.Station}.Topic(leaf)
 }
 
 // state is the payload of the state topic.
-func (c Config) state(mode Mode, since time.Time) []byte {
-	payload, _ := json.Marshal(State{ // of strings, a number and a time near now: it can't fail
+func (c Config) state(mode message.Mode, since time.Time) []byte {
+	payload, _ := json.Marshal(message.State{ // of strings, a number and a time near now: it can't fail
 		State: mode, Session: c.Session, At: since.UTC(), Version: c.Version,
-		Station: c.Station, Environment: c.Environment, Name: c.Name,
+		Station: c.Station, Environment: c.Environment, Name: c.Name, Hours: []string{}, IntervalS: c.Interval.Seconds(),
 	})
 	return payload
 }

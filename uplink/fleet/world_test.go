@@ -14,6 +14,7 @@ import (
 
 	"station-agent/build/servers"
 	"station-agent/uplink/fleet"
+	"station-agent/uplink/fleet/message"
 )
 
 const station = "0d9c6f0e-3a51-4a3e-9d0f-6f6f3b1f0a11"
@@ -36,10 +37,10 @@ func config(broker string) fleet.Config {
 		Interval: 100 * time.Millisecond}
 }
 
-func healthy() fleet.Health { return fleet.Health{Version: "1.2.3"} }
+func healthy() message.Health { return message.Health{Version: "1.2.3"} }
 
 // start runs a Publisher until the test ends or stop is called, which waits for Run.
-func start(t *testing.T, cfg fleet.Config, health func() fleet.Health, cond fleet.Condition) (stop func()) {
+func start(t *testing.T, cfg fleet.Config, health func() message.Health, cond fleet.Condition) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -82,7 +83,7 @@ func receive[T any](t *testing.T, ch <-chan T, what string) T {
 }
 
 // awaitState reads messages until the station is in mode.
-func awaitState(t *testing.T, messages <-chan mqtt.Message, mode fleet.Mode) (fleet.State, mqtt.Message) {
+func awaitState(t *testing.T, messages <-chan mqtt.Message, mode message.Mode) (message.State, mqtt.Message) {
 	t.Helper()
 	for began := time.Now(); ; {
 		if time.Since(began) > 30*time.Second { // healths go on coming
@@ -92,7 +93,7 @@ func awaitState(t *testing.T, messages <-chan mqtt.Message, mode fleet.Mode) (fl
 		if !strings.HasSuffix(m.Topic(), "/state") {
 			continue
 		}
-		var s fleet.State
+		var s message.State
 		if err := json.Unmarshal(m.Payload(), &s); err != nil {
 			t.Fatalf("%s: %v", m.Payload(), err)
 		}
@@ -103,14 +104,14 @@ func awaitState(t *testing.T, messages <-chan mqtt.Message, mode fleet.Mode) (fl
 }
 
 // retained returns the state a newcomer sees. The broker sends what is retained before what passes by.
-func retained(t *testing.T, m *servers.Mosquitto) fleet.Mode {
+func retained(t *testing.T, m *servers.Mosquitto) message.Mode {
 	t.Helper()
-	message := receive(t, watch(t, m), "the retained state")
-	if !message.Retained() || !strings.HasSuffix(message.Topic(), "/state") {
-		t.Fatalf("a newcomer first sees %s, retained %t", message.Topic(), message.Retained())
+	said := receive(t, watch(t, m), "the retained state")
+	if !said.Retained() || !strings.HasSuffix(said.Topic(), "/state") {
+		t.Fatalf("a newcomer first sees %s, retained %t", said.Topic(), said.Retained())
 	}
-	var s fleet.State
-	if err := json.Unmarshal(message.Payload(), &s); err != nil {
+	var s message.State
+	if err := json.Unmarshal(said.Payload(), &s); err != nil {
 		t.Fatal(err)
 	}
 	return s.State

@@ -1,40 +1,19 @@
-package fleet
+package message
 
-import "time"
-
-// Mode is the state of a station in one word.
-type Mode string
-
-// The modes. See the package comment for their order.
-const (
-	Init         Mode = "init"         // the agent has just started
-	Ready        Mode = "ready"        // the work goes on and nothing is wrong
-	Alert        Mode = "alert"        // the work goes on as far as it can; Health names what is wrong
-	Disconnected Mode = "disconnected" // the agent was stopped
-	Lost         Mode = "lost"         // said by the broker: no word from the agent
-)
-
-// State is the payload of the state topic.
-type State struct {
-	State       Mode      `json:"state"`
-	Session     uint64    `json:"session"` // number of the agent's start, increasing
-	At          time.Time `json:"at"`      // since when; for lost: when the connection that was lost began
-	Version     string    `json:"version"`
-	Station     string    `json:"station"` // uuid
-	Environment string    `json:"environment"`
-	Name        string    `json:"name"` // for people
-}
-
-// Health is the payload of the health topic. Times ago and ages are in seconds; null is "never" or "not known".
+// Health is the payload of the health topic.
 type Health struct {
+	Session           uint64    `json:"session"`
 	Version           string    `json:"version"`
+	System            string    `json:"system"`   // kernel and board, for people
 	UptimeS           float64   `json:"uptime_s"` // of the agent
-	RSSMB             float64   `json:"rss_mb"`   // resident memory of the agent, 1e6 bytes
+	BootS             float64   `json:"boot_s"`   // of the board
+	RSSMB             float64   `json:"rss_mb"`   // resident memory of the agent
 	ClockTrusted      bool      `json:"clock_trusted"`
 	Scans             uint64    `json:"scans"`
 	LastScanS         *float64  `json:"last_scan_s"`
-	IntentsOpen       int       `json:"intents_open"`   // assignments not yet in the database
-	IntentsParked     int       `json:"intents_parked"` // assignments that need a person
+	CallBacks         int       `json:"call_backs_waiting"` // packages whose packer has to look again
+	IntentsOpen       int       `json:"intents_open"`       // assignments not yet in the database
+	IntentsParked     int       `json:"intents_parked"`     // assignments that need a person
 	LastSettledS      *float64  `json:"last_settled_s"`
 	RowsAgeS          *float64  `json:"rows_age_s"`    // how long ago the rows of the station were read
 	CaptureLagS       *float64  `json:"capture_lag_s"` // age of the last change taken in, behind the database
@@ -42,6 +21,7 @@ type Health struct {
 	QueueRecords      int       `json:"queue_records"` // records not yet sent
 	QueueBytes        int64     `json:"queue_bytes"`
 	OldestUnsentS     float64   `json:"oldest_unsent_s"`      // 0 if there is none
+	Lanes             []Lane    `json:"lanes"`                // of the queue
 	Unanchored        int       `json:"unanchored"`           // records sent and not yet proven
 	OldestUnanchoredS float64   `json:"oldest_unanchored_s"`  // 0 if there is none
 	Anchoring         Anchoring `json:"anchoring"`            // how those stand
@@ -51,7 +31,28 @@ type Health struct {
 	Passed            uint64    `json:"passed"`               // found states that were not sent, as a newer change of the row was, ever
 	DeadLetters       int       `json:"dead_letters"`         // records refused for good
 	OldestDeadS       float64   `json:"oldest_dead_letter_s"` // how long the one waits for a person that waits longest; 0 if there is none
+	StoreBytes        int64     `json:"store_bytes"`          // what the store takes on the card
+	DiskFreeBytes     *int64    `json:"disk_free_bytes"`      // on the card
+	WrittenTodayBytes *int64    `json:"written_today_bytes"`  // by the agent, to the card, since midnight or its start
+	TemperatureC      *float64  `json:"temperature_c"`        // of the processor
+	Undervoltage      *bool     `json:"undervoltage"`         // now or since boot; null: the board doesn't tell
+	Throttled         *bool     `json:"throttled"`            // now or since boot; null: the board doesn't tell
+	Readers           []Reader  `json:"readers"`
 	Problems          []Problem `json:"problems"`
+}
+
+// Reader is one reader, button row or keyboard of the configuration.
+type Reader struct {
+	Name      string   `json:"name"`
+	OK        bool     `json:"ok"`
+	LastReadS *float64 `json:"last_read_s"`
+	BadFrames uint64   `json:"bad_frames"` // damaged ones, since the start
+}
+
+// Lane is one of the queues of records; the first is sent first.
+type Lane struct {
+	Lane    string `json:"lane"` // "changes" or "found"
+	Records int    `json:"records"`
 }
 
 // Anchoring counts the records that are sent and not yet proven by how they stand.
@@ -75,16 +76,8 @@ type Way struct {
 	OldestS *float64 `json:"oldest_s,omitempty"` // age of the oldest of them
 }
 
-// Problem is one thing that is away or wrong now.
-type Problem struct {
-	Name  string    `json:"name"`
-	Since time.Time `json:"since"`
-	Text  string    `json:"text"`  // the thing, the reason and what to do
-	Count uint64    `json:"count"` // failures since then
-}
-
-// mode is the state that h stands for.
-func (h Health) mode() Mode {
+// Mode is the state that h stands for.
+func (h Health) Mode() Mode {
 	if len(h.Problems) > 0 {
 		return Alert
 	}
