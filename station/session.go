@@ -56,7 +56,7 @@ type Decision struct {
 	Session *record.Session // afterwards; nil if nothing changed
 	Intents []record.Intent // without ID and Scan, which the journal gives
 	Next    State           // afterwards, Session included
-	Strange bool            // a code that names no item, or not one alone, was refused
+	Strange bool            // a code that names no item, or not one alone, or is nothing at all was refused
 }
 
 // tag is what the decision is about.
@@ -106,6 +106,7 @@ func Decide(s State, rules Rules, tag record.Tag, w World) Decision {
 	case matches(rules.Package, code) && !role.takes(ForPackages):
 		return d.wrongReader(role, "a package label")
 	case !matches(rules.Badge, code) && !matches(rules.Package, code) && !role.takes(ForItems):
+		d.strange = true
 		return d.wrongReader(role, "neither a package label, a command nor a badge")
 	case matches(rules.Badge, code):
 		return d.badge(rules.Pseudonym(code))
@@ -128,6 +129,7 @@ type decider struct {
 	moves   []record.Move
 	aside   bool   // nobody scanned: what is armed stays armed
 	asItem  bool   // the scan was taken for an item
+	strange bool   // it is nothing that can be told from noise
 	again   bool   // an item that the session holds was added once more
 	named   string // the code that names the item
 }
@@ -157,7 +159,7 @@ func (d *decider) refuse(v record.Verdict, text string, args ...any) Decision {
 		said := d.scan
 		d.next.refused = &said
 	}
-	return Decision{Scan: &d.scan, Next: d.next, Strange: d.asItem && d.scan.Hash == ""}
+	return Decision{Scan: &d.scan, Next: d.next, Strange: d.strange || d.asItem && d.scan.Hash == ""}
 }
 
 // armed keeps what this very decision armed and drops what was armed before.
