@@ -108,7 +108,7 @@ const mostHeld = 4096
 func (t *tap) saw(tag record.Tag) { t.tags = append(t.tags, tag) }
 
 func (t *tap) Feed(p []byte) {
-	if len(t.held)+len(p) > mostHeld {
+	if len(t.held) > mostHeld { // p completes what is shorter, and may be a burst as long
 		t.held = nil
 	}
 	t.held = append(t.held, p...)
