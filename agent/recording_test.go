@@ -3,13 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"station-agent/station"
 	"station-agent/station/stationtest"
+	"station-agent/store/record"
 )
 
 // output is what a command has written so far.
@@ -163,6 +166,24 @@ func TestListenOpensAPortThatIsNamed(t *testing.T) {
 	if strings.Contains(out.String(), "\x1b") {
 		t.Errorf("escapes: %q", out.String())
 	}
+	got, said, code := command(t, "replay", file)
+	if code != 0 || !strings.Contains(got, `"PKG-1"`) || !strings.Contains(got, "2 answers, 0 differ") {
+		t.Errorf("exit code %d: %s%s", code, got, said)
+	}
+}
+
+// TestWhatWasTypedRunsAgain: a keyboard has no bytes, only what was typed.
+func TestWhatWasTypedRunsAgain(t *testing.T) {
+	file, typed := t.TempDir()+"/wedge.ndjson", station.TapedReader{Name: "wedge", Kind: station.Barcode}
+	var b bytes.Buffer
+	l := &listening{reader: typed, out: io.Discard, errs: io.Discard, record: &b, began: time.Now()}
+	err := printJSON(&b, station.Event{Start: &station.Start{Readers: []station.TapedReader{typed}}})
+	l.show(station.Heard{Reader: "wedge", Read: []record.Tag{{Reader: "wedge", Code: "PKG-1", Raw: []byte("PKG-1")}}, Tags: 1})
+	l.show(station.Heard{Reader: "wedge", Read: []record.Tag{{Reader: "wedge", Bad: "cut off", Raw: []byte("PKG")}}, Tags: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, b.String())
 	got, said, code := command(t, "replay", file)
 	if code != 0 || !strings.Contains(got, `"PKG-1"`) || !strings.Contains(got, "2 answers, 0 differ") {
 		t.Errorf("exit code %d: %s%s", code, got, said)
