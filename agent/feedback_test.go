@@ -65,7 +65,7 @@ func (p *place) lamps(h gpio.Host) (a *parts, stop func()) {
 		p.t.Fatal(err)
 	}
 	a = &parts{cfg: p.cfg, log: quiet(), clock: clk, board: newBoard(quiet()), store: p.open(), moving: newMoving(), panel: station.LogPanel{Log: quiet()},
-		host: h, reads: newReads(time.Second)}
+		host: h, reads: newReads(time.Second, station.Rules{})}
 	if err := errors.Join(a.addFeedback(), a.addBench()); err != nil {
 		p.t.Fatal(err)
 	}

@@ -9,6 +9,9 @@ import (
 	"station-agent/store/record"
 )
 
+// Shown is a tag as it is shown to who only looks: a badge and a command code stand in it by what they are called.
+func (r Rules) Shown(tag record.Tag) record.Tag { return hiddenTag(r, tag, TapedReader{}) }
+
 // hiddenTag is a tag without what must not leave the bench.
 func hiddenTag(rules Rules, tag record.Tag, r TapedReader) record.Tag {
 	was := tag.Code
