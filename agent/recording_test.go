@@ -214,6 +214,7 @@ func TestGuess(t *testing.T) {
 	}{
 		"lines":   {"PKG-1\rPKG-2\r", 0, "protocol line understands it at 9600 baud"},
 		"a frame": {"\xbb\x02\x22\x00\x11\xd5\x30\x00\xe2\x00\x10\x71\x00\x00\x52\x9b\x09\x40\xb4\x02\xeb\x98\x0c\x7e", 0, "protocol r200 understands it at 9600 baud"},
+		"damage":  {"PKG-1\r\xff\rPKG-2\r\xff\rPKG-3\r", 0, "protocol line (usually 9600 baud): 3 codes, 2 damaged frames"},
 		"noise":   {"\xff\xfe\x00\x01\x00\xff\x02\x7f\x00", exitFailed, "no protocol understands the 9 bytes that came at 9600 baud"},
 		"silence": {"", exitFailed, "nothing came"},
 	} {
