@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -227,6 +229,17 @@ func TestGuess(t *testing.T) {
 		if code != c.code || !strings.Contains(out+errs, c.want) {
 			t.Errorf("%s: exit code %d: %s%s", name, code, out, errs)
 		}
+	}
+}
+
+// TestNobodyListensToAReaderThatTheAgentDoesNotHave, as one that was named since it was started: it would be silent for ever.
+func TestNobodyListensToAReaderThatTheAgentDoesNotHave(t *testing.T) {
+	p := newPlace(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/listen?reader=new", nil)
+	if err := (tapeDesk{p.cfg.tape()}).listen(httptest.NewRecorder(), r); err == nil || !strings.Contains(err.Error(), `the running agent has no reader "new"`) {
+		t.Error(err)
 	}
 }
 
