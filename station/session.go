@@ -99,7 +99,8 @@ func Decide(s State, rules Rules, tag record.Tag, w World) Decision {
 	case rules.Commands[code] != "":
 		return d.command(rules.Commands[code])
 	case matches(rules.Badge, code) && matches(rules.Package, code):
-		return d.refuse(record.Ambiguous, "code %q could be a badge or a package label: correct the patterns", code)
+		d.scan.Code, d.scan.Raw = "badge "+rules.Pseudonym(code), nil // as in badge.go
+		return d.refuse(record.Ambiguous, "code %q could be a badge or a package label: correct the patterns", d.scan.Code)
 	case matches(rules.Badge, code) && !role.takes(ForCommands):
 		d.scan.Code, d.scan.Raw = "badge "+rules.Pseudonym(code), nil // as in badge.go
 		return d.wrongReader(role, "a badge")
