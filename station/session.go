@@ -143,11 +143,15 @@ func newDecider(s State, rules Rules, w World) *decider {
 	return d
 }
 
-// bounced tells whether the tag is the last one once more, held before the scanner a little longer.
+// bounced tells whether the tag is the last one once more, held before the scanner a little longer. Nobody holds a button so: one that
+// is pressed again is meant, whatever time scanners need.
 func (d *decider) bounced(tag record.Tag) bool {
-	h, now := d.was.heard, d.w.Now.Mono
+	h, now, bounce := d.was.heard, d.w.Now.Mono, d.rules.Bounce
+	if tag.Symbology == Button {
+		bounce = min(bounce, defaultBounce)
+	}
 	d.next.heard = heard{tag.Reader, tag.Code, now}
-	return tag.Code != "" && h.code == tag.Code && h.reader == tag.Reader && now-h.at <= d.rules.Bounce
+	return tag.Code != "" && h.code == tag.Code && h.reader == tag.Reader && now-h.at <= bounce
 }
 
 // refuse leaves the session as it is.
