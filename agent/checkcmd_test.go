@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"station-agent/station"
 	"station-agent/store/record"
 	"station-agent/uplink/capture/check"
 )
@@ -87,7 +88,7 @@ func TestBenchVerdict(t *testing.T) {
 // TestReads holds when a tag came and when it was only read again.
 func TestReads(t *testing.T) {
 	now := time.Now()
-	r := newReads(2 * time.Second)
+	r := newReads(2*time.Second, station.Rules{})
 	r.now = func() time.Time { return now }
 	see := func(code string, after time.Duration) {
 		now = now.Add(after)
@@ -105,5 +106,25 @@ func TestReads(t *testing.T) {
 	}
 	if list := r.list(); len(list) != mostReads || list[len(list)-1].Code != fmt.Sprint(2*mostReads-1) {
 		t.Errorf("%d are kept", len(list))
+	}
+}
+
+// TestReadsNameNobody: who may look sees that the scanner read a badge and a command, and not their codes: the prefix is the secret of
+// the pseudonyms.
+func TestReadsNameNobody(t *testing.T) {
+	p := newPlace(t)
+	p.with(`#badge_pattern = ""`, `badge_pattern = "EMP-[0-9]+"`)
+	rules, err := p.cfg.rules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newReads(time.Second, rules)
+	for _, code := range []string{"EMP-4711", p.cfg.Packing.code(station.Undo), "PKG-1"} {
+		r.saw(record.Tag{Reader: "scanner", Code: code})
+	}
+	seen := fmt.Sprint(r.list())
+	if strings.Contains(seen, "4711") || strings.Contains(seen, p.cfg.Packing.CommandPrefix) || !strings.Contains(seen, "badge:") ||
+		!strings.Contains(seen, "command:undo") || !strings.Contains(seen, "PKG-1") {
+		t.Error(seen)
 	}
 }

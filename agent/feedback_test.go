@@ -65,7 +65,7 @@ func (p *place) lamps(h gpio.Host) (a *parts, stop func()) {
 		p.t.Fatal(err)
 	}
 	a = &parts{cfg: p.cfg, log: quiet(), clock: clk, board: newBoard(quiet()), store: p.open(), moving: newMoving(), panel: station.LogPanel{Log: quiet()},
-		host: h, reads: newReads(time.Second)}
+		host: h, reads: newReads(time.Second, station.Rules{})}
 	if err := errors.Join(a.addFeedback(), a.addBench()); err != nil {
 		p.t.Fatal(err)
 	}
@@ -83,6 +83,25 @@ func (p *place) lamps(h gpio.Host) (a *parts, stop func()) {
 			p.t.Error(err)
 		}
 	}
+}
+
+// heldUp is a panel whose log nobody reads.
+type heldUp struct {
+	station.Panel
+	until <-chan struct{}
+}
+
+func (h heldUp) Show(record.Scan, time.Duration) { <-h.until }
+
+// TestTheLampDoesNotWaitForTheLog, which a card that is slow may hold up for seconds.
+func TestTheLampDoesNotWaitForTheLog(t *testing.T) {
+	p := newPlace(t)
+	a := &parts{cfg: p.cfg, log: quiet(), board: newBoard(quiet()), store: p.open(), panel: heldUp{until: t.Context().Done()}, host: p.leds("green")}
+	if err := a.addFeedback(); err != nil {
+		t.Fatal(err)
+	}
+	go a.panel.Show(record.Scan{Verdict: record.Accepted}, 0)
+	p.until("the lamp shows", func() bool { shown, _ := a.player.Shown(); return shown == string(record.Accepted) })
 }
 
 func TestLampsOfARunningAgent(t *testing.T) {

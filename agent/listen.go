@@ -309,8 +309,8 @@ type guessed struct {
 	last  string
 }
 
-// bad counts what the codec could not make sense of.
-func (g *guessed) bad() int { return g.lines + int(min(g.codec.Bad(), math.MaxInt32)) }
+// bad counts what the codec could not make sense of. Of lines it counts most that were no code itself.
+func (g *guessed) bad() int { return max(g.lines, int(min(g.codec.Bad(), math.MaxInt32))) }
 
 // Feed implements serial.Sink.
 func (g *guessing) Feed(p []byte) {

@@ -191,7 +191,11 @@ func (d damage) list() []readerTrouble {
 }
 
 func (p *parts) addReaders() error {
-	p.reads = newReads(p.cfg.Packing.GoneAfter.value())
+	rules, err := p.cfg.rules()
+	if err != nil {
+		return err
+	}
+	p.reads = newReads(p.cfg.Packing.GoneAfter.value(), rules)
 	for _, r := range p.cfg.Readers {
 		cond := p.board.condition("reader " + r.Name)
 		if r.types() {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"station-agent/station"
 	"station-agent/store/record"
 )
 
@@ -14,8 +15,9 @@ const mostReads = 256
 // reads remembers what the readers saw lately, whether it meant anything to the bench or not: memory only, for people who
 // look whether a reader works.
 type reads struct {
-	gone time.Duration
-	now  func() time.Time
+	gone  time.Duration
+	shown func(record.Tag) record.Tag // what people who look may see of it
+	now   func() time.Time
 
 	mu   sync.Mutex
 	seen []seenCode // the newest last
@@ -35,13 +37,16 @@ type sighting struct {
 	SeenS  float64 `json:"seen_s"`        // how long ago it was read last
 }
 
-func newReads(gone time.Duration) *reads { return &reads{gone: gone, now: time.Now} }
+func newReads(gone time.Duration, r station.Rules) *reads {
+	return &reads{gone: gone, shown: r.Shown, now: time.Now}
+}
 
 // saw takes in one read.
 func (r *reads) saw(t record.Tag) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
+	t = r.shown(t)
 	s := seenCode{t.Reader, t.Code, t.Bad, now, now}
 	i := slices.IndexFunc(r.seen, func(o seenCode) bool { return o.reader == s.reader && o.code == s.code && o.bad == s.bad })
 	if i >= 0 {

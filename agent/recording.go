@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,10 +53,14 @@ func (d tapeDesk) listen(w http.ResponseWriter, r *http.Request) error {
 	if d.tape == nil {
 		return errNoTape
 	}
+	name := r.FormValue("reader")
+	if !slices.ContainsFunc(d.tape.Readers, func(t station.TapedReader) bool { return t.Name == name }) {
+		return fmt.Errorf("listen: the running agent has no reader %q: restart it if the configuration names one now", name)
+	}
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(noTime) // its end would look like that of the asker
 	heard := make(chan station.Heard, 64)
-	defer d.tape.Follow(r.FormValue("reader"), heard)()
+	defer d.tape.Follow(name, heard)()
 	w.WriteHeader(http.StatusOK)
 	for {
 		if err := rc.Flush(); err != nil {

@@ -3,13 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"station-agent/station"
 	"station-agent/station/stationtest"
+	"station-agent/store/record"
 )
 
 // output is what a command has written so far.
@@ -169,6 +174,24 @@ func TestListenOpensAPortThatIsNamed(t *testing.T) {
 	}
 }
 
+// TestWhatWasTypedRunsAgain: a keyboard has no bytes, only what was typed.
+func TestWhatWasTypedRunsAgain(t *testing.T) {
+	file, typed := t.TempDir()+"/wedge.ndjson", station.TapedReader{Name: "wedge", Kind: station.Barcode}
+	var b bytes.Buffer
+	l := &listening{reader: typed, out: io.Discard, errs: io.Discard, record: &b, began: time.Now()}
+	err := printJSON(&b, station.Event{Start: &station.Start{Readers: []station.TapedReader{typed}}})
+	l.show(station.Heard{Reader: "wedge", Read: []record.Tag{{Reader: "wedge", Code: "PKG-1", Raw: []byte("PKG-1")}}, Tags: 1})
+	l.show(station.Heard{Reader: "wedge", Read: []record.Tag{{Reader: "wedge", Bad: "cut off", Raw: []byte("PKG")}}, Tags: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, b.String())
+	got, said, code := command(t, "replay", file)
+	if code != 0 || !strings.Contains(got, `"PKG-1"`) || !strings.Contains(got, "2 answers, 0 differ") {
+		t.Errorf("exit code %d: %s%s", code, got, said)
+	}
+}
+
 func TestListenWithoutAnAgentOpensTheReaderOfTheConfiguration(t *testing.T) {
 	p, s := newPlace(t), plugged(t)
 	p.with("/dev/serial/by-id/usb-CHANGE", s.Path())
@@ -193,6 +216,7 @@ func TestGuess(t *testing.T) {
 	}{
 		"lines":   {"PKG-1\rPKG-2\r", 0, "protocol line understands it at 9600 baud"},
 		"a frame": {"\xbb\x02\x22\x00\x11\xd5\x30\x00\xe2\x00\x10\x71\x00\x00\x52\x9b\x09\x40\xb4\x02\xeb\x98\x0c\x7e", 0, "protocol r200 understands it at 9600 baud"},
+		"damage":  {"PKG-1\r\xff\rPKG-2\r\xff\rPKG-3\r", 0, "protocol line (usually 9600 baud): 3 codes, 2 damaged frames"},
 		"noise":   {"\xff\xfe\x00\x01\x00\xff\x02\x7f\x00", exitFailed, "no protocol understands the 9 bytes that came at 9600 baud"},
 		"silence": {"", exitFailed, "nothing came"},
 	} {
@@ -205,6 +229,17 @@ func TestGuess(t *testing.T) {
 		if code != c.code || !strings.Contains(out+errs, c.want) {
 			t.Errorf("%s: exit code %d: %s%s", name, code, out, errs)
 		}
+	}
+}
+
+// TestNobodyListensToAReaderThatTheAgentDoesNotHave, as one that was named since it was started: it would be silent for ever.
+func TestNobodyListensToAReaderThatTheAgentDoesNotHave(t *testing.T) {
+	p := newPlace(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/listen?reader=new", nil)
+	if err := (tapeDesk{p.cfg.tape()}).listen(httptest.NewRecorder(), r); err == nil || !strings.Contains(err.Error(), `the running agent has no reader "new"`) {
+		t.Error(err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // collectAt makes the collector of garbage run when the heap has grown by so many per cent: what a station may take that catches
 // up, in time and in memory, lies on either side (make bench-capture).
-const collectAt = 36
+const collectAt = 42
 
 // stopTime is how long a stop may take. All that counts is on disk at any moment, so a part that hangs is left behind.
 const stopTime = 4 * time.Second

@@ -55,6 +55,7 @@ func (d *decider) command(c Command) Decision {
 // button is a command by its name.
 func (d *decider) button(c Command) Decision {
 	if !slices.Contains(Commands(), c) {
+		d.strange = true
 		return d.refuse(record.Misread, "button %q is no command: see station-agent commands", c)
 	}
 	return d.command(c)

@@ -142,6 +142,9 @@ func (p *player) listen(events []Event) error {
 			continue
 		}
 		got := said(decoder, h)
+		if len(h.Bytes) == 0 && !h.Idle && !h.Gone { // it was typed
+			got = h.Read
+		}
 		if start.Rules.Package == nil {
 			p.compare(e, got)
 			continue

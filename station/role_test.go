@@ -55,6 +55,16 @@ func TestABadgeAtTheWrongReaderIsNotKept(t *testing.T) {
 	}
 }
 
+// TestACodeThatMayBeABadgeIsNotKept either.
+func TestACodeThatMayBeABadgeIsNotKept(t *testing.T) {
+	r := rules
+	r.Package = r.Badge
+	d := Decide(State{}, r, record.Tag{Reader: "i", Code: "B-17", Raw: []byte("B-17")}, world(picture()))
+	if said := strings.ReplaceAll(d.Scan.Code+d.Scan.Text+string(d.Scan.Raw), "who-B-17", ""); d.Scan.Verdict != record.Ambiguous || strings.Contains(said, "B-17") {
+		t.Errorf("%+v", d.Scan)
+	}
+}
+
 // TestAtTheWrongReaderWhatWasArmedStays: the packer holds the label before the other reader next.
 func TestAtTheWrongReaderWhatWasArmedStays(t *testing.T) {
 	r := rules

@@ -56,7 +56,7 @@ type Decision struct {
 	Session *record.Session // afterwards; nil if nothing changed
 	Intents []record.Intent // without ID and Scan, which the journal gives
 	Next    State           // afterwards, Session included
-	Strange bool            // a code that names no item, or not one alone, was refused
+	Strange bool            // a code that names no item, or not one alone, or is nothing at all was refused
 }
 
 // tag is what the decision is about.
@@ -99,13 +99,15 @@ func Decide(s State, rules Rules, tag record.Tag, w World) Decision {
 	case rules.Commands[code] != "":
 		return d.command(rules.Commands[code])
 	case matches(rules.Badge, code) && matches(rules.Package, code):
-		return d.refuse(record.Ambiguous, "code %q could be a badge or a package label: correct the patterns", code)
+		d.scan.Code, d.scan.Raw = "badge "+rules.Pseudonym(code), nil // as in badge.go
+		return d.refuse(record.Ambiguous, "code %q could be a badge or a package label: correct the patterns", d.scan.Code)
 	case matches(rules.Badge, code) && !role.takes(ForCommands):
 		d.scan.Code, d.scan.Raw = "badge "+rules.Pseudonym(code), nil // as in badge.go
 		return d.wrongReader(role, "a badge")
 	case matches(rules.Package, code) && !role.takes(ForPackages):
 		return d.wrongReader(role, "a package label")
 	case !matches(rules.Badge, code) && !matches(rules.Package, code) && !role.takes(ForItems):
+		d.strange = true
 		return d.wrongReader(role, "neither a package label, a command nor a badge")
 	case matches(rules.Badge, code):
 		return d.badge(rules.Pseudonym(code))
@@ -128,6 +130,7 @@ type decider struct {
 	moves   []record.Move
 	aside   bool   // nobody scanned: what is armed stays armed
 	asItem  bool   // the scan was taken for an item
+	strange bool   // it is nothing that can be told from noise
 	again   bool   // an item that the session holds was added once more
 	named   string // the code that names the item
 }
@@ -140,11 +143,15 @@ func newDecider(s State, rules Rules, w World) *decider {
 	return d
 }
 
-// bounced tells whether the tag is the last one once more, held before the scanner a little longer.
+// bounced tells whether the tag is the last one once more, held before the scanner a little longer. Nobody holds a button so: one that
+// is pressed again is meant, whatever time scanners need.
 func (d *decider) bounced(tag record.Tag) bool {
-	h, now := d.was.heard, d.w.Now.Mono
+	h, now, bounce := d.was.heard, d.w.Now.Mono, d.rules.Bounce
+	if tag.Symbology == Button {
+		bounce = min(bounce, defaultBounce)
+	}
 	d.next.heard = heard{tag.Reader, tag.Code, now}
-	return tag.Code != "" && h.code == tag.Code && h.reader == tag.Reader && now-h.at <= d.rules.Bounce
+	return tag.Code != "" && h.code == tag.Code && h.reader == tag.Reader && now-h.at <= bounce
 }
 
 // refuse leaves the session as it is.
@@ -157,7 +164,7 @@ func (d *decider) refuse(v record.Verdict, text string, args ...any) Decision {
 		said := d.scan
 		d.next.refused = &said
 	}
-	return Decision{Scan: &d.scan, Next: d.next, Strange: d.asItem && d.scan.Hash == ""}
+	return Decision{Scan: &d.scan, Next: d.next, Strange: d.strange || d.asItem && d.scan.Hash == ""}
 }
 
 // armed keeps what this very decision armed and drops what was armed before.

@@ -418,6 +418,21 @@ func TestButtons(t *testing.T) {
 	}
 }
 
+// TestAButtonPressedAgainIsMeant: what scanners need to let go of a code is no measure for it.
+func TestAButtonPressedAgainIsMeant(t *testing.T) {
+	slow := rules
+	slow.Bounce = 5 * time.Second
+	after := func(symbology string, pause time.Duration) (heard bool) {
+		tag, w := record.Tag{Reader: "panel", Symbology: symbology, Code: string(Undo)}, world(rowsHere())
+		first := Decide(State{Session: session("P-1:a")}, slow, tag, w)
+		w.Now.Mono += pause
+		return Decide(first.Next, slow, tag, w).Scan != nil
+	}
+	if after(Button, 200*time.Millisecond) || !after(Button, 400*time.Millisecond) || after("]C0", 4*time.Second) {
+		t.Error("a button is heard again after 300 ms, a code after cool_down")
+	}
+}
+
 func TestUnreadableTags(t *testing.T) {
 	for _, tag := range []record.Tag{{Bad: "not UTF-8"}, {Code: "P-1", Bad: "cut off"}, {}} {
 		if d := Decide(State{}, Rules{}, tag, world(picture())); d.Scan.Verdict != record.Misread || d.Session != nil {

@@ -123,3 +123,38 @@ func TestCodesThatNameNothingAreBounded(t *testing.T) {
 		t.Error("another reader pays for it")
 	}
 }
+
+// TestNoiseIsBoundedWhateverAReaderIsFor: where only labels, only commands or only buttons count, noise that looks like codes is refused
+// without being looked for. What is something, and was scanned at the wrong reader, is told.
+func TestNoiseIsBoundedWhateverAReaderIsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, record.State{})
+		r.Bench.rules.Roles = map[string]Role{"p": ForPackages, "c": ForCommands, "i": ForItems}
+		r.start(t)
+		told := func(reader string) (n int) {
+			for _, s := range r.shown {
+				if s.Reader == reader {
+					n++
+				}
+			}
+			return n
+		}
+		for n := range 2000 {
+			for reader, symbology := range map[string]string{"p": "", "c": "", "buttons": Button} {
+				r.Reads() <- Read{Tag: record.Tag{Reader: reader, Symbology: symbology, Code: fmt.Sprintf("x%d", n)}, At: time.Now()}
+			}
+			r.Reads() <- Read{Tag: record.Tag{Reader: "i", Code: fmt.Sprintf("P-%d", n)}, At: time.Now()}
+			time.Sleep(time.Millisecond)
+		}
+		r.sync()
+		for _, reader := range []string{"p", "c", "buttons"} {
+			if n := told(reader); n > toldAtOnce*10/9+3 {
+				t.Errorf("%d of 2000 pieces of noise at %s were told", n, reader)
+			}
+		}
+		if n := told("i"); n != 2000 {
+			t.Errorf("%d of 2000 labels at the wrong reader were told", n)
+		}
+		r.stop()
+	})
+}

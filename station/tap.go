@@ -9,6 +9,9 @@ import (
 	"station-agent/store/record"
 )
 
+// Shown is a tag as it is shown to who only looks: a badge and a command code stand in it by what they are called.
+func (r Rules) Shown(tag record.Tag) record.Tag { return hiddenTag(r, tag, TapedReader{}) }
+
 // hiddenTag is a tag without what must not leave the bench.
 func hiddenTag(rules Rules, tag record.Tag, r TapedReader) record.Tag {
 	was := tag.Code
@@ -108,7 +111,7 @@ const mostHeld = 4096
 func (t *tap) saw(tag record.Tag) { t.tags = append(t.tags, tag) }
 
 func (t *tap) Feed(p []byte) {
-	if len(t.held)+len(p) > mostHeld {
+	if len(t.held) > mostHeld { // p completes what is shorter, and may be a burst as long
 		t.held = nil
 	}
 	t.held = append(t.held, p...)

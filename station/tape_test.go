@@ -407,3 +407,18 @@ func (forgetful) Retry(uint64) ([]record.Intent, error)       { return nil, nil 
 func (silent) Show(record.Scan, time.Duration)                {}
 func (silent) Resume(record.Session)                          {}
 func (silent) CallBack(record.Parked)                         {}
+
+// TestABurstBehindHalfACodeIsKeptWhole, as it comes from a port when the bench was held up.
+func TestABurstBehindHalfACodeIsKeptWhole(t *testing.T) {
+	tape, heard := &Tape{}, make(chan Heard, 1)
+	tape.Follow("scanner", heard)
+	e := &ear{ctx: t.Context(), name: "scanner", codec: &codec.Line{}, reads: make(chan Read, 1024)}
+	port := &tap{to: e, tape: tape, reader: TapedReader{Name: "scanner"}}
+	e.saw = port.saw
+	port.Feed([]byte("PKG-4"))
+	rest := "711\r" + strings.Repeat("P-1\r", (mostHeld-4)/4)
+	port.Feed([]byte(rest))
+	if got := string((<-heard).Bytes); got != "PKG-4"+rest {
+		t.Errorf("%d bytes, which begin with %.20q", len(got), got)
+	}
+}

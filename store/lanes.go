@@ -143,8 +143,9 @@ func (d *DB) Pick(into []record.Queued, max, maxBytes int, skip func(*record.Que
 		head = make([]record.Queued, 0, n)
 	}
 	size, skipped := 0, 0
+	var q record.Queued // one for all: skip has its address
 	take := func(seq uint64, r *stored) error {
-		q := record.Queued{Seq: seq, Record: r.Record}
+		q = record.Queued{Seq: seq, Record: r.Record}
 		if skip != nil && skip(&q) {
 			if skipped++; skipped >= pickReach {
 				return errFilled // not the second lane either: what wasn't reached may have a row in common with it

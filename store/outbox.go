@@ -208,6 +208,19 @@ func (d *DB) block(seq uint64) (c *commit, at int, err error) {
 	return nil, 0, fmt.Errorf("read record %d: %w: it was carried on and isn't there", seq, ErrDamaged)
 }
 
+// recordNear is record for one that most likely stands in the same commit as the last one, which near knows.
+func (d *DB) recordNear(near **commit, seq uint64) (*stored, error) {
+	if c := *near; c != nil && len(c.Carried) == 0 && seq >= c.first && seq-c.first < uint64(len(c.records)) {
+		return &c.records[seq-c.first], nil // it may have been carried on since, and is the same there
+	}
+	c, at, err := d.block(seq)
+	if err != nil {
+		return nil, err
+	}
+	*near = c
+	return &c.records[at], nil
+}
+
 // record gives one record.
 func (d *DB) record(seq uint64) (*stored, error) {
 	c, at, err := d.block(seq)

@@ -17,6 +17,7 @@ func (d *DB) Settle(deliveries []record.Delivery) error {
 		return err
 	}
 	s := &d.settling
+	defer func() { s.near = nil }()
 	for _, y := range deliveries {
 		if err := d.weigh(s, y); err != nil {
 			d.settle(s)
@@ -38,6 +39,7 @@ type settlement struct {
 	refused  []refusal
 	bytes    int64 // of their payloads
 	last     uint64
+	near     *commit // that held the last record which was looked up
 }
 
 // weigh adds one delivery.
@@ -54,7 +56,7 @@ func (d *DB) weigh(s *settlement, y record.Delivery) error {
 	if r, ok := d.standing(y.Seq); !ok || !r.As.queued() {
 		return nil
 	}
-	m, bytes, err := d.markOf(y)
+	m, bytes, err := d.markOf(s, y)
 	if err != nil {
 		return err
 	}
@@ -84,13 +86,13 @@ func (d *DB) settle(s *settlement) {
 	}
 	clear(s.accepted)
 	clear(s.refused)
-	*s = settlement{accepted: s.accepted[:0], refused: s.refused[:0]} // the memory is used again
+	*s = settlement{accepted: s.accepted[:0], refused: s.refused[:0], near: s.near} // the memory is used again
 }
 
 // markOf gives what the receipt of a record is likely to repeat, and the bytes of its payload: nothing if it can't be read any
 // more, as what became of it is true all the same.
-func (d *DB) markOf(y record.Delivery) (mark, int, error) {
-	r, err := d.record(y.Seq)
+func (d *DB) markOf(s *settlement, y record.Delivery) (mark, int, error) {
+	r, err := d.recordNear(&s.near, y.Seq)
 	if errors.Is(err, ErrDamaged) && record.ClassOf(err) != record.StopHere {
 		return mark{}, 0, nil
 	}

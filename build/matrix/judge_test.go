@@ -39,6 +39,7 @@ type gap struct {
 
 // trail is how far the records of one row have told its changes.
 type trail struct {
+	row     string
 	changes []change
 	next    int // the first change that was not told one by one yet
 	found   int // the change whose state was found last, -1 for none since next moved
@@ -55,10 +56,10 @@ func (j *judge) fault(format string, args ...any) {
 
 // judgement is what is wrong with the records of a cell, nothing if they keep what the way promises.
 func judgement(c *cell, m *model, records []record.Record) *judge {
-	j := &judge{cell: c, rows: make(map[string]*trail), gaps: []gap{{reason: "the beginning", to: c.begun}}, runs: make(map[string]int), now: 1}
+	j := &judge{cell: c, rows: make(map[string]*trail), gaps: []gap{{reason: "the beginning", to: c.begun}}, runs: make(map[string]int), now: 1, records: records}
 	for row, list := range m.rows {
 		if captured(row, c.tables) {
-			j.rows[row] = &trail{changes: list, found: -1, states: make(map[string]bool)}
+			j.rows[row] = &trail{row: row, changes: list, found: -1, states: make(map[string]bool)}
 		}
 	}
 	for i := range records {
@@ -73,7 +74,6 @@ func judgement(c *cell, m *model, records []record.Record) *judge {
 		keys[r.Key] = true
 		j.record(r)
 	}
-	j.records = records
 	j.end(m)
 	return j
 }
@@ -191,7 +191,7 @@ func (j *judge) missed(t *trail, from, to int) {
 			continue
 		}
 		if j.passed++; !slices.ContainsFunc(j.gaps[t.gaps:j.now], within) {
-			j.fault("lost: %s of %.300s, committed at %s", c.op, c.payload, c.done.Format(time.TimeOnly))
+			j.fault("lost: %s of %.300s, committed at %s%s", c.op, c.payload, c.done.Format(time.StampMilli), j.tale(t.row, t))
 		}
 	}
 }
@@ -335,8 +335,11 @@ func (j *judge) tale(row string, t *trail) string {
 	for _, c := range t.changes {
 		fmt.Fprintf(&b, "\n    %s %s, mine %t: %s", c.done.Format("15:04:05.000"), c.op, c.mine, short(c.payload))
 	}
+	for _, g := range j.gaps {
+		fmt.Fprintf(&b, "\n    gap %s from %s to %s: %.100s", g.run, g.from.Format("15:04:05.000"), g.to.Format("15:04:05.000"), g.reason)
+	}
 	for i := range j.records {
-		if r := &j.records[i]; rowOf(r.Collection, r.ID) == row {
+		if r := &j.records[i]; rowOf(r.Collection, r.ID) == row || r.Collection == capture.Gaps {
 			fmt.Fprintf(&b, "\n    told %s %s as of %s: %s", r.Key, r.Op, r.At.Format("15:04:05.000"), short(string(r.Payload)))
 		}
 	}

@@ -158,18 +158,36 @@ func (c Config) listen(ctx context.Context, to Sink, cond Condition, claim func(
 			return worked, err
 		}
 		n, err := f.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			n, err = look(f, buf)
+		}
 		switch {
 		case n > 0:
 			worked = true
 			for _, e := range events.feed(buf[:n]) {
 				tell(keys.Feed(e))
 			}
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			tell(keys.Cut(fmt.Sprintf("no Enter or Tab within %v", c.Gap)))
 		case err != nil:
 			return worked, err
+		default:
+			tell(keys.Cut(fmt.Sprintf("no Enter or Tab within %v", c.Gap)))
 		}
 	}
+}
+
+// look reads what is there without waiting. Keys that lay there while this program waited for a processor are no gap.
+func look(f *os.File, buf []byte) (n int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if e := raw.Control(func(fd uintptr) { n, err = unix.Read(int(fd), buf) }); e != nil {
+		return 0, e
+	}
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+		err = nil
+	}
+	return max(0, n), err
 }
 
 // advice tells a person what to do about err.

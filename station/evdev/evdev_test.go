@@ -176,3 +176,16 @@ func TestALayoutThatIsNotThereStopsTheAgent(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestKeysThatLieThereAreNoGap: this program may have waited for a processor for longer than the gap.
+func TestKeysThatLieThereAreNoGap(t *testing.T) {
+	d := newDevice(t)
+	code := strings.Repeat("0123456789", 12)
+	d.types(code, true)
+	w, stop := listen(t, Config{Name: "wedge", Device: d.link, Gap: 1}, func(*os.File) error { return nil })
+	w.until(t, "a code", func() bool { return len(w.codes) > 0 })
+	stop()
+	if c := w.codes[0]; c.Text != code || c.Bad != "" {
+		t.Errorf("%+v", w.codes)
+	}
+}

@@ -69,7 +69,7 @@ func (b Button) watch(ctx context.Context, h Host, cond Condition, changed func(
 		pull = gpio.PullDown
 	}
 	if err := p.In(pull, gpio.BothEdges); err != nil {
-		return false, fmt.Errorf("%w: %s", err, advice(err))
+		return false, fmt.Errorf("%w: %s", err, lineAdvice(err))
 	}
 	d := debounce{settle: b.Settle}
 	for first := true; ctx.Err() == nil; first = false {

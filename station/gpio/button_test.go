@@ -180,7 +180,7 @@ func TestADeadLineIsATroubleAndNoPress(t *testing.T) {
 		if got := b.told(time.Minute); len(got) != 0 { // a busy loop would never get here
 			t.Errorf("%v", got)
 		}
-		if said := b.cond.last(); !strings.Contains(said, "button close at GPIO5") {
+		if said := b.cond.last(); !strings.Contains(said, "button close at GPIO5") || !strings.Contains(said, "restart the agent") {
 			t.Errorf("condition: %q", said)
 		}
 		b.line.breaks(nil, false)

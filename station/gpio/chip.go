@@ -115,6 +115,14 @@ func periphChips() ([]chip, error) {
 	return list, nil
 }
 
+// lineAdvice tells a person what to do about an error of a line. One whose chip went stays with that chip, which periph doesn't look for again.
+func lineAdvice(err error) string {
+	if errors.Is(err, unix.ENODEV) {
+		return "its chip is gone: plug it in again, then restart the agent"
+	}
+	return advice(err)
+}
+
 // noChips says why no chip could be opened.
 func noChips(pattern string) error {
 	nodes, _ := filepath.Glob(pattern)

@@ -89,7 +89,7 @@ func (p pinSink) set(hertz int) error {
 	err := p.pin.Out(level)
 	if err != nil {
 		p.back() // defect l
-		return fmt.Errorf("%w: %s", err, advice(err))
+		return fmt.Errorf("%w: %s", err, lineAdvice(err))
 	}
 	return nil
 }

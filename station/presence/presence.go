@@ -39,7 +39,7 @@ type Config struct {
 // Reader is how the sights of one reader count.
 type Reader struct {
 	Reads    int           // so many make a tag come, at most MaxReads; 0 means 1
-	Within   time.Duration // in this time; 0 means 300 ms
+	Within   time.Duration // in this time, or in two rounds of a reader that is busy with many tags; 0 means 300 ms
 	Limit    Limit         // of its antennas
 	Antennas map[int]Limit // of those that have a limit of their own
 }
@@ -99,6 +99,8 @@ type sight struct {
 	last    time.Duration           // the last sight that is strong enough to stay
 	reads   int                     // that were strong enough to come
 	recent  [MaxReads]time.Duration // when; the n-th stands at n modulo MaxReads
+	nth     [MaxReads]uint32        // and which read of the reader each was
+	before  uint32                  // which one the last sight was; 0 for none
 }
 
 type reader struct {
@@ -106,6 +108,18 @@ type reader struct {
 	lost  bool
 	since time.Duration // it is lost
 	ends  time.Duration // its absence at the latest; 0 while it is away
+	reads uint32        // counts them, round and round
+	round uint32        // how many reads lie between two of one tag, on average, in sixteenths
+}
+
+// busiest is how long a read takes at most of a reader that has many tags to tell: it may see each of them once a second only.
+const busiest = 40 * time.Millisecond
+
+// turn notes that a tag, which was the reader's read before last, is read again.
+func (r *reader) turn(before uint32) {
+	if before > 0 {
+		r.round += min(r.reads-before, 1<<20) - r.round/16
+	}
 }
 
 // New makes a filter that has seen nothing.
@@ -131,6 +145,7 @@ func (f *Filter) Feed(r Read) []Event {
 	f.events = f.events[:0]
 	from := f.reader(r.Reader, at)
 	f.endAbsences(at)
+	from.reads++
 	rules := f.c.Readers[r.Reader]
 	comes, stays := rules.limit(r.Antenna).allow(r.RSSI)
 	s := f.tags[r.Code]
@@ -146,8 +161,11 @@ func (f *Filter) Feed(r Read) []Event {
 			return f.events
 		}
 	}
-	s.reader, s.antenna, s.last = r.Reader, r.Antenna, max(at, s.last)
-	if s.here || !comes || !s.enough(rules, at) {
+	if s.reader == r.Reader {
+		from.turn(s.before)
+	}
+	s.reader, s.antenna, s.last, s.before = r.Reader, r.Antenna, max(at, s.last), from.reads
+	if s.here || !comes || !s.enough(rules, from, at, f.c.Gone) {
 		return f.events
 	}
 	s.here = true
@@ -284,15 +302,21 @@ func (f *Filter) add(code string, at time.Duration) *sight {
 	return s
 }
 
-// enough counts a sight and tells whether there were as many as the reader's rules want, in their time.
-func (s *sight) enough(r Reader, at time.Duration) bool {
+// enough counts a sight and tells whether there were as many as the reader's rules want, in their time. Where a reader is busy with many
+// tags, its own pace counts: those that lie there are seen once a round of it, and stray ones are not.
+func (s *sight) enough(r Reader, from *reader, at, gone time.Duration) bool {
 	want, within := min(max(1, r.Reads), MaxReads), r.Within
 	if within == 0 {
 		within = 300 * time.Millisecond
 	}
-	s.recent[s.reads%MaxReads] = at
+	s.recent[s.reads%MaxReads], s.nth[s.reads%MaxReads] = at, from.reads
 	s.reads++
-	return s.reads >= want && at-s.recent[(s.reads-want)%MaxReads] <= within
+	if s.reads < want {
+		return false
+	}
+	first := (s.reads - want) % MaxReads
+	took, reads := at-s.recent[first], from.reads-s.nth[first]
+	return took <= within || took <= gone*time.Duration(want-1) && took <= busiest*time.Duration(reads) && reads/2 <= from.round/16*uint32(want-1)
 }
 
 func (r Reader) limit(antenna int) Limit {

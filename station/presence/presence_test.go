@@ -213,3 +213,56 @@ func BenchmarkFeed(b *testing.B) {
 		n++
 	}
 }
+
+// TestTagsCameThatShareTheirAntennaWithMany: of many tags each is seen seldom, and a reader that is asked tells all of them at once, after
+// a second. A stray one among them is still told from those that lie there.
+func TestTagsCameThatShareTheirAntennaWithMany(t *testing.T) {
+	for name, c := range map[string]struct {
+		tags  int
+		round time.Duration // in which each is seen once
+		asked bool          // all of them at its end
+	}{
+		"a thousand sights a second": {500, 500 * ms, false},
+		"forty sights a second":      {30, 750 * ms, false},
+		"asked":                      {40, time.Second, true},
+		"few":                        {3, 100 * ms, false},
+	} {
+		r := rand.New(rand.NewPCG(1, 2))
+		f := New(Config{Began: -time.Hour, Readers: map[string]Reader{"r": {Reads: 2}}})
+		came := map[string]bool{}
+		feed := func(code string, at time.Duration) {
+			for _, e := range f.Feed(Read{Reader: "r", Code: code, At: at}) {
+				came[e.Code] = true
+			}
+		}
+		for round := range 8 {
+			began := time.Duration(round) * c.round
+			for n, tag := range r.Perm(c.tags) {
+				at := began
+				if !c.asked {
+					at += c.round * time.Duration(n) / time.Duration(c.tags)
+				}
+				feed(fmt.Sprint("lies ", tag), at)
+			}
+			feed(fmt.Sprint("once ", round), began)
+			if s := 1900 * ms; began/s != (began-c.round)/s && c.round <= 500*ms {
+				feed("stray", began)
+			}
+		}
+		if len(came) != c.tags {
+			t.Errorf("%s: %d of %d came", name, len(came), c.tags)
+		}
+		for round := range 8 {
+			if came[fmt.Sprint("once ", round)] {
+				t.Errorf("%s: a single sight counts", name)
+			}
+		}
+	}
+	// strays alone, of a neighbour
+	f := New(Config{Began: -time.Hour, Readers: map[string]Reader{"r": {Reads: 2}}})
+	for at := time.Duration(0); at < time.Minute; at += 300 * ms {
+		if e := f.Feed(Read{Reader: "r", Code: fmt.Sprint(at / (300 * ms) % 5), At: at}); len(e) > 0 {
+			t.Errorf("a stray came: %+v", e)
+		}
+	}
+}

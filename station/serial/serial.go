@@ -103,17 +103,19 @@ func Run(ctx context.Context, c Config, to Sink, cond Condition) error {
 	}
 	pause := firstPause
 	for {
+		began := time.Now()
 		worked, err := listen(ctx, c, to, cond)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if told, ok := errors.AsType[told](err); ok {
+		told, ok := errors.AsType[told](err)
+		if ok {
 			cond.Lost(fmt.Errorf("reader %s: %w", c.Name, told.error))
 		} else {
 			cond.Lost(fmt.Errorf("reader %s: %w: %s", c.Name, err, advice(err)))
-			if worked {
-				pause = firstPause
-			}
+		}
+		if worked && (!ok || time.Since(began) > lastPause) { // what a reader says that can't be set up ends no row of faults
+			pause = firstPause
 		}
 		if !wait(ctx, pause+rand.N(pause/4)) {
 			return nil

@@ -18,8 +18,8 @@ func changeKey(tx string, at time.Time, ordinal int, part string) string {
 		sum := sha256.Sum256([]byte(tx))
 		tx = hex.EncodeToString(sum[:])
 	}
-	b := make([]byte, 0, len(tx)+32)
-	b = append(append(b, "b:"...), tx...)
+	var room [200]byte // which every key fits into
+	b := append(append(room[:0], "b:"...), tx...)
 	b = strconv.AppendInt(append(b, '/'), at.UnixMicro(), 10)
 	b = strconv.AppendInt(append(b, '/'), int64(ordinal), 10)
 	return string(append(b, part...))

@@ -12,6 +12,7 @@ import (
 type mapper struct {
 	tables  []*Spec
 	scratch []byte
+	block   []byte    // where the next payloads go
 	spare   []*change // memory for the next ones
 	used    *recycled // where more of it comes from, nil for none
 	last    string    // the station where the last row was
@@ -161,8 +162,22 @@ func (m *mapper) place(t *Table, image []any) string {
 	return m.last
 }
 
+// payloads is how many bytes of payloads are made room for at once. What keeps one of them keeps its neighbours too, so they are few.
+const payloads = 8 << 10
+
 // payload is the canonical JSON of an image, in a slice of just its length.
 func (m *mapper) payload(t *Table, image []any) (_ []byte, err error) {
-	m.scratch, err = t.AppendPayload(m.scratch[:0], image)
-	return bytes.Clone(m.scratch), err
+	if m.scratch, err = t.AppendPayload(m.scratch[:0], image); err != nil {
+		return nil, err
+	}
+	n := len(m.scratch)
+	if n > payloads/8 {
+		return bytes.Clone(m.scratch), nil
+	}
+	if cap(m.block)-len(m.block) < n {
+		m.block = make([]byte, 0, payloads)
+	}
+	at := len(m.block)
+	m.block = append(m.block, m.scratch...)
+	return m.block[at:len(m.block):len(m.block)], nil
 }

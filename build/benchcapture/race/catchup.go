@@ -26,7 +26,7 @@ import (
 // and noted as such. In an empty store those are the rows as they are found.
 func catchUp(ctx context.Context, k Task) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(36) // as in agent/run.go
+		debug.SetGCPercent(42) // as in agent/run.go
 	}
 	m := worker.NewMeter()
 	s, err := store.Open(store.Config{

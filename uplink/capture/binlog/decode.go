@@ -258,8 +258,6 @@ func (s *stream) each(h *replication.EventHeader, e *rowsEvent, use func(images 
 	if h.EventType == replication.PARTIAL_UPDATE_ROWS_EVENT || !direct(e.table) {
 		return e.byLibrary(use)
 	}
-	var rows [2][]any
-	var skipped [2][]int
 	n := len(e.there)
 	for b := e.rows; len(b) > 0; {
 		if s.keep == nil { // whoever gets the rows may hold them
@@ -271,9 +269,9 @@ func (s *stream) each(h *replication.EventHeader, e *rowsEvent, use func(images 
 		}
 		b = b[size:]
 		for i := range n {
-			rows[i], skipped[i] = s.images[i].row, s.images[i].skipped
+			s.pair[i], s.skipped[i] = s.images[i].row, s.images[i].skipped
 		}
-		if err := use(rows[:n], skipped[:n]); err != nil {
+		if err := use(s.pair[:n], s.skipped[:n]); err != nil {
 			return err
 		}
 	}

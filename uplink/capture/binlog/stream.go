@@ -37,6 +37,8 @@ type stream struct {
 	mariaGTID replication.MariadbGTIDEvent
 	there     [2][]byte
 	images    [2]image        // of the row that is read
+	pair      [2][]any        // what they hold
+	skipped   [2][]int        // and don't
 	twoXA     map[string]bool // two-phase transactions that were prepared and have no row of ours
 	failed    error           // why the stream ends, if it is our doing
 	sweep     *sweeper        // nil: no table has to be read as a whole
