@@ -173,13 +173,30 @@ func (j *judge) happened(t *trail, r *record.Record) {
 	j.seen++
 	for i := t.next; i < len(t.changes); i++ {
 		c := &t.changes[i]
-		if (c.mine || j.unknown(t, i)) && c.op == r.Op && c.payload == string(r.Payload) {
+		if (c.mine || j.unknown(t, i)) && j.tells(r, c) {
 			j.missed(t, t.next, i)
 			t.next, t.found, t.gaps = i+1, -1, j.now
 			return
 		}
 	}
 	j.fault("a record of no change that is still to come: %s; next is %s", brief(r), t.expects(r))
+}
+
+// tells tells whether a record is of a change. A row that goes to and fro has the same change twice, and if one of them lies in a
+// gap it counts which: MariaDB's names of transactions tell, or the times, which MySQL's log has of the commit and a queue of the
+// statement.
+func (j *judge) tells(r *record.Record, c *change) bool {
+	from, name, logged := c.opened, "", strings.HasPrefix(r.Key, "b:")
+	if logged {
+		from, name = c.began, c.tx
+	}
+	switch {
+	case c.op != r.Op || c.payload != string(r.Payload):
+		return false
+	case name != "":
+		return strings.HasPrefix(r.Key, "b:"+name+"/")
+	}
+	return !r.At.Before(from.Add(-j.blur)) && !r.At.After(c.done.Add(j.blur))
 }
 
 // missed holds that the changes from one to another lie in gaps that were named since the row's last record.
@@ -301,7 +318,8 @@ func (t *trail) expects(r *record.Record) string {
 	n := number.FindString(string(r.Payload))
 	for i, c := range t.changes {
 		if number.FindString(c.payload) == n && c.op == r.Op {
-			return fmt.Sprintf("change %d of %d, and %d comes next; it differs in %s", i, len(t.changes), t.next, differences(c.payload, string(r.Payload)))
+			return fmt.Sprintf("change %d of %d (%s at %s), and %d comes next; it differs in %s", i, len(t.changes), c.tx, c.done.Format(time.StampMicro), t.next,
+				differences(c.payload, string(r.Payload)))
 		}
 	}
 	if t.next == len(t.changes) {
@@ -333,7 +351,7 @@ func brief(r *record.Record) string {
 func (j *judge) tale(row string, t *trail) string {
 	var b strings.Builder
 	for _, c := range t.changes {
-		fmt.Fprintf(&b, "\n    %s %s, mine %t: %s", c.done.Format("15:04:05.000"), c.op, c.mine, short(c.payload))
+		fmt.Fprintf(&b, "\n    %s %s %s, mine %t: %s", c.done.Format("15:04:05.000"), c.tx, c.op, c.mine, short(c.payload))
 	}
 	for _, g := range j.gaps {
 		fmt.Fprintf(&b, "\n    gap %s from %s to %s: %.100s", g.run, g.from.Format("15:04:05.000"), g.to.Format("15:04:05.000"), g.reason)

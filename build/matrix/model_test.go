@@ -23,6 +23,8 @@ type change struct {
 	mine    bool      // the station whose changes are captured owns it
 	vague   bool      // as it had the product last, which stands nowhere: that is known only by who read all
 
+	tx          string    // what MariaDB calls its transaction, "" if it couldn't be asked
+	opened      time.Time // when its transaction was
 	began, done time.Time // it was committed between these
 }
 
@@ -52,14 +54,14 @@ type model struct {
 }
 
 // commit adds what a transaction did.
-func (m *model) commit(list []effect, began, done time.Time) {
+func (m *model) commit(list []effect, tx string, opened, began, done time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.rows == nil {
 		m.rows = make(map[string][]change)
 	}
 	for _, e := range list {
-		e.began, e.done = began, done
+		e.tx, e.opened, e.began, e.done = tx, opened, began, done
 		m.rows[e.row] = append(m.rows[e.row], e.change)
 		m.count++
 	}

@@ -128,6 +128,7 @@ func (c *clerk) transact(do func(*attempt)) {
 	if _, err := conn.ExecContext(ctx, "SET time_zone = '+00:00', sql_mode = ''"); err != nil {
 		return
 	}
+	opened := time.Now()
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return
@@ -140,12 +141,17 @@ func (c *clerk) transact(do func(*attempt)) {
 	if a.err != nil {
 		return
 	}
-	began := time.Now()
-	if err := tx.Commit(); err != nil && !c.committed() {
+	began, name := time.Now(), ""
+	err = tx.Commit()
+	if err != nil && !c.committed() {
 		return
 	}
+	done := time.Now()
+	if err == nil && c.db.Flavor == "mariadb" {
+		_ = conn.QueryRowContext(ctx, "SELECT @@last_gtid").Scan(&name) // without it the time tells
+	}
 	c.goods, c.items = a.goods, a.items
-	c.model.commit(a.did, began, time.Now())
+	c.model.commit(a.did, name, opened, began, done)
 }
 
 // committed tells whether the last transaction was, when the server is back.
@@ -472,5 +478,5 @@ func (c *clerk) emptied(began time.Time) {
 	for _, hash := range slices.Sorted(maps.Keys(c.items)) {
 		a.noteItem(record.Delete, c.items[hash], nil)
 	}
-	c.model.commit(a.did, began, time.Now())
+	c.model.commit(a.did, "", began, began, time.Now())
 }
