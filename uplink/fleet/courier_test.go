@@ -410,6 +410,24 @@ func TestWillAndBirthAgree(t *testing.T) {
 	})
 }
 
+// TestStationThatHearsNothingIsTold: Mosquitto takes a subscription that its ACL forbids, and says nothing on it.
+func TestStationThatHearsNothingIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBroker{noEcho: true}
+		r := bubble(t, b, Config{}, func(p *Publisher) {
+			time.Sleep(10 * time.Minute)
+			b.mu.Lock()
+			b.noEcho = false // somebody corrects the ACL
+			b.mu.Unlock()
+			p.Updating()
+			time.Sleep(time.Minute)
+		})
+		if len(r.lost) != 1 || !strings.Contains(r.lost[0].text, "ACL") || r.backs != 2 || len(b.dials) != 1 {
+			t.Errorf("lost %v, back %d times, %d connections", r.lost, r.backs, len(b.dials))
+		}
+	})
+}
+
 func TestBrokersAreTriedInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -30,6 +30,7 @@ type fakeBroker struct {
 	health    func() message.Health
 	dropAfter int // packets on a connection; 0 for never
 	noSub     bool
+	noEcho    bool   // what is said on the state's topic doesn't come back
 	reads     int    // so many packets and then no more; 0 for all
 	verdict   byte   // on the greeting
 	says      []byte // after the greeting
@@ -79,6 +80,12 @@ func (b *fakeBroker) serve(conn net.Conn) {
 		b.mu.Lock()
 		b.heard, b.times = append(b.heard, p), append(b.times, time.Now())
 		a := b.answer(p)
+		var echo bytes.Buffer
+		if p, ok := p.(*packets.PublishPacket); ok && !b.noEcho && strings.HasSuffix(p.TopicName, "/state") {
+			e := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
+			e.TopicName, e.Payload = p.TopicName, p.Payload
+			e.Write(&echo)
+		}
 		last, deaf := b.dropAfter > 0 && n == b.dropAfter, len(b.dials)%2 == 0
 		b.mu.Unlock()
 		if last && deaf {
@@ -89,6 +96,11 @@ func (b *fakeBroker) serve(conn net.Conn) {
 		}
 		if last {
 			return
+		}
+		if echo.Len() > 0 {
+			if _, err := conn.Write(echo.Bytes()); err != nil {
+				return
+			}
 		}
 		if _, ok := p.(*packets.ConnectPacket); ok && b.interject(conn) != nil {
 			return
