@@ -186,7 +186,15 @@ func TestWrongConfiguration(t *testing.T) {
 		"way to post":               {`#post = "auto"`, `post = "single"`, `f.toml:%:1: certyo.post: "single" is none of auto, bulk`},
 		"form to verify":            {`#verify_form = "full"`, `verify_form = "all"`, `f.toml:%:1: certyo.verify_form: "all" is none of full, payload, ids, version`},
 		"plain http":                {`#url = "https://www.certyos.com"`, `url = "http://www.certyos.com"`, `f.toml:%:1: certyo.url: must begin with https`},
-		"broker with user":          {`"ssl://mqtt.example.com:8883"`, `"ssl://me:SECRET@mqtt.example.com:8883"`, `f.toml:%:1: fleet.broker: is no address`},
+		"broker with user":          {`"ssl://mqtt.example.com:8883"`, `"ssl://me:SECRET@mqtt.example.com:8883"`, `f.toml:%:1: fleet.brokers: is no address`},
+		"old broker with user":      {`brokers = ["ssl://mqtt.example.com:8883"]`, `broker = "ssl://me:SECRET@mqtt.example.com:8883"`, `f.toml:%:1: fleet.broker: is no address`},
+		"second broker":             {`["ssl://mqtt.example.com:8883"]`, `["ssl://mqtt.example.com:8883", "mqtt.example.com"]`, `f.toml:%:1: fleet.brokers: is no address`},
+		"broker by both names":      {`#broker = ""`, `broker = "ssl://other.example.com:8883"`, `f.toml:%:1: fleet.broker: is the old name of brokers`},
+		"password over plain TCP":   {`brokers = ["ssl://mqtt.example.com:8883"]`, "brokers = [\"tcp://mqtt.example.com:1883\"]\nuser = \"x\"\npassword_file = \"/x\"", `f.toml:%:1: fleet.brokers: must begin with ssl`},
+		"half a broker certificate": {`#interval = "30s"`, `cert_file = "/x"`, `f.toml:%:1: fleet.cert_file: and cert_key_file belong together`},
+		"secret in broker's proxy":  {`#interval = "30s"`, `proxy = "http://me:SECRET@proxy:3128"`, `f.toml:%:1: fleet.proxy: must hold neither`},
+		"opening hours":             {`#interval = "30s"`, "hours = [\"Mo-Fr 6-22\"]\ntime_zone = \"Europe/Berlin\"", `f.toml:%:1: fleet.hours: "Mo-Fr 6-22" are no opening hours`},
+		"hours without a zone":      {`#interval = "30s"`, `hours = ["Mon-Fri 06:00-22:00"]`, `f.toml:%:1: fleet.hours: there is no time zone`},
 		"address":                   {`"db.example.com:3306"`, `"db.example.com"`, `f.toml:%:1: mysql.address: is not HOST:PORT`},
 		"schema":                    {`#schema = "external"`, "schema = \"a`; drop\"", `f.toml:%:1: mysql.schema: `},
 	} {
@@ -204,6 +212,20 @@ func TestWrongConfiguration(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestOldBrokerStillWorks holds that the old name does what it did, and is named.
+func TestOldBrokerStillWorks(t *testing.T) {
+	c, err := parseConfig("f.toml", []byte(strings.Replace(sample, `brokers = ["ssl://mqtt.example.com:8883"]`, `broker = "ssl://mqtt.example.com:8883"`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := c.Fleet.renamed(); !slices.Equal(c.Fleet.Brokers, []string{"ssl://mqtt.example.com:8883"}) || len(w) != 1 || !strings.Contains(w[0], "set fleet.brokers") {
+		t.Errorf("%v, warnings %v", c.Fleet.Brokers, w)
+	}
+	if c, err = parseConfig("f.toml", []byte(sample)); err != nil || len(c.Fleet.renamed()) > 0 {
+		t.Errorf("the new name: %v, %v", c.Fleet.renamed(), err)
 	}
 }
 

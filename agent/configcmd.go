@@ -49,7 +49,7 @@ func checkCommand() *cobra.Command {
 			bad.all = true
 			return bad
 		}
-		for _, w := range slices.Concat(c.Packing.renamed(), c.Certyo.renamed(), c.absentSecrets()) {
+		for _, w := range slices.Concat(c.renamed(), c.absentSecrets()) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "station-agent: warning:", w)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: right (environment %s, station %s)\n", *file, c.Environment, c.Station.UUID)
@@ -67,13 +67,18 @@ func (c *config) absentSecrets() []string {
 	}{
 		{"mysql.password_file", c.MySQL.PasswordFile}, {"mysql.next_password_file", c.MySQL.NextPasswordFile}, {"capture.password_file", c.Capture.PasswordFile},
 		{"certyo.key_file", c.Certyo.KeyFile}, {"certyo.next_key_file", c.Certyo.NextKeyFile},
-		{"certyo.proxy_password_file", c.Certyo.ProxyFile}, {"fleet.password_file", c.Fleet.PasswordFile},
+		{"certyo.proxy_password_file", c.Certyo.ProxyFile}, {"fleet.password_file", c.Fleet.PasswordFile}, {"fleet.proxy_password_file", c.Fleet.ProxyFile},
 	} {
 		if s.secret == "" {
 			continue
 		}
 		if _, err := s.read(); err != nil {
 			list = append(list, s.field+": "+err.Error())
+		}
+	}
+	if c.Fleet.CertFile != "" {
+		if _, err := c.Fleet.certificate(nil); err != nil {
+			list = append(list, "fleet.cert_file: "+err.Error())
 		}
 	}
 	return list

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"station-agent/station"
@@ -93,7 +94,7 @@ func (p *parts) addBench() error {
 	if err != nil {
 		return err
 	}
-	for _, w := range append(p.cfg.Packing.renamed(), p.cfg.Certyo.renamed()...) {
+	for _, w := range p.cfg.renamed() {
 		p.log.Warn("old field", "text", w)
 	}
 	refresh := p.cfg.MySQL.Refresh.value()
@@ -281,6 +282,10 @@ func (c *certyoConfig) hours() (h deliver.Hours) {
 }
 
 // renamed names the old fields that are in use.
+func (c *config) renamed() []string {
+	return slices.Concat(c.Packing.renamed(), c.Certyo.renamed(), c.Fleet.renamed())
+}
+
 func (c *certyoConfig) renamed() (warnings []string) {
 	if c.VerifyRate != 0 {
 		warnings = append(warnings, "certyo.verify_per_second is old and goes with version 2: set certyo.requests_per_minute and certyo.verify_share")
@@ -288,8 +293,15 @@ func (c *certyoConfig) renamed() (warnings []string) {
 	return warnings
 }
 
+func (f *fleetConfig) renamed() (warnings []string) {
+	if f.Broker != "" {
+		warnings = append(warnings, "fleet.broker is old and goes with version 2: set fleet.brokers")
+	}
+	return warnings
+}
+
 func (p *parts) addFleet() error {
-	if p.cfg.Fleet.Broker == "" {
+	if len(p.cfg.Fleet.Brokers) == 0 {
 		return nil
 	}
 	f, err := p.cfg.fleet()
@@ -297,7 +309,9 @@ func (p *parts) addFleet() error {
 		return err
 	}
 	f.Session = p.store.Session()
-	p.add(fleet.New(f, p.facts().health, p.board.condition("broker")))
+	f.Twin = p.board.condition("twin")
+	p.fleet = fleet.New(f, p.facts().health, p.board.condition("broker"))
+	p.add(p.fleet)
 	return nil
 }
 
@@ -320,6 +334,7 @@ func (p *parts) addStatus() error {
 	}))
 	b.change(control)
 	lampDesk{p.player, p.cfg.Outputs}.change(control)
+	control.HandleFunc("POST /updating", answer(p.announceUpdate))
 	p.add(&socketServer{p.cfg.Status.Socket, lookMode, look, "status.socket", p.board.condition("status socket")})
 	p.add(&socketServer{p.cfg.Status.ControlSocket, controlMode, control, "status.control_socket", p.board.condition("control socket")})
 	return nil
