@@ -75,6 +75,8 @@ func mayImport(from, to string) bool {
 		return strings.HasPrefix(to, fromTree+"/") || to == fromTree
 	case fromTree == "agent":
 		return true
+	case to == "uplink/fleet/message": // the words of both sides
+		return strings.HasPrefix(from, "uplink/fleet")
 	default: // store, station, uplink and below
 		return kin(from, to)
 	}
@@ -135,6 +137,8 @@ func TestMayImport(t *testing.T) {
 		{"agent", "uplink/mysql", true}, {"agent", "uplink/uplinktest", false}, {"station", "station/stationtest", false},
 		{"uplink/uplinktest", "uplink/certyo", true}, {"uplink/uplinktest", "station", false}, {"build/demo", "uplink/uplinktest", true},
 		{"build/demo", "agent", false}, {"store", "uplink/fleet", false},
+		{"uplink/fleet/watch", "uplink/fleet/message", true}, {"uplink/fleet/watch", "uplink/fleet/metrics", false}, {"station", "uplink/fleet/message", false},
+		{"uplink/capture", "uplink/fleet/message", false},
 	} {
 		if got := mayImport(c.from, c.to); got != c.want {
 			t.Errorf("mayImport(%s, %s) = %v", c.from, c.to, got)
