@@ -67,7 +67,7 @@ func (c *config) absentSecrets() []string {
 	}{
 		{"mysql.password_file", c.MySQL.PasswordFile}, {"mysql.next_password_file", c.MySQL.NextPasswordFile}, {"capture.password_file", c.Capture.PasswordFile},
 		{"certyo.key_file", c.Certyo.KeyFile}, {"certyo.next_key_file", c.Certyo.NextKeyFile},
-		{"certyo.proxy_password_file", c.Certyo.ProxyFile}, {"fleet.password_file", c.Fleet.PasswordFile},
+		{"certyo.proxy_password_file", c.Certyo.ProxyFile}, {"fleet.password_file", c.Fleet.PasswordFile}, {"fleet.proxy_password_file", c.Fleet.ProxyFile},
 	} {
 		if s.secret == "" {
 			continue

@@ -14,6 +14,7 @@ import (
 	"station-agent/station/feedback"
 	"station-agent/station/gpio"
 	"station-agent/store"
+	"station-agent/uplink/fleet"
 	"station-agent/uplink/fleet/message"
 )
 
@@ -51,6 +52,7 @@ type parts struct {
 	choose    func(table, way string) error
 	snapshot  func(table string) error
 	dbs       []*sql.DB
+	fleet     *fleet.Publisher // nil without a broker
 	moving    *moving
 	running   []runner
 }

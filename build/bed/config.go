@@ -145,7 +145,7 @@ requests_per_minute = 24000
 verify_share = 50
 start_jitter = "0s"
 [fleet]
-broker = "{{.Broker}}"
+brokers = ["{{.Broker}}"]
 {{- if .BrokerUser}}
 user = "{{.BrokerUser}}"
 password_file = "{{.Dir}}/broker-password"

@@ -88,6 +88,7 @@ func leaf(path string) string {
 		"github.com/go-mysql-org/":  "uplink/capture/binlog",
 		"github.com/go-sql-driver/": "uplink/mysql",
 		"github.com/eclipse/paho":   "uplink/fleet",
+		"github.com/gorilla/":       "uplink/fleet",
 		"go.etcd.io/bbolt":          "store",
 		"github.com/klauspost/":     "store",
 		"periph.io/":                "station/gpio",
