@@ -72,7 +72,7 @@ func mayImport(from, to string) bool {
 	case to == "store/record":
 		return true
 	case to == "uplink/fleet/message": // the words of the fleet, for both sides of it
-		return from == "agent" || kin(from, "uplink/fleet")
+		return from == "agent" || from == "uplink/fleet" || kin(from, "uplink/fleet")
 	case isTest(from):
 		return strings.HasPrefix(to, fromTree+"/") || to == fromTree
 	case fromTree == "agent":
