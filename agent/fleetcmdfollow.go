@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -203,7 +204,7 @@ func (w *follower) find(what string, several bool) ([]watch.Row, error) {
 	case len(fit) > 1 && !several:
 		return nil, fmt.Errorf("find station %q: it may be %d stations: say its uuid: %s", what, len(fit), names(fit))
 	}
-	slices.SortFunc(fit, func(a, b watch.Row) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(fit, func(i, j int) bool { return fit[i].Name < fit[j].Name })
 	return fit, nil
 }
 

@@ -8,10 +8,12 @@ import (
 )
 
 // Secure is what a broker needs for a listener with TLS that asks each client for a certificate and takes its common name
-// for the user, and for an access list, which holds on all listeners. The files are in PEM form.
+// for the user, and for an access list, which holds on all listeners. The files are in PEM form; without them there is no such
+// listener.
 type Secure struct {
-	CA, Cert, Key string // the issuer of the clients' certificates, and the broker's own certificate and key
-	ACL           string // the text of the access list
+	CA, Cert, Key string   // the issuer of the clients' certificates, and the broker's own certificate and key
+	ACL           string   // the text of the access list
+	Also          []string // further lines of the configuration
 }
 
 // SecureBroker starts a Mosquitto like Broker, with a listener on TLSAddr beside the others, where the logins count.
@@ -31,13 +33,16 @@ func (s *Secure) lines(dir string, port int) ([]string, error) {
 	if err := os.WriteFile(acl, []byte(s.ACL), 0o600); err != nil {
 		return nil, err
 	}
-	return []string{
-		"acl_file " + acl,
+	lines := append([]string{"acl_file " + acl}, s.Also...)
+	if s.Cert == "" {
+		return lines, nil
+	}
+	return append(lines,
 		fmt.Sprintf("listener %d 127.0.0.1", port),
-		"cafile " + s.CA,
-		"certfile " + s.Cert,
-		"keyfile " + s.Key,
+		"cafile "+s.CA,
+		"certfile "+s.Cert,
+		"keyfile "+s.Key,
 		"require_certificate true",
 		"use_identity_as_username true",
-	}, nil
+	), nil
 }

@@ -186,13 +186,10 @@ func (s *station) hearEvent(v message.Event, at time.Time, most int) {
 		s.gaps = s.gaps[max(0, len(s.gaps)-mostGaps):]
 	}
 	s.seq, s.cont = max(s.seq, v.Seq), true
-	s.events = append(s.events, v)
-	slices.SortStableFunc(s.events, func(a, b message.Event) int {
-		if a.Store != b.Store {
-			return 0
-		}
-		return int(min(max(int64(a.Seq-b.Seq), -1), 1))
-	})
+	i := len(s.events)
+	for s.events = append(s.events, v); i > 0 && s.events[i-1].Store == v.Store && s.events[i-1].Seq > v.Seq; i-- {
+		s.events[i], s.events[i-1] = s.events[i-1], v // one that comes late stands where it belongs
+	}
 	s.events = s.events[max(0, len(s.events)-most):]
 }
 
@@ -209,7 +206,7 @@ func (s *station) fill(seq uint64) {
 		if seq < g.To {
 			rest = append(rest, Gap{seq + 1, g.To, g.Found})
 		}
-		s.gaps = slices.Replace(s.gaps, i, i+1, rest...)
+		s.gaps = append(append(append([]Gap{}, s.gaps[:i]...), rest...), s.gaps[i+1:]...)
 		return
 	}
 }

@@ -3,6 +3,7 @@ package watch
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ func (f *Fleet) View(now time.Time) View {
 		v.Rows = append(v.Rows, r)
 	}
 	v.Causes = causes(v.Rows)
-	slices.SortFunc(v.Rows, compare)
+	sortBy(v.Rows, compare)
 	return v
 }
 
@@ -97,7 +98,7 @@ func (f *Fleet) row(s *station, now time.Time) Row {
 	if r.Troubles == nil {
 		r.Troubles = []Trouble{}
 	}
-	slices.SortStableFunc(r.Troubles, byWeight)
+	sortBy(r.Troubles, byWeight)
 	if s.known {
 		state := s.state
 		r.State = &state
@@ -120,6 +121,11 @@ func (f *Fleet) row(s *station, now time.Time) Row {
 	}
 	slices.Sort(r.Instances)
 	return r
+}
+
+// sortBy orders a list. It is sort's: the generic one would be compiled anew for each kind of list, and the card has no room.
+func sortBy[T any](list []T, compare func(a, b T) int) {
+	sort.SliceStable(list, func(i, j int) bool { return compare(list[i], list[j]) < 0 })
 }
 
 // severity orders by how soon somebody has to look.
@@ -201,7 +207,7 @@ func causes(rows []Row) (list []Cause) {
 		}
 	}
 	for _, all := range hits {
-		slices.SortFunc(all, func(a, b hit) int {
+		sortBy(all, func(a, b hit) int {
 			return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.station, b.station))
 		})
 		for len(all) > 0 {
@@ -227,7 +233,7 @@ func causes(rows []Row) (list []Cause) {
 			all = all[n:]
 		}
 	}
-	slices.SortFunc(list, func(a, b Cause) int {
+	sortBy(list, func(a, b Cause) int {
 		return cmp.Or(severity(a.Severity)-severity(b.Severity), len(b.Stations)-len(a.Stations), byWeight(a.Trouble, b.Trouble))
 	})
 	return list

@@ -230,6 +230,9 @@ func TestAMissingEventIsAGapUntilItComes(t *testing.T) {
 	event(43, "s")
 	event(45, "s")
 	gaps("")
+	if r, _ := h.Row(one, h.now); r.Event.Seq != 46 {
+		t.Errorf("the newest is %d", r.Event.Seq)
+	}
 	h.Connected(h.now) // what passed while nobody listened is no fault of the station
 	event(60, "s")
 	gaps("")
