@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"station-agent/uplink/fleet"
@@ -17,7 +16,6 @@ const environment = "sim"
 // hall is the stations.
 type hall struct {
 	broker string
-	told   atomic.Int64 // healths, states and events, as far as they can be counted here
 	there  int
 	ran    sync.WaitGroup
 }
@@ -29,7 +27,8 @@ func (h *hall) wait() { h.ran.Wait() }
 // fill adds stations up to n, over some seconds.
 func (h *hall) fill(ctx context.Context, n int) error {
 	for ; h.there < n; h.there++ {
-		s := &station{told: &h.told, began: time.Now(), trouble: time.Duration(20+rand.N(40)) * time.Second, changed: make(chan struct{}, 1)}
+		every := 20*time.Second + rand.N(40*time.Second)
+		s := &station{began: time.Now().Add(-rand.N(every)), trouble: every, changed: make(chan struct{}, 1)}
 		p := fleet.New(fleet.Config{
 			Access: fleet.Access{Brokers: []string{"tcp://" + h.broker}}, Environment: environment,
 			Station: fmt.Sprintf("%08x-0000-4000-8000-000000000000", h.there), Name: fmt.Sprintf("Line %d, bench %d", h.there/10, h.there%10),
@@ -45,12 +44,10 @@ func (h *hall) fill(ctx context.Context, n int) error {
 
 // station is one's facts: its records wait longer and longer, and now and then it has trouble for a while.
 type station struct {
-	told    *atomic.Int64
 	began   time.Time
-	trouble time.Duration // how often it comes, and twice how long it stays
+	trouble time.Duration // how often it comes; it stays for half as long
 
 	mu      sync.Mutex
-	asked   time.Time
 	raised  time.Time // zero: none
 	events  []message.Event
 	seq     uint64
@@ -74,7 +71,6 @@ func (s *station) turn(now time.Time) {
 	s.seq++
 	s.events = append(s.events, message.Event{Seq: s.seq, Store: "sim", Session: 1, Kind: kind, At: now.UTC(), ClockTrusted: true, Name: "mysql", Code: "mysql_away",
 		Severity: message.Critical, Text: "the server does not answer: check the network"})
-	s.told.Add(2) // the event and the alarms
 	select {
 	case s.changed <- struct{}{}:
 	default:
@@ -93,10 +89,6 @@ func (s *station) health() message.Health {
 	defer s.mu.Unlock()
 	now := time.Now()
 	s.turn(now)
-	if now.Sub(s.asked) >= healthEvery {
-		s.asked = now
-		s.told.Add(1)
-	}
 	scan, temperature, free := now.Sub(s.began).Seconds(), 51.5, int64(20e9)
 	return message.Health{Session: 1, Version: "sim", System: "sim", UptimeS: scan, ClockTrusted: true, LastScanS: &scan, QueueRecords: int(scan), OldestUnsentS: scan, TemperatureC: &temperature,
 		DiskFreeBytes: &free, Capture: []message.Way{{Table: "external.buylo_products", Way: "polling", LagS: &scan}}, Lanes: []message.Lane{{Lane: "changes", Records: 1}, {Lane: "found"}},

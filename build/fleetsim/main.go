@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -91,8 +92,12 @@ func run(ctx context.Context, agent string, most int, span time.Duration) error 
 		return err
 	}
 	defer exporter.end()
-	var scraped atomic.Int64 // bytes of the last answer
-	go scrape(ctx, "http://"+address+"/metrics", &scraped)
+	url := "http://" + address + "/metrics"
+	go func() {
+		for pause(ctx, scrapeEvery) == nil {
+			_, _, _ = scrape(ctx, url) // as Prometheus does, whatever comes
+		}
+	}()
 
 	fmt.Printf("%9s %11s %14s %11s %14s %11s %14s %11s %12s %12s\n", "stations", "messages/s", "broker CPU %", "RSS MB", "watcher CPU %", "RSS MB", "exporter CPU %", "RSS MB", "lines/s", "metrics kB")
 	var first, last float64
@@ -104,7 +109,11 @@ func run(ctx context.Context, agent string, most int, span time.Duration) error 
 			return err
 		}
 		pids := []int{broker.PID(), watcher.pid(), exporter.pid()}
-		began, messages, lines := time.Now(), hall.told.Load(), watcher.lines.Load()
+		messages, _, err := scrape(ctx, url)
+		if err != nil {
+			return err
+		}
+		began, lines := time.Now(), watcher.lines.Load()
 		before, err := used(pids)
 		if err != nil {
 			return err
@@ -117,6 +126,10 @@ func run(ctx context.Context, agent string, most int, span time.Duration) error 
 			return err
 		}
 		s := time.Since(began).Seconds()
+		more, size, err := scrape(ctx, url)
+		if err != nil {
+			return err
+		}
 		var cpu [3]float64
 		last = 0
 		for i := range pids {
@@ -126,11 +139,19 @@ func run(ctx context.Context, agent string, most int, span time.Duration) error 
 		if first == 0 {
 			first = last
 		}
-		fmt.Printf("%9d %11.1f %14.2f %11.1f %14.2f %11.1f %14.2f %11.1f %12.1f %12d\n", n, float64(hall.told.Load()-messages)/s, cpu[0], resident(pids[0]), cpu[1], resident(pids[1]),
-			cpu[2], resident(pids[2]), float64(watcher.lines.Load()-lines)/s, scraped.Load()/1000)
+		fmt.Printf("%9d %11.1f %14.2f %11.1f %14.2f %11.1f %14.2f %11.1f %12.1f %12d\n", n, (more-messages)/s, cpu[0], resident(pids[0]), cpu[1], resident(pids[1]),
+			cpu[2], resident(pids[2]), float64(watcher.lines.Load()-lines)/s, size/1000)
 		if seen := watcher.stations.Load(); seen != int64(n) {
 			return fmt.Errorf("the watcher told of %d stations out of %d", seen, n)
 		}
+	}
+	latecomer, err := start(ctx, home, agent, "fleet", "watch", "--json", "--environment", environment, "--broker", "tcp://"+broker.Addr)
+	if err != nil {
+		return err
+	}
+	<-latecomer.read
+	if seen := latecomer.stations.Load(); seen != int64(most) {
+		return fmt.Errorf("who comes late is told of %d stations out of %d", seen, most)
 	}
 	small := sizes(most)[0]
 	growth := last / first
@@ -195,21 +216,27 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// scrape asks as Prometheus does.
-func scrape(ctx context.Context, url string, bytes *atomic.Int64) {
-	for pause(ctx, scrapeEvery) == nil {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			continue
-		}
-		n, _ := io.Copy(io.Discard, res.Body)
-		res.Body.Close()
-		bytes.Store(n)
+// scrape asks as Prometheus does: how many messages of stations the exporter has taken, and how long its answer is.
+func scrape(ctx context.Context, url string) (messages float64, size int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, 0, err
 	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, 0, err
+	}
+	_, rest, _ := strings.Cut(string(body), "\nstation_agent_exporter_messages_total ")
+	number, _, _ := strings.Cut(rest, "\n")
+	if messages, err = strconv.ParseFloat(number, 64); err != nil {
+		return 0, 0, fmt.Errorf("read metrics of the exporter: %w", err)
+	}
+	return messages, len(body), nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
