@@ -99,7 +99,7 @@ func TestKeysOfTheWatch(t *testing.T) {
 	book := &watch.Book{}
 	modes := []message.Mode{message.Alert, message.Lost, message.Alert, message.Alert}
 	same := troubled("mysql_away", "away")
-	f := fleetOf(t, book, modes, map[int][]message.Problem{0: {same}, 2: {same}, 3: {same}})
+	f := fleetOf(t, book, modes, map[int][]message.Problem{0: {same}, 2: {same, troubled("reader_lost", "scanner")}, 3: {same}})
 	s := &screen{w: &follower{fleet: f, book: book}}
 	see := func() { s.items = picture{view: f.View(watched), filter: s.filter()}.items() }
 	typed := func(text string) {
@@ -117,8 +117,8 @@ func TestKeysOfTheWatch(t *testing.T) {
 		return n
 	}
 	see()
-	if typed("a"); open() != 1 || !strings.Contains(s.note, "3 troubles") {
-		t.Fatalf("%d open, %q", open(), s.note) // the cause, of three stations
+	if typed("a"); open() != 2 || !strings.Contains(s.note, "3 troubles") {
+		t.Fatalf("%d open, %q", open(), s.note) // the cause of three stations, and nothing else of them
 	}
 	if typed("/:lo\r"); len(s.items) != 1 || s.items[0].rows[0].Standing != watch.Standing(message.Lost) {
 		t.Fatalf("filter: %+v", s.items)

@@ -47,6 +47,7 @@ func fleetExportCommand(a *fleetAt) *cobra.Command {
 func (w *follower) metrics(now time.Time) (list []metrics.Station, own *metrics.Own) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	_ = w.book.Refresh() // those of before count if they can't be read now
 	own = &metrics.Own{BrokerUp: w.fleet.Up()}
 	own.Messages, own.Refused = w.fleet.Counts()
 	for _, id := range w.fleet.Stations() {

@@ -76,7 +76,7 @@ func (a *fleetAt) follow(events int) (*follower, error) {
 
 // Run follows until ctx ends.
 func (w *follower) Run(ctx context.Context) error {
-	return fleet.Follow(ctx, w.access, clientID("watch"), slices.Concat(watch.Filters(w.cfg.Environment), w.also), w.hear,
+	return fleet.Follow(ctx, w.access, clientID("watch"), slices.Concat(w.also, watch.Filters(w.cfg.Environment)), w.hear,
 		func(d *fleet.Desk) { w.connected(d, nil) }, func(err error) { w.connected(nil, err) })
 }
 
@@ -173,10 +173,12 @@ func (w *follower) during(ctx context.Context, f func(context.Context) error) er
 	return err
 }
 
-// view judges all stations now.
+// view judges all stations now, by the notes as they are now: somebody else may write them, too. Notes that can't be read are
+// those of before.
 func (w *follower) view() watch.View {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	_ = w.book.Refresh()
 	return w.fleet.View(time.Now())
 }
 

@@ -118,14 +118,27 @@ func (s *screen) run(ctx context.Context) error {
 				continue
 			}
 			v := s.w.view()
-			if now.Sub(began) > allWithin && v.Up {
-				s.w.settle(v)
+			if now.Sub(began) > forgetAfter && v.Up {
+				s.forget(v)
 			}
 			if err := s.draw(v); err != nil {
 				return err
 			}
 			dirty, drawn = false, now
 		}
+	}
+}
+
+// forgetAfter is how long somebody has watched when what isn't there any more has cleared: who is silent is known after some
+// intervals only.
+const forgetAfter = 10 * time.Minute
+
+// forget takes out of the notes what has cleared.
+func (s *screen) forget(v watch.View) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if err := s.w.book.Settle(v.Rows, v.At); err != nil {
+		s.note = oneLine(err.Error())
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -92,22 +91,12 @@ func (w *follower) table(ctx context.Context, out io.Writer, filter watch.Filter
 		return ended(ctx, err)
 	}
 	v := w.view()
-	w.settle(v)
 	for _, line := range draw(picture{view: v, filter: filter, away: w.why(), environment: w.cfg.Environment}) {
 		if _, err := fmt.Fprintln(out, line); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// settle lets the notes forget what has cleared. Notes that can't be written are no reason to stop watching.
-func (w *follower) settle(v watch.View) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := w.book.Settle(v.Rows, v.At); err != nil {
-		fmt.Fprintln(os.Stderr, "station-agent:", oneLine(err.Error()))
-	}
 }
 
 // why tells why the broker isn't there, "" if it is.
@@ -129,7 +118,6 @@ func (w *follower) lines(ctx context.Context, out io.Writer, filter watch.Filter
 		return ended(ctx, err)
 	}
 	v := w.view()
-	w.settle(v)
 	told := map[string]string{}
 	tell := func(rows []watch.Row) error {
 		for _, r := range rows {

@@ -149,3 +149,54 @@ func TestTheBrokersConfigurationIsTaken(t *testing.T) {
 		t.Error("a message of the longest kind doesn't come through")
 	}
 }
+
+// TestWhoBeginsToWatchIsSentEverything holds that the line in the file is needed, and enough: what is kept of 600 stations comes in
+// one go, and by Mosquitto's default a part of it would be dropped without a word.
+func TestWhoBeginsToWatchIsSentEverything(t *testing.T) {
+	const stations = 600
+	come := func(also ...string) (n int) {
+		t.Helper()
+		m := servers.SecureBroker(t, servers.Secure{ACL: "user x\ntopic readwrite #\n", Also: append(also, "autosave_on_changes false")}, servers.Login{User: "x", Password: "secret"})
+		access := fleet.Access{Brokers: []string{"tcp://" + m.Addr}, User: "x", Password: func() (string, error) { return "secret", nil }}
+		desk, err := fleet.Dial(t.Context(), access, "stations", []string{"none"}, func(fleet.Said) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer desk.Leave()
+		for i := range stations {
+			for _, leaf := range message.Retained {
+				p := message.Place{Environment: "test", Station: fmt.Sprintf("%08x-3a51-4a3e-9d0f-6f6f3b1f0a11", i)}
+				if err := desk.Say(t.Context(), p.Topic(leaf), []byte("kept"), 1, true); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		c := dial(t, m, "x")
+		last := "station-agent/test/last/state"
+		for {
+			select {
+			case s := <-c.said:
+				if s.Topic == last {
+					return n
+				}
+				n++
+			case <-time.After(time.Second): // what is dropped would be a fence, too: once nothing comes it is said
+				if err := desk.Say(t.Context(), last, []byte("last"), 1, false); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if n := come(); n >= 2*stations {
+		t.Errorf("by default %d messages come, too: the line is not needed any more", n)
+	}
+	line := ""
+	for _, l := range strings.Split(read(t, "mosquitto.conf"), "\n") {
+		if strings.HasPrefix(l, "max_queued_messages ") {
+			line = l
+		}
+	}
+	if n := come(line); n != 2*stations {
+		t.Errorf("%d of %d messages come", n, 2*stations)
+	}
+}

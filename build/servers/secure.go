@@ -1,9 +1,11 @@
 package servers
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -27,13 +29,21 @@ func SecureBroker(t testing.TB, s Secure, logins ...Login) *Mosquitto {
 	return m
 }
 
+// StartSecure is StartMosquitto for a broker with s.
+func StartSecure(ctx context.Context, s Secure, logins ...Login) (*Mosquitto, error) {
+	return startMosquitto(ctx, &s, logins)
+}
+
 // lines are those of the configuration.
 func (s *Secure) lines(dir string, port int) ([]string, error) {
-	acl := filepath.Join(dir, "acl")
-	if err := os.WriteFile(acl, []byte(s.ACL), 0o600); err != nil {
-		return nil, err
+	lines := slices.Clone(s.Also)
+	if s.ACL != "" {
+		acl := filepath.Join(dir, "acl")
+		if err := os.WriteFile(acl, []byte(s.ACL), 0o600); err != nil {
+			return nil, err
+		}
+		lines = append(lines, "acl_file "+acl)
 	}
-	lines := append([]string{"acl_file " + acl}, s.Also...)
 	if s.Cert == "" {
 		return lines, nil
 	}

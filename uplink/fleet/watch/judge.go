@@ -62,6 +62,18 @@ func (s *station) working() bool {
 	return false
 }
 
+// codeTwin is what a station itself says of another one with its uuid.
+const codeTwin = "twin_station"
+
+func (s *station) toldTwin() bool {
+	for _, p := range s.alarms {
+		if p.Code == codeTwin {
+			return true
+		}
+	}
+	return false
+}
+
 // quietSince is when the last sign of work came that could have been heard.
 func (s *station) quietSince(up time.Time) time.Time {
 	at := s.stateAt
@@ -78,7 +90,7 @@ func (f *Fleet) standing(s *station, now time.Time) Standing {
 	switch {
 	case !s.known && s.health == nil && s.listed:
 		return Never
-	case !s.twinAt.IsZero() && now.Sub(s.twinAt) <= twinFor:
+	case !s.twinAt.IsZero() && now.Sub(s.twinAt) <= twinFor, s.toldTwin() && s.working():
 		return Twin
 	case s.state.State == message.Lost || s.state.State == message.Disconnected:
 		if !f.cfg.Open(s.state, now) {
@@ -104,7 +116,10 @@ func (f *Fleet) outside(s *station, standing Standing, now time.Time) (list []Tr
 	mark := strconv.FormatUint(s.state.Session, 10) + "." + strconv.FormatUint(s.state.Connection, 10) + "." + s.state.Instance
 	switch standing {
 	case Twin:
-		list = append(list, found("twin", message.Critical, s.twinAt, false, "", fmt.Sprintf("two live agents have this uuid (%d instances seen)", len(s.instances)),
+		if s.toldTwin() {
+			break // it says so itself
+		}
+		list = append(list, found(codeTwin, message.Critical, s.twinAt, false, "", fmt.Sprintf("two live agents have this uuid (%d instances seen)", len(s.instances)),
 			"find the second card with this uuid and switch it off, or give it a uuid of its own"))
 	case Standing(message.Lost):
 		list = append(list, found("lost", message.Critical, since, exact, mark, "no word from the agent: the broker lost it",

@@ -64,9 +64,9 @@ func New(cfg Config) *Fleet {
 	return &Fleet{cfg: cfg, stations: map[string]*station{}}
 }
 
-// Filters are what to subscribe to: all but the commands.
+// Filters are what to subscribe to: all but the commands. What the broker keeps comes last: no answer of it waits behind that then.
 func Filters(environment string) (filters []string) {
-	for _, leaf := range []string{message.StateLeaf, message.AlarmsLeaf, message.EventsLeaf, message.HealthLeaf, message.ChallengeLeaf} {
+	for _, leaf := range []string{message.ChallengeLeaf, message.EventsLeaf, message.HealthLeaf, message.AlarmsLeaf, message.StateLeaf} {
 		filters = append(filters, message.Place{Environment: environment, Station: "+"}.Topic(leaf))
 	}
 	return filters

@@ -197,8 +197,14 @@ func TestTwoThatLiveAtATimeAreTwins(t *testing.T) {
 	if r, _ := h.Row(one, h.now); !slices.Equal(r.Instances, []string{"a", "b"}) {
 		t.Errorf("instances: %q", r.Instances)
 	}
+	h.alarm(one, "twin_station", message.Critical, h.now, nil) // one trouble is one line, whoever found it
+	if r, _ := h.Row(one, h.now); r.Standing != Twin || len(r.Troubles) != 1 {
+		t.Errorf("%s: %+v", r.Standing, r.Troubles)
+	}
 	h.now = h.now.Add(twinFor + time.Second)
 	h.say(one, message.HealthLeaf, message.Health{}, false)
+	h.want(one, Twin) // it says so itself
+	h.say(one, message.AlarmsLeaf, message.Alarms{}, false)
 	h.want(one, Standing(message.Ready))
 }
 
