@@ -91,7 +91,7 @@ func draw(p picture) []string {
 		lines = append(lines, line)
 	}
 	if len(items) == 0 {
-		lines = append(lines, "no station"+map[bool]string{true: " that fits the filter"}[p.view.Rows != nil && len(p.view.Rows) > 0])
+		lines = append(lines, "no station"+map[bool]string{true: " that fits the filter"}[len(p.view.Rows) > 0])
 	}
 	for i := range 2 {
 		lines[i] = fit(lines[i], p.width)
