@@ -213,12 +213,15 @@ func (c *config) tryBroker(broker string, limit time.Duration) func(context.Cont
 		if cfg.User != "" && err == nil {
 			_, err = c.Fleet.PasswordFile.read()
 		}
+		u, _ := url.Parse(broker) // was checked
+		var through *url.URL
+		if err == nil {
+			through, err = cfg.Proxy(u)
+		}
 		if err != nil {
 			t.unfit(err)
 			return
 		}
-		u, _ := url.Parse(broker)  // was checked
-		through, _ := cfg.Proxy(u) // what it can't read, it says when it is dialed
 		names := []string{"dns", "tcp"}
 		if u.Scheme == "ssl" || u.Scheme == "wss" {
 			if through != nil {

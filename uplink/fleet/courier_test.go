@@ -257,7 +257,7 @@ func TestResultsGoOutBeforeEventsAndAfterAReconnect(t *testing.T) {
 func TestAlarmsAreRetainedAndSaidWhenTheyChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var standing atomic.Pointer[message.Alarms]
-		set := func(a ...message.Problem) { standing.Store(&message.Alarms{Alarms: a, Seq: uint64(len(a))}) }
+		set := func(a ...message.Problem) { standing.Store(&message.Alarms{Alarms: a, Seq: 1}) }
 		set()
 		b := &fakeBroker{}
 		count := uint64(0)
@@ -406,6 +406,24 @@ func TestWillAndBirthAgree(t *testing.T) {
 		}
 		if connections < 3 {
 			t.Errorf("%d connections", connections)
+		}
+	})
+}
+
+// TestStationThatHearsNothingIsTold: Mosquitto takes a subscription that its ACL forbids, and says nothing on it.
+func TestStationThatHearsNothingIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBroker{noEcho: true}
+		r := bubble(t, b, Config{}, func(p *Publisher) {
+			time.Sleep(10 * time.Minute)
+			b.mu.Lock()
+			b.noEcho = false // somebody corrects the ACL
+			b.mu.Unlock()
+			p.Updating()
+			time.Sleep(time.Minute)
+		})
+		if len(r.lost) != 1 || !strings.Contains(r.lost[0].text, "ACL") || r.backs != 2 || len(b.dials) != 1 {
+			t.Errorf("lost %v, back %d times, %d connections", r.lost, r.backs, len(b.dials))
 		}
 	})
 }

@@ -66,6 +66,7 @@ func (p *Publisher) heed(ctx context.Context, l *link, s Said) error {
 	state, err := message.Decode[message.State](s.Payload)
 	switch {
 	case err == nil && state.Instance == p.instance && state.State != message.Lost:
+		p.echoed()
 		return nil // our own word
 	case err == nil && (state.State == message.Init || state.State == message.Ready || state.State == message.Alert):
 		p.claim.contest(time.Now())
@@ -73,6 +74,15 @@ func (p *Publisher) heed(ctx context.Context, l *link, s Said) error {
 		p.claim.bury(time.Now())
 	}
 	return p.reclaim(ctx, l)
+}
+
+// echoed notes that the station hears itself, and so its commands too. Mosquitto doesn't tell when its ACL forbids to read.
+func (p *Publisher) echoed() {
+	p.echo = time.Time{}
+	if p.deaf {
+		p.deaf = false
+		p.cond.Back()
+	}
 }
 
 // reclaim says the state again if it is time to.

@@ -26,6 +26,7 @@ const (
 	longestWait    = 30 * time.Second
 	steadyAfter    = 30 * time.Second // a connection that lasted so long was a good one
 	birthSpread    = 5 * time.Second  // a broker that comes back hears its stations within it, not all at once
+	echoWithin     = 30 * time.Second // our own state has to come back to us
 	updateWithin   = 10 * time.Minute // after which an announced stop doesn't come any more
 )
 
@@ -79,6 +80,8 @@ type Publisher struct {
 	updating   time.Time // since then "updating" stands; zero: it doesn't
 	problems   string    // as last told in health, see digest
 	claim      claim
+	echo       time.Time // when our own state has to have come back; zero: it has
+	deaf       bool      // it didn't, and that was said
 	twin       twin
 	alarms     alarms
 	said       chan Said // on the own topics, not yet looked at
@@ -203,9 +206,10 @@ func (p *Publisher) begin(ctx context.Context, l *link) error {
 	if err := p.sayState(ctx, l); err != nil {
 		return err
 	}
-	p.born = true
+	p.born, p.echo, p.deaf = true, time.Now().Add(echoWithin), false
 	p.cond.Back()
 	if deaf != nil { // the fleet hears this station, and the station not the fleet
+		p.echo = time.Time{} // it is said
 		p.cond.Lost(deaf)
 	}
 	h := p.health()
@@ -253,6 +257,10 @@ func (p *Publisher) judge(ctx context.Context, l *link) error {
 		if err := p.sayHealth(ctx, l, h); err != nil {
 			return err
 		}
+	}
+	if !p.echo.IsZero() && now.After(p.echo) {
+		p.echo, p.deaf = time.Time{}, true
+		p.cond.Lost(fmt.Errorf("nothing comes back of %s: %w", p.cfg.topic(message.StateLeaf), errUnheard))
 	}
 	return errors.Join(p.reclaim(ctx, l), p.challenge(ctx, l), p.courier.look(l, now))
 }
