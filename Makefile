@@ -113,6 +113,10 @@ bench-capture: $(OUT)/station-agent ## catching up beside the bare library, a st
 bench-deliver: ## a full outbox to a sink beside bare posts of the same bodies, a million records in little memory; SHORT=1: fewer
 	@SHORT=$(SHORT) $(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkDeliver$$' -benchtime 1x ./build/benchdeliver
 
+.PHONY: fleet-sim
+fleet-sim: $(OUT)/station-agent ## what 50, 100, 250 and STATIONS=500 stations cost broker, watcher and exporter
+	@$(GO) run ./build/fleetsim -agent $(OUT)/station-agent -stations $(or $(STATIONS),500)
+
 .PHONY: fifty
 fifty: ## fifty stations come back after eight hours, to one limit for all: the requests a second, as a plot
 	@FIFTY=full $(GO) test -count=1 -timeout 60m -v -run '^TestFiftyStationsComeBack$$' ./build/fifty

@@ -3,12 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 )
 
 func (s *statusConfig) check(r report) {
 	r.number("status.recording_kb", s.RecordingKB, 0, 16384)
+	if host, _, _ := net.SplitHostPort(s.Metrics); s.Metrics != "" && (!isAddress(s.Metrics) || !loopback(host)) {
+		r("status.metrics", fmt.Errorf("%q is no HOST:PORT of this machine itself, such as 127.0.0.1:9188: there is no password, so nobody else may reach it", s.Metrics))
+	}
 	if !r.need("status.socket", s.Socket) {
 		return
 	}

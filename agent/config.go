@@ -159,6 +159,7 @@ type statusConfig struct {
 	Socket        string `toml:"socket"`
 	ControlSocket string `toml:"control_socket"`
 	RecordingKB   int    `toml:"recording_kb"`
+	Metrics       string `toml:"metrics"`
 }
 
 type logConfig struct {

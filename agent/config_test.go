@@ -102,6 +102,8 @@ func TestWrongConfiguration(t *testing.T) {
 		"store's reserve":           {`#reserve_mb = 8`, `reserve_mb = -1`, `f.toml:%:1: store.reserve_mb: -1 is not between 0 and 256`},
 		"export to itself":          {`#export_folder = ""`, `export_folder = "/var/lib/station-agent/proofs"`, `f.toml:%:1: store.export_folder: lies inside store.folder`},
 		"export to a file":          {`#export_folder = ""`, `export_folder = "/dev/null"`, `f.toml:%:1: store.export_folder: /dev/null is no folder`},
+		"metrics for all":           {`#metrics = ""`, `metrics = "0.0.0.0:9188"`, `f.toml:%:1: status.metrics: "0.0.0.0:9188" is no HOST:PORT of this machine itself`},
+		"metrics without port":      {`#metrics = ""`, `metrics = "127.0.0.1"`, `f.toml:%:1: status.metrics: "127.0.0.1" is no HOST:PORT of this machine itself`},
 		"one socket":                {`#control_socket = ""`, `control_socket = "/run/station-agent/../station-agent/agent.sock"`, `f.toml:%:1: status.control_socket: is the same as socket`},
 		"uuid":                      {"7d6f0f0e-3b7a", "7D6F0F0E-3B7A", `f.toml:%:1: station.uuid: "7D6F`},
 		"pattern":                   {`PKG-[0-9]{4}-[0-9]{4,8}`, `PKG-[`, `f.toml:%:1: packing.package_pattern: is no regular expression`},

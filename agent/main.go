@@ -54,6 +54,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
+	if o, ok := errors.AsType[outcome](err); ok {
+		return o.code
+	}
 	if _, ok := errors.AsType[unprobed](err); ok {
 		return exitUnprobed
 	}
@@ -82,7 +85,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(runCommand(), statusCommand(), itemsCommand(), scansCommand(), intentsCommand(), commandsCommand(), labelsCommand(), patternsCommand(), lampTestCommand(), lampsOffCommand(), muteCommand(),
 		devicesCommand(), listenCommand(), recordingCommand(), replayCommand(), tuneCommand(), mapCommand(),
-		workspaceCommand(), captureCommand(), queueCommand(), outboxCommand(), proofCommand(), evidenceCommand(), storeCommand(), configCommand(), siteCheckCommand(), announceUpdateCommand(), versionCommand())
+		workspaceCommand(), captureCommand(), queueCommand(), outboxCommand(), proofCommand(), evidenceCommand(), storeCommand(), fleetCommand(), configCommand(), siteCheckCommand(), announceUpdateCommand(), versionCommand())
 	return root
 }
 

@@ -86,15 +86,21 @@ func (f *fleetConfig) certificate(*tls.CertificateRequestInfo) (*tls.Certificate
 	return &pair, nil
 }
 
-// fleet lacks the number of the start, and what the parts give.
-func (c *config) fleet() (fleet.Config, error) {
-	f := c.Fleet
+// access is the way to the broker.
+func (f *fleetConfig) access() (fleet.Access, error) {
 	tlsConfig, err := clientTLS(f.CAFile)
 	if err == nil && f.CertFile != "" {
 		tlsConfig.GetClientCertificate = f.certificate
 	}
+	return fleet.Access{Brokers: f.Brokers, User: f.User, Password: f.PasswordFile.read, TLS: tlsConfig, Proxy: f.proxy}, err
+}
+
+// fleet lacks the number of the start, and what the parts give.
+func (c *config) fleet() (fleet.Config, error) {
+	f := c.Fleet
+	access, err := f.access()
 	return fleet.Config{
-		Access:      fleet.Access{Brokers: f.Brokers, User: f.User, Password: f.PasswordFile.read, TLS: tlsConfig, Proxy: f.proxy},
+		Access:      access,
 		Environment: c.Environment, Station: c.Station.UUID, Name: c.Station.Name, Version: version, Interval: f.Interval.value(),
 		Hours: f.Hours, TimeZone: f.TimeZone,
 	}, err

@@ -51,6 +51,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		p.addWriteback,
 		p.addFleet,
 		p.addStatus,
+		p.addMetrics,
 		p.addHousekeeping,
 	} {
 		if err := add(); err != nil {

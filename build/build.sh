@@ -9,7 +9,7 @@ ldflags=$1 only=${2:-} out=${OUT:-build/out}
 # but for the ciphers, what moves lamps, reads buttons and opens ports, and small parts of the standard library.
 small=()
 for packages in github.com/{boombuler,eclipse,gorilla,pelletier,pingcap,spf13}/... go.uber.org/... filippo.io/... golang.org/x/... periph.io/... \
-	github.com/go-sql-driver/... station-agent/{agent,store/proof,station,station/{cards,devices,evdev,feedback,gpio,gs1,serial},uplink/{capture/check,fleet,manifest,mysql,writeback}} \
+	github.com/go-sql-driver/... station-agent/{agent,store/proof,station,station/{cards,devices,evdev,feedback,gpio,gs1,serial},uplink/{capture/check,fleet,fleet/command,fleet/message,fleet/metrics,fleet/watch,manifest,mysql,writeback}} \
 	net/... vendor/golang.org/x/{net,text}/... crypto/{tls,x509}/... log/... mime/... text/... encoding/{asn1,csv,gob,pem,hex,base64} database/sql/... \
 	fmt math/big regexp/... html/... os/... errors flag reflect path/... context time; do
 	small+=("-gcflags=$packages=-l")

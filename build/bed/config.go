@@ -32,6 +32,7 @@ type Config struct {
 	BrokerUser  string
 	HealthEvery string
 	Tables      string            // [[table]]s, as TOML
+	Metrics     string            // address for Prometheus; "": none
 	Secrets     map[string]string // file name below Dir → content
 }
 
@@ -153,6 +154,9 @@ password_file = "{{.Dir}}/broker-password"
 interval = "{{.HealthEvery}}"
 [status]
 socket = "{{.Dir}}/agent.sock"
+{{- with .Metrics}}
+metrics = "{{.}}"
+{{- end}}
 [log]
 format = "json"
 {{.Tables}}

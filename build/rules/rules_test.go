@@ -71,6 +71,8 @@ func mayImport(from, to string) bool {
 		return false
 	case to == "store/record":
 		return true
+	case to == "uplink/fleet/message": // the words of the fleet, for both sides of it
+		return from == "agent" || from == "uplink/fleet" || kin(from, "uplink/fleet")
 	case isTest(from):
 		return strings.HasPrefix(to, fromTree+"/") || to == fromTree
 	case fromTree == "agent":
@@ -135,7 +137,9 @@ func TestMayImport(t *testing.T) {
 		{"uplink/capture/binlog", "uplink/capture", true}, {"store", "store/record", true}, {"store/record", "store", false},
 		{"agent", "uplink/mysql", true}, {"agent", "uplink/uplinktest", false}, {"station", "station/stationtest", false},
 		{"uplink/uplinktest", "uplink/certyo", true}, {"uplink/uplinktest", "station", false}, {"build/demo", "uplink/uplinktest", true},
-		{"build/demo", "agent", false}, {"store", "uplink/fleet", false},
+		{"build/demo", "agent", false}, {"store", "uplink/fleet", false}, {"store", "uplink/fleet/message", false},
+		{"uplink/fleet/command", "uplink/fleet/message", true}, {"uplink/deliver", "uplink/fleet/message", false},
+		{"uplink/fleet/watch", "uplink/fleet/message", true}, {"uplink/fleet/watch", "uplink/fleet/metrics", false}, {"station", "uplink/fleet/message", false},
 	} {
 		if got := mayImport(c.from, c.to); got != c.want {
 			t.Errorf("mayImport(%s, %s) = %v", c.from, c.to, got)

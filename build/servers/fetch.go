@@ -47,6 +47,8 @@ func source(kind string) (suite string, packages []string) {
 		return "bookworm", []string{"mariadb-server-core", "mariadb-client-core", "mariadb-server"}
 	case mysql:
 		return "sid", []string{"mysql-server-core", "mysql-client-core"}
+	case prometheus:
+		return "bookworm", []string{"prometheus"}
 	default:
 		return "bookworm", []string{"mosquitto", "mosquitto-clients"}
 	}

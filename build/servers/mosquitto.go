@@ -88,7 +88,7 @@ func (m *Mosquitto) settle(anonymous bool) error {
 		return err
 	}
 	m.Addr, m.WebAddr = address(m.port), address(m.web)
-	if m.safe != nil {
+	if m.safe != nil && m.safe.Cert != "" {
 		if m.tls, err = freePort(); err != nil {
 			return err
 		}

@@ -39,7 +39,7 @@ func (t tree) template() string { return filepath.Join(t.dir, "template") }
 
 // initialise makes the template data folder of a database. The caller holds the cache's lock.
 func (t tree) initialise(ctx context.Context, kind string) error {
-	if _, err := os.Stat(t.template()); err == nil || kind == mosquitto {
+	if _, err := os.Stat(t.template()); err == nil || kind != mariadb && kind != mysql {
 		return nil
 	}
 	tmp := t.template() + ".tmp"
