@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,4 +176,34 @@ func TestWhatASweepFoundAndThenMissedHasTwoKeys(t *testing.T) {
 	if len(list) != 2 || list[0].Op != record.Upsert || list[1].Op != record.Delete || list[0].Key == list[1].Key {
 		t.Errorf("%+v", list)
 	}
+}
+
+// Rows are compared when a person wants it, also if the first try fails, and a record says why.
+func TestRowsAreComparedWhenAPersonWantsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, source := &capturetest.Store{}, &fakeSource{beat: time.Second}
+		r, _ := newRunner(t, here, nil, source, store, nil)
+		stop := begin(t, r)
+		defer func() { stop() }()
+		time.Sleep(time.Minute)
+		refused := 0
+		store.Fail = func(record.Group) error {
+			if refused++; refused > 3 {
+				return nil
+			}
+			return errors.New("the store is full")
+		}
+		r.Compare()
+		r.Compare() // is the same wish
+		time.Sleep(5 * time.Minute)
+		var said []string
+		for _, rec := range store.Records() {
+			if rec.Collection == Gaps {
+				said = append(said, string(rec.Payload))
+			}
+		}
+		if len(said) != 1 || !strings.Contains(said[0], "a person wanted") {
+			t.Errorf("%d records of a comparison: %q", len(said), said)
+		}
+	})
 }
