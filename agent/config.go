@@ -29,6 +29,8 @@ type config struct {
 	Fleet       fleetConfig     `toml:"fleet"`
 	Status      statusConfig    `toml:"status"`
 	Log         logConfig       `toml:"log"`
+
+	configured map[string]string // files in PEM form as the file has them, by field: what was sent may be in their place
 }
 
 type stationConfig struct {
@@ -145,6 +147,8 @@ type fleetConfig struct {
 	PasswordFile secret   `toml:"password_file"`
 	CAFile       string   `toml:"ca_file"`
 	Interval     duration `toml:"interval"`
+	KeysFile     string   `toml:"keys_file"`
+	Unsigned     []string `toml:"unsigned_commands"`
 }
 
 type statusConfig struct {
@@ -199,7 +203,7 @@ func defaults() config {
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Writeback: writebackConfig{Every: "10s"},
 		Manifest:  manifestConfig{Wait: "10m"},
-		Fleet:     fleetConfig{Interval: "30s"},
+		Fleet:     fleetConfig{Interval: "30s", Unsigned: []string{}},
 		Status:    statusConfig{Socket: "/run/station-agent/agent.sock", RecordingKB: 1024},
 		Log:       logConfig{Level: "info", Format: "text"},
 	}

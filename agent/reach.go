@@ -29,12 +29,12 @@ func (m *mysqlConfig) tlsOptions() mysql.TLSOptions {
 func (c *config) certyo() (certyo.Config, error) {
 	tlsConfig, err := clientTLS(c.Certyo.CAFile)
 	cfg := certyo.Config{
-		URL: c.Certyo.URL, Tenant: c.Certyo.Tenant, Client: c.Certyo.Client, Key: c.Certyo.KeyFile.read, KeyPlace: string(c.Certyo.KeyFile),
+		URL: c.Certyo.URL, Tenant: c.Certyo.Tenant, Client: c.Certyo.Client, Key: c.Certyo.KeyFile.read, KeyPlace: c.Certyo.KeyFile.String(),
 		TLS: tlsConfig, Proxy: c.Certyo.proxy, BulkOnly: c.Certyo.Post == postBulk, VerifyForm: c.Certyo.VerifyForm,
 		UserAgent: fmt.Sprintf("station-agent/%s (%s)", version, c.Station.UUID),
 	}
 	if c.Certyo.NextKeyFile != "" {
-		cfg.Next, cfg.NextPlace = c.Certyo.NextKeyFile.read, string(c.Certyo.NextKeyFile)
+		cfg.Next, cfg.NextPlace = c.Certyo.NextKeyFile.read, c.Certyo.NextKeyFile.String()
 	}
 	return cfg, err
 }

@@ -72,7 +72,7 @@ func mayImport(from, to string) bool {
 	case to == "store/record":
 		return true
 	case to == "uplink/fleet/message": // the words of the fleet, for both sides of it
-		return from == "agent" || kin(from, "uplink/fleet")
+		return from == "agent" || from == "uplink/fleet" || kin(from, "uplink/fleet")
 	case isTest(from):
 		return strings.HasPrefix(to, fromTree+"/") || to == fromTree
 	case fromTree == "agent":
@@ -88,6 +88,7 @@ func leaf(path string) string {
 		"github.com/go-mysql-org/":  "uplink/capture/binlog",
 		"github.com/go-sql-driver/": "uplink/mysql",
 		"github.com/eclipse/paho":   "uplink/fleet",
+		"github.com/gorilla/":       "uplink/fleet",
 		"go.etcd.io/bbolt":          "store",
 		"github.com/klauspost/":     "store",
 		"periph.io/":                "station/gpio",
@@ -138,6 +139,7 @@ func TestMayImport(t *testing.T) {
 		{"uplink/uplinktest", "uplink/certyo", true}, {"uplink/uplinktest", "station", false}, {"build/demo", "uplink/uplinktest", true},
 		{"build/demo", "agent", false}, {"store", "uplink/fleet", false}, {"store", "uplink/fleet/message", false},
 		{"uplink/fleet/command", "uplink/fleet/message", true}, {"uplink/deliver", "uplink/fleet/message", false},
+		{"uplink/fleet/watch", "uplink/fleet/message", true}, {"uplink/fleet/watch", "uplink/fleet/metrics", false}, {"station", "uplink/fleet/message", false},
 	} {
 		if got := mayImport(c.from, c.to); got != c.want {
 			t.Errorf("mayImport(%s, %s) = %v", c.from, c.to, got)

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"station-agent/store"
+	cmds "station-agent/uplink/fleet/command"
+	"station-agent/uplink/fleet/message"
+)
+
+// addOrders adds what does the commands of the fleet, and what ends a trial that nobody confirms.
+func (p *parts) addOrders() {
+	c, dir := p.cfg, filepath.Join(p.cfg.Store.Folder, fleetFolder)
+	p.scrub.learn(c)
+	p.orders = newOrders(&orders{
+		log: p.log, here: message.Place{Environment: c.Environment, Station: c.Station.UUID}, session: p.store.Session(), now: p.clock.now, dir: dir,
+		keys:     newTrustedKeys(&trustedKeys{file: c.Fleet.KeysFile, dir: dir, cond: p.board.condition("fleet keys"), replace: store.Replace}),
+		unsigned: c.Fleet.Unsigned, acts: p.orderActs(), cond: p.board.condition("fleet commands"), replace: store.Replace,
+	})
+	p.add(p.orders)
+	t := p.trials.onTrial()
+	if t == nil {
+		return
+	}
+	p.orders.late = append(p.orders.late, message.Result{Nonce: t.Nonce, Command: cmds.SetConfig, Status: message.Started,
+		Text: fmt.Sprintf("configuration %s is in use, on trial: send confirm-config with this digest within %v, or the former one comes back", t.Digest, t.within())})
+	p.add(runFunc(func(ctx context.Context) error {
+		p.trials.watch(ctx, p.restart)
+		return nil
+	}))
+}
