@@ -13,6 +13,7 @@ import (
 
 	"station-agent/uplink/certyo"
 	cmds "station-agent/uplink/fleet/command"
+	"station-agent/uplink/fleet/message"
 )
 
 var errMissing = errors.New("is missing")
@@ -85,6 +86,27 @@ func (r report) account(prefix, user string, password secret) {
 		r.secret(prefix+"password_file", password)
 	case password != "":
 		r(prefix+"user", errors.New("is missing: there is a password_file for it"))
+	}
+}
+
+// proxy reports a proxy that can't be one, and an account without it.
+func (r report) proxy(prefix, proxy, user string, password secret) {
+	if proxy != "" {
+		if err := checkProxy(proxy); err != nil {
+			r(prefix+"proxy", err)
+		}
+	} else if user != "" {
+		r(prefix+"proxy", errors.New("is missing: there is a proxy_user for it"))
+	}
+	r.account(prefix+"proxy_", user, password)
+}
+
+// pair reports a client certificate without its key, and a key without its certificate.
+func (r report) pair(prefix, cert, key string) {
+	r.absolute(prefix+"cert_file", cert)
+	r.absolute(prefix+"cert_key_file", key)
+	if (cert == "") != (key == "") {
+		r(prefix+"cert_file", errors.New("and cert_key_file belong together: name both or none"))
 	}
 }
 
@@ -173,11 +195,7 @@ func (m *mysqlConfig) check(r report) {
 		r("mysql.ca_file", errors.New("is missing: tls = \"verify-ca\" needs the certificate authority to check against"))
 	}
 	r.authorities("mysql.ca_file", m.CAFile)
-	r.absolute("mysql.cert_file", m.CertFile)
-	r.absolute("mysql.cert_key_file", m.CertKeyFile)
-	if (m.CertFile == "") != (m.CertKeyFile == "") {
-		r("mysql.cert_file", errors.New("and cert_key_file belong together: name both or none"))
-	}
+	r.pair("mysql.", m.CertFile, m.CertKeyFile)
 }
 
 // isTable tells whether s is SCHEMA.TABLE.
@@ -199,14 +217,7 @@ func (c *certyoConfig) check(r report) {
 		r.secret("certyo.next_key_file", c.NextKeyFile)
 	}
 	r.authorities("certyo.ca_file", c.CAFile)
-	if c.Proxy != "" {
-		if err := checkProxy(c.Proxy); err != nil {
-			r("certyo.proxy", err)
-		}
-	} else if c.ProxyUser != "" {
-		r("certyo.proxy", errors.New("is missing: there is a proxy_user for it"))
-	}
-	r.account("certyo.proxy_", c.ProxyUser, c.ProxyFile)
+	r.proxy("certyo.", c.Proxy, c.ProxyUser, c.ProxyFile)
 	r.oneOf("certyo.post", c.Post, postAuto, postBulk)
 	r.oneOf("certyo.verify_form", c.VerifyForm, certyo.VerifyForms()...)
 	r.number("certyo.batch", c.Batch, 1, 1000)
@@ -265,14 +276,17 @@ func loopback(host string) bool {
 }
 
 func (f *fleetConfig) check(r report) {
-	if f.Broker == "" {
-		return // a station without a fleet
+	if f.Broker != "" && len(f.Brokers) > 0 && f.Broker != f.Brokers[0] {
+		r("fleet.broker", errors.New("is the old name of brokers: name them there only"))
 	}
-	u, err := url.Parse(f.Broker)
-	if err != nil || u.Host == "" || u.User != nil || !slices.Contains([]string{"tcp", "ssl", "ws", "wss"}, u.Scheme) {
-		r("fleet.broker", errors.New("is no address such as ssl://broker.example.com:8883 (tcp, ssl, ws or wss; the user belongs into fleet.user)"))
-	} else if f.User != "" && (u.Scheme == "tcp" || u.Scheme == "ws") && !loopback(u.Hostname()) {
-		r("fleet.broker", errors.New("must begin with ssl:// or wss:// when there is a user: the password could be read on the way"))
+	for _, b := range f.Brokers {
+		f.checkBroker(r, b)
+	}
+	if _, err := message.NewHours(f.Hours, f.TimeZone); err != nil {
+		r("fleet.hours", err)
+	}
+	if len(f.Brokers) == 0 {
+		return // a station without a fleet
 	}
 	r.account("fleet.", f.User, f.PasswordFile)
 	r.authorities("fleet.ca_file", f.CAFile)
@@ -282,5 +296,21 @@ func (f *fleetConfig) check(r report) {
 			r("fleet.unsigned_commands", fmt.Errorf("%q is no command: there are %s", name, strings.Join(cmds.Names(), ", ")))
 		}
 	}
+	r.pair("fleet.", f.CertFile, f.CertKeyFile)
+	r.proxy("fleet.", f.Proxy, f.ProxyUser, f.ProxyFile)
 	r.between("fleet.interval", f.Interval, time.Second, time.Hour)
+}
+
+// checkBroker doesn't repeat the address: a password may have been put into it.
+func (f *fleetConfig) checkBroker(r report, broker string) {
+	field := "fleet.brokers"
+	if f.Broker != "" {
+		field = "fleet.broker"
+	}
+	u, err := url.Parse(broker)
+	if err != nil || u.Host == "" || u.User != nil || !slices.Contains([]string{"tcp", "ssl", "ws", "wss"}, u.Scheme) {
+		r(field, errors.New("is no address such as ssl://broker.example.com:8883 (tcp, ssl, ws or wss; the user belongs into fleet.user)"))
+	} else if f.User != "" && (u.Scheme == "tcp" || u.Scheme == "ws") && !loopback(u.Hostname()) {
+		r(field, errors.New("must begin with ssl:// or wss:// when there is a user: the password could be read on the way"))
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -40,7 +39,8 @@ func networkCommand() *cobra.Command {
 		Short: "Walk the way to MySQL, Certyo and the broker, and name the hop that fails",
 		Long: "Walk the way to MySQL (each account), to Certyo and to the MQTT broker as the agent does, hop by hop: DNS, TCP, a proxy, TLS, " +
 			"login. The hop that fails is named, with the reason and what to do. Nothing is written, sent or published anywhere. A proxy " +
-			"for Certyo is that of certyo.proxy, else of the environment (HTTPS_PROXY, NO_PROXY): run it with the environment of the service.\n\n" +
+			"for Certyo is that of certyo.proxy, for the broker that of fleet.proxy, else of the environment (HTTPS_PROXY, NO_PROXY; for a " +
+			"broker wss only): run it with the environment of the service.\n\n" +
 			"Exit code 0: all can be reached. 1: something can't. 78: the configuration is wrong.",
 		Example: "  sudo -u station-agent station-agent check network",
 		Args:    noArgs,
@@ -86,8 +86,8 @@ func (c *config) targets(limit time.Duration) (list []*target) {
 		add(c.Capture.User, c.Capture.PasswordFile)
 	}
 	list = append(list, &target{Target: "certyo", Address: c.Certyo.URL, As: "tenant " + c.Certyo.Tenant, try: c.tryCertyo(limit)})
-	if c.Fleet.Broker != "" {
-		list = append(list, &target{Target: "broker", Address: c.Fleet.Broker, As: c.Fleet.User, try: c.tryBroker(limit)})
+	for _, b := range c.Fleet.Brokers {
+		list = append(list, &target{Target: "broker", Address: b, As: c.Fleet.User, try: c.tryBroker(b, limit)})
 	}
 	return list
 }
@@ -182,7 +182,7 @@ func (c *config) tryCertyo(limit time.Duration) func(context.Context, *target) {
 		}
 		if through != nil {
 			t.Address += " through proxy " + through.Host
-			adviseProxy(t.Hops, through)
+			adviseProxy(t.Hops, through, "certyo.proxy")
 		}
 	}
 }
@@ -197,62 +197,47 @@ func proxyFor(address string, proxy func(*http.Request) (*url.URL, error)) *url.
 	return through
 }
 
-func adviseProxy(hops []hop, through *url.URL) {
+func adviseProxy(hops []hop, through *url.URL, field string) {
 	for i := range hops {
 		if h := &hops[i]; h.State == "fault" && h.Hop == "proxy" {
-			h.Advice = fmt.Sprintf("proxy %s doesn't let this through: ask who runs it, or take it out of certyo.proxy or HTTPS_PROXY", through.Host)
+			h.Advice = fmt.Sprintf("proxy %s doesn't let this through: ask who runs it, or take it out of %s or HTTPS_PROXY", through.Host, field)
 		} else if h.State == "fault" && (h.Hop == "dns" || h.Hop == "tcp") {
-			h.Advice = fmt.Sprintf("this is the way to proxy %s of certyo.proxy or HTTPS_PROXY; %s", through.Host, h.Advice)
+			h.Advice = fmt.Sprintf("this is the way to proxy %s of %s or HTTPS_PROXY; %s", through.Host, field, h.Advice)
 		}
 	}
 }
 
-func (c *config) tryBroker(limit time.Duration) func(context.Context, *target) {
+func (c *config) tryBroker(broker string, limit time.Duration) func(context.Context, *target) {
 	return func(ctx context.Context, t *target) {
 		cfg, err := c.fleet()
 		if cfg.User != "" && err == nil {
 			_, err = c.Fleet.PasswordFile.read()
 		}
+		u, _ := url.Parse(broker) // was checked
+		var through *url.URL
+		if err == nil {
+			through, err = cfg.Proxy(u)
+		}
 		if err != nil {
 			t.unfit(err)
 			return
 		}
-		u, _ := url.Parse(cfg.Broker) // was checked
-		names := []string{"dns", "tcp", "tls", "login"}
-		if u.Scheme == "tcp" || u.Scheme == "ws" {
-			names = []string{"dns", "tcp", "login"}
+		names := []string{"dns", "tcp"}
+		if u.Scheme == "ssl" || u.Scheme == "wss" {
+			if through != nil {
+				names = append(names, "proxy")
+			}
+			names = append(names, "tls")
 		}
-		w := newWalk(names...)
-		cfg.TLS = w.tls(cfg.TLS)
+		w := newWalk(append(names, "login")...)
+		cfg.Brokers, cfg.TLS = []string{broker}, w.tls(cfg.TLS)
 		ctx, cancel := context.WithTimeout(ctx, 3*limit)
 		defer cancel()
-		if u.Scheme == "ws" || u.Scheme == "wss" {
-			err = knock(w.watch(ctx), u, limit) // the websocket's own dialing tells nothing
+		t.Hops = w.hops(fleet.Probe(w.watch(ctx), cfg))
+		if through != nil {
+			adviseProxy(t.Hops, through, "fleet.proxy")
 		}
-		if err == nil {
-			dialing := w.watch(ctx)
-			err = fleet.Probe(dialing, cfg)
-		}
-		t.Hops = w.hops(err)
 	}
-}
-
-// knock opens a connection to a websocket's host, or to the proxy before it, and closes it again.
-func knock(ctx context.Context, u *url.URL, limit time.Duration) error {
-	port := map[string]string{"ws": "80", "wss": "443"}[u.Scheme]
-	web := *u
-	web.Scheme = map[string]string{"ws": "http", "wss": "https"}[u.Scheme]
-	if through := proxyFor(web.String(), http.ProxyFromEnvironment); through != nil {
-		u = through
-	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	conn, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return err
-	}
-	return conn.Close()
 }
 
 func printTargets(out io.Writer, list []*target) error {

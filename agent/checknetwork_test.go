@@ -164,7 +164,7 @@ func (o *outside) config() *config {
 	c.MySQL = mysqlConfig{Address: o.db.Addr(), Schema: "external", User: servers.AgentUser, PasswordFile: secret("agent"), TLS: "off"}
 	c.Capture = captureConfig{Source: "binlog", User: servers.CaptureUser, PasswordFile: secret("capture")}
 	c.Certyo.URL, c.Certyo.Tenant, c.Certyo.KeyFile, c.Certyo.CAFile = "https://"+o.secureCloud, "tovarna", secret("key"), o.ca
-	c.Fleet.Broker, c.Fleet.User, c.Fleet.PasswordFile, c.Fleet.CAFile = "ssl://"+o.secureBroker, "bench", secret("broker"), o.ca
+	c.Fleet.Brokers, c.Fleet.User, c.Fleet.PasswordFile, c.Fleet.CAFile = []string{"ssl://" + o.secureBroker}, "bench", secret("broker"), o.ca
 	return &c
 }
 
@@ -203,7 +203,7 @@ func TestWalkFits(t *testing.T) {
 			}
 		}
 		c := o.config()
-		c.Fleet.Broker = "ws://" + o.web
+		c.Fleet.Brokers = []string{"ws://" + o.web}
 		if failed, all := walked(t, c, "broker", unhurried); failed.Hop != "" || len(all) != 3 || all[1].State != "ok" {
 			t.Errorf("over a websocket: %+v", all)
 		}
@@ -226,19 +226,19 @@ func TestWalkFails(t *testing.T) {
 	}{
 		{"no such name", "mysql", func(c *config) { c.MySQL.Address = "nowhere.invalid:3306" }, "dns", ""},
 		{"no such name", "certyo", func(c *config) { c.Certyo.URL = "https://nowhere.invalid" }, "dns", ""},
-		{"no such name", "broker", func(c *config) { c.Fleet.Broker = "wss://nowhere.invalid/mqtt" }, "dns", ""},
+		{"no such name", "broker", func(c *config) { c.Fleet.Brokers = []string{"wss://nowhere.invalid/mqtt"} }, "dns", ""},
 		{"closed port", "mysql", func(c *config) { c.MySQL.Address = shut }, "tcp", "127.0.0.1 → " + shut},
 		{"closed port", "certyo", func(c *config) { c.Certyo.URL = "https://" + shut }, "tcp", "is the port right"},
-		{"closed port", "broker", func(c *config) { c.Fleet.Broker = "ssl://" + shut }, "tcp", "is the port right"},
-		{"closed port", "broker", func(c *config) { c.Fleet.Broker = "wss://" + shut }, "tcp", "is the port right"},
+		{"closed port", "broker", func(c *config) { c.Fleet.Brokers = []string{"ssl://" + shut} }, "tcp", "is the port right"},
+		{"closed port", "broker", func(c *config) { c.Fleet.Brokers = []string{"wss://" + shut} }, "tcp", "is the port right"},
 		{"firewall", "mysql", func(c *config) { c.MySQL.Address = full }, "tcp", "a firewall"},
 		{"firewall", "certyo", func(c *config) { c.Certyo.URL = "https://" + full }, "tcp", "a firewall"},
-		{"firewall", "broker", func(c *config) { c.Fleet.Broker = "ssl://" + full }, "tcp", "a firewall"},
+		{"firewall", "broker", func(c *config) { c.Fleet.Brokers = []string{"ssl://" + full} }, "tcp", "a firewall"},
 		{"wrong CA", "mysql", func(c *config) { c.MySQL.TLS, c.MySQL.CAFile = "verify-ca", o.stranger }, "tls", "isn't the issuer"},
 		{"wrong CA", "certyo", func(c *config) { c.Certyo.CAFile = o.stranger }, "tls", "isn't the issuer"},
 		{"wrong CA", "broker", func(c *config) { c.Fleet.CAFile = o.stranger }, "tls", "isn't the issuer"},
 		{"client certificate", "certyo", func(c *config) { c.Certyo.URL = "https://" + picky }, "tls", "client certificate"},
-		{"client certificate", "broker", func(c *config) { c.Fleet.Broker = "ssl://" + picky }, "tls", "client certificate"},
+		{"client certificate", "broker", func(c *config) { c.Fleet.Brokers = []string{"ssl://" + picky} }, "tls", "client certificate"},
 		{"no TLS there", "certyo", func(c *config) { c.Certyo.URL = "https://" + o.service.Addr() }, "tls", "doesn't speak TLS"},
 		{"wrong password", "mysql/station", func(c *config) { c.MySQL.PasswordFile = secret(o.path("wrong")) }, "login", "1045"},
 		{"wrong password", "mysql/capture", func(c *config) { c.Capture.PasswordFile = secret(o.path("wrong")) }, "login", "1045"},

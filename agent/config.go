@@ -142,13 +142,21 @@ type certyoConfig struct {
 }
 
 type fleetConfig struct {
+	Brokers      []string `toml:"brokers"`
 	Broker       string   `toml:"broker"`
 	User         string   `toml:"user"`
 	PasswordFile secret   `toml:"password_file"`
 	CAFile       string   `toml:"ca_file"`
+	CertFile     string   `toml:"cert_file"`
+	CertKeyFile  string   `toml:"cert_key_file"`
+	Proxy        string   `toml:"proxy"`
+	ProxyUser    string   `toml:"proxy_user"`
+	ProxyFile    secret   `toml:"proxy_password_file"`
 	Interval     duration `toml:"interval"`
 	KeysFile     string   `toml:"keys_file"`
 	Unsigned     []string `toml:"unsigned_commands"`
+	Hours        []string `toml:"hours"`
+	TimeZone     string   `toml:"time_zone"`
 }
 
 type statusConfig struct {
@@ -203,7 +211,7 @@ func defaults() config {
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Writeback: writebackConfig{Every: "10s"},
 		Manifest:  manifestConfig{Wait: "10m"},
-		Fleet:     fleetConfig{Interval: "30s", Unsigned: []string{}},
+		Fleet:     fleetConfig{Interval: "30s", Hours: []string{}, Unsigned: []string{}},
 		Status:    statusConfig{Socket: "/run/station-agent/agent.sock", RecordingKB: 1024},
 		Log:       logConfig{Level: "info", Format: "text"},
 	}
@@ -222,6 +230,9 @@ func (c *config) fill() {
 	}
 	if c.Status.ControlSocket == "" && c.Status.Socket != "" {
 		c.Status.ControlSocket = controlBeside(c.Status.Socket)
+	}
+	if len(c.Fleet.Brokers) == 0 && c.Fleet.Broker != "" {
+		c.Fleet.Brokers = []string{c.Fleet.Broker}
 	}
 	if c.Station.Name == "" {
 		c.Station.Name = c.Station.UUID

@@ -82,7 +82,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(runCommand(), statusCommand(), itemsCommand(), scansCommand(), intentsCommand(), commandsCommand(), labelsCommand(), patternsCommand(), lampTestCommand(), lampsOffCommand(), muteCommand(),
 		devicesCommand(), listenCommand(), recordingCommand(), replayCommand(), tuneCommand(), mapCommand(),
-		workspaceCommand(), captureCommand(), queueCommand(), outboxCommand(), proofCommand(), evidenceCommand(), storeCommand(), configCommand(), siteCheckCommand(), versionCommand())
+		workspaceCommand(), captureCommand(), queueCommand(), outboxCommand(), proofCommand(), evidenceCommand(), storeCommand(), configCommand(), siteCheckCommand(), announceUpdateCommand(), versionCommand())
 	return root
 }
 

@@ -16,6 +16,7 @@ import (
 	"station-agent/station/gpio"
 	"station-agent/store"
 	"station-agent/uplink/deliver"
+	"station-agent/uplink/fleet"
 	"station-agent/uplink/fleet/message"
 )
 
@@ -67,6 +68,7 @@ type parts struct {
 	events    func() []message.Event // the last of them
 	again     chan string            // why the agent is to start again
 	dbs       []*sql.DB
+	fleet     *fleet.Publisher // nil without a broker
 	moving    *moving
 	running   []runner
 }

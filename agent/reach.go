@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -44,24 +46,60 @@ func (c *certyoConfig) proxy(r *http.Request) (*url.URL, error) {
 	if c.Proxy == "" {
 		return http.ProxyFromEnvironment(r)
 	}
-	u, err := url.Parse(c.Proxy)
-	if err != nil || c.ProxyUser == "" {
+	return proxyWith(c.Proxy, c.ProxyUser, c.ProxyFile)
+}
+
+// proxyWith is a proxy with its account.
+func proxyWith(proxy, user string, file secret) (*url.URL, error) {
+	u, err := url.Parse(proxy)
+	if err != nil || user == "" {
 		return u, err
 	}
-	password, err := c.ProxyFile.read()
+	password, err := file.read()
 	if err != nil {
 		return nil, err
 	}
-	u.User = url.UserPassword(c.ProxyUser, password)
+	u.User = url.UserPassword(user, password)
 	return u, nil
 }
 
-// fleet lacks the number of the start.
+// proxy is the same for a broker. The environment's is for what is web.
+func (f *fleetConfig) proxy(broker *url.URL) (*url.URL, error) {
+	if f.Proxy != "" {
+		return proxyWith(f.Proxy, f.ProxyUser, f.ProxyFile)
+	}
+	web := map[string]string{"ws": "http", "wss": "https"}[broker.Scheme]
+	if web == "" {
+		return nil, nil
+	}
+	through, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: web, Host: broker.Host}})
+	if err != nil { // which would repeat it, and it may hold a password
+		return nil, errors.New("HTTPS_PROXY or HTTP_PROXY in the environment is no address of a proxy")
+	}
+	return through, nil
+}
+
+// certificate reads the client certificate as it is now: a renewed one counts from the next connect on. One that can't be
+// read is the broker's trouble, not the configuration's.
+func (c *config) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	cert, key := c.pairNow(fleetCert, c.Fleet.CertFile, c.Fleet.CertKeyFile)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("read client certificate %s and key %s: %w: put there a pair in PEM form, readable by this user", cert, key, err)
+	}
+	return &pair, nil
+}
+
+// fleet lacks the number of the start, and what the parts give.
 func (c *config) fleet() (fleet.Config, error) {
 	f := c.Fleet
 	tlsConfig, err := clientTLS(f.CAFile)
+	if err == nil && f.CertFile != "" {
+		tlsConfig.GetClientCertificate = c.certificate
+	}
 	return fleet.Config{
-		Broker: f.Broker, Environment: c.Environment, Station: c.Station.UUID, Name: c.Station.Name, Version: version,
-		User: f.User, Password: f.PasswordFile.read, TLS: tlsConfig, Interval: f.Interval.value(),
+		Access:      fleet.Access{Brokers: f.Brokers, User: f.User, Password: f.PasswordFile.read, TLS: tlsConfig, Proxy: f.proxy},
+		Environment: c.Environment, Station: c.Station.UUID, Name: c.Station.Name, Version: version, Interval: f.Interval.value(),
+		Hours: f.Hours, TimeZone: f.TimeZone,
 	}, err
 }

@@ -45,7 +45,7 @@ func (c *config) secrets() []secretField {
 	return []secretField{
 		{"mysql.password_file", &c.MySQL.PasswordFile}, {"mysql.next_password_file", &c.MySQL.NextPasswordFile}, {"capture.password_file", &c.Capture.PasswordFile},
 		{"certyo.key_file", &c.Certyo.KeyFile}, {"certyo.next_key_file", &c.Certyo.NextKeyFile},
-		{"certyo.proxy_password_file", &c.Certyo.ProxyFile}, {"fleet.password_file", &c.Fleet.PasswordFile},
+		{"certyo.proxy_password_file", &c.Certyo.ProxyFile}, {"fleet.password_file", &c.Fleet.PasswordFile}, {"fleet.proxy_password_file", &c.Fleet.ProxyFile},
 	}
 }
 
@@ -59,8 +59,23 @@ type pemField struct {
 func (c *config) pems() []pemField {
 	return []pemField{
 		{"mysql.ca_file", &c.MySQL.CAFile, nil}, {"mysql.cert_file", &c.MySQL.CertFile, &c.MySQL.CertKeyFile},
-		{"certyo.ca_file", &c.Certyo.CAFile, nil}, {"fleet.ca_file", &c.Fleet.CAFile, nil},
+		{"certyo.ca_file", &c.Certyo.CAFile, nil}, {"fleet.ca_file", &c.Fleet.CAFile, nil}, {fleetCert, &c.Fleet.CertFile, &c.Fleet.CertKeyFile},
 	}
+}
+
+// fleetCert is the one file in PEM form that is read at each connect.
+const fleetCert = "fleet.cert_file"
+
+// pairNow gives the files of a certificate and its key as they count now.
+func (c *config) pairNow(field, cert, key string) (string, string) {
+	was, known := c.configured[field]
+	if !known {
+		return cert, key
+	}
+	if _, stands, err := readSent(c.sentFile(field), was); err == nil && stands {
+		return c.sentFile(field), c.sentFile(field)
+	}
+	return was, c.configured[field+" key"]
 }
 
 // written is the configuration as its file has it: without what was sent.
@@ -85,8 +100,8 @@ func (c *config) sentFile(field string) string {
 	return filepath.Join(c.Store.Folder, store.SecretsFolder, field)
 }
 
-// useSent lets the secrets that were sent count, now and when others come. A file in PEM form is chosen here, once: who reads it
-// reads it at the start.
+// useSent lets the secrets that were sent count, now and when others come. A file in PEM form is chosen here, once, as it is
+// read at the start, but for the certificate for the broker.
 func (c *config) useSent() {
 	alike := c.Capture.PasswordFile == c.MySQL.PasswordFile
 	for _, s := range c.secrets() {
@@ -204,7 +219,7 @@ func (s *sealed) set(field string, box []byte) (fingerprint string, later bool, 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return cmds.Fingerprint(text), isPEM, store.Replace(s.cfg.sentFile(field), append([]byte(head), text...))
+	return cmds.Fingerprint(text), isPEM && field != fleetCert, store.Replace(s.cfg.sentFile(field), append([]byte(head), text...))
 }
 
 // place is where the configuration has the secret of a field.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"station-agent/station"
@@ -96,7 +97,7 @@ func (p *parts) addBench() error {
 	if err != nil {
 		return err
 	}
-	for _, w := range append(p.cfg.Packing.renamed(), p.cfg.Certyo.renamed()...) {
+	for _, w := range slices.Concat(p.cfg.Packing.renamed(), p.cfg.Certyo.renamed(), p.cfg.Fleet.renamed()) {
 		p.log.Warn("old field", "text", w)
 	}
 	refresh := p.cfg.MySQL.Refresh.value()
@@ -294,8 +295,16 @@ func (c *certyoConfig) renamed() (warnings []string) {
 	return warnings
 }
 
+// renamed names the old fields that are in use.
+func (f *fleetConfig) renamed() (warnings []string) {
+	if f.Broker != "" {
+		warnings = append(warnings, "fleet.broker is old and goes with version 2: set fleet.brokers")
+	}
+	return warnings
+}
+
 func (p *parts) addFleet() error {
-	if p.cfg.Fleet.Broker == "" {
+	if len(p.cfg.Fleet.Brokers) == 0 {
 		return nil
 	}
 	f, err := p.cfg.fleet()
@@ -303,8 +312,14 @@ func (p *parts) addFleet() error {
 		return err
 	}
 	f.Session = p.store.Session()
+	f.Twin = p.board.condition("twin")
 	p.addOrders()
-	p.add(fleet.New(f, p.facts().health, p.board.condition("broker")))
+	f.Command = p.orders.take
+	p.fleet = fleet.New(f, p.facts().health, p.board.condition("broker"))
+	for _, r := range p.orders.toldLate() {
+		p.fleet.Reply(r)
+	}
+	p.add(p.fleet)
 	return nil
 }
 
@@ -327,6 +342,7 @@ func (p *parts) addStatus() error {
 	}))
 	b.change(control)
 	lampDesk{p.player, p.cfg.Outputs}.change(control)
+	control.HandleFunc("POST /updating", answer(p.announceUpdate))
 	p.add(&socketServer{p.cfg.Status.Socket, lookMode, look, "status.socket", p.board.condition("status socket")})
 	p.add(&socketServer{p.cfg.Status.ControlSocket, controlMode, control, "status.control_socket", p.board.condition("control socket")})
 	return nil

@@ -31,6 +31,7 @@ type Config struct {
 	Broker      string
 	BrokerUser  string
 	HealthEvery string
+	Keys        string            // name of the file in Secrets with the keys whose commands count
 	Tables      string            // [[table]]s, as TOML
 	Secrets     map[string]string // file name below Dir → content
 }
@@ -145,12 +146,15 @@ requests_per_minute = 24000
 verify_share = 50
 start_jitter = "0s"
 [fleet]
-broker = "{{.Broker}}"
+brokers = ["{{.Broker}}"]
 {{- if .BrokerUser}}
 user = "{{.BrokerUser}}"
 password_file = "{{.Dir}}/broker-password"
 {{- end}}
 interval = "{{.HealthEvery}}"
+{{- with .Keys}}
+keys_file = "{{$.Dir}}/{{.}}"
+{{- end}}
 [status]
 socket = "{{.Dir}}/agent.sock"
 [log]

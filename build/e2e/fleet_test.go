@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -104,6 +106,30 @@ func TestFleetSeesTheWork(t *testing.T) {
 	s.stop()
 	f.state(t, "disconnected")
 	s.clean()
+}
+
+// TestUpdateIsAnnounced holds that a stop for a new version reads differently from any other stop, and from a loss.
+func TestUpdateIsAnnounced(t *testing.T) {
+	s := newSite(t, servers.MariaDB(t))
+	f := s.subscribe()
+	s.started()
+	f.state(t, "ready")
+	if _, errs, code, err := s.Agent.Command(s.ctx, "announce-update", "--config", filepath.Join(s.Dir, "agent.toml")); err != nil || code != 0 {
+		t.Fatalf("announce-update: %d %s %v", code, errs, err)
+	}
+	f.state(t, "updating")
+	s.stop()
+	f.state(t, "updating") // still
+	s.started()
+	f.state(t, "ready")
+	f.wait(t, "what came between", func() bool {
+		if slices.Contains(f.states, "lost") || slices.Contains(f.states, "disconnected") {
+			t.Errorf("states %v", f.states)
+		}
+		return true
+	})
+	s.stop()
+	f.state(t, "disconnected")
 }
 
 // version is what the binary says of itself.

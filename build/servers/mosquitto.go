@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -22,11 +23,14 @@ type Login struct{ User, Password string }
 type Mosquitto struct {
 	Addr    string // host:port, the same for the broker's whole life
 	WebAddr string // the same for MQTT over websockets
+	TLSAddr string // the same over TLS; "" without Secure
 
 	tree tree
 	home home
 	port int // of Addr
 	web  int // of WebAddr
+	tls  int // of TLSAddr
+	safe *Secure
 
 	mu   sync.Mutex
 	proc *process // nil when killed
@@ -34,6 +38,10 @@ type Mosquitto struct {
 
 // StartMosquitto starts a broker and returns when it answers. Without logins everybody may connect.
 func StartMosquitto(ctx context.Context, logins ...Login) (*Mosquitto, error) {
+	return startMosquitto(ctx, nil, logins)
+}
+
+func startMosquitto(ctx context.Context, safe *Secure, logins []Login) (*Mosquitto, error) {
 	t, err := fetch(ctx, mosquitto)
 	if err != nil {
 		return nil, err
@@ -42,7 +50,7 @@ func StartMosquitto(ctx context.Context, logins ...Login) (*Mosquitto, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make data folder of %s: %w", mosquitto, err)
 	}
-	m := &Mosquitto{tree: t, home: h}
+	m := &Mosquitto{tree: t, home: h, safe: safe}
 	if err := m.begin(ctx, logins); err != nil {
 		m.Close()
 		return nil, err
@@ -80,6 +88,12 @@ func (m *Mosquitto) settle(anonymous bool) error {
 		return err
 	}
 	m.Addr, m.WebAddr = address(m.port), address(m.web)
+	if m.safe != nil {
+		if m.tls, err = freePort(); err != nil {
+			return err
+		}
+		m.TLSAddr = address(m.tls)
+	}
 	subscribe := m.tree.command("usr/bin/mosquitto_sub", "-h", "127.0.0.1", "-p", strconv.Itoa(m.port), "-v")
 	if err := m.home.writeClient(subscribe); err != nil {
 		return err
@@ -146,10 +160,13 @@ func (m *Mosquitto) answers(ctx context.Context, proc *process) error {
 	}
 }
 
-// accepts tells whether both listeners take connections.
+// accepts tells whether all listeners take connections.
 func (m *Mosquitto) accepts(ctx context.Context) error {
 	var d net.Dialer
-	for _, addr := range []string{m.Addr, m.WebAddr} {
+	for _, addr := range []string{m.Addr, m.WebAddr, m.TLSAddr} {
+		if addr == "" {
+			continue
+		}
 		conn, err := d.DialContext(ctx, "tcp", addr)
 		if err != nil {
 			return err
@@ -177,6 +194,13 @@ func (m *Mosquitto) configure(anonymous bool) error {
 	if !anonymous {
 		lines = append(lines, "password_file "+m.passwords())
 	}
+	if m.safe != nil {
+		more, err := m.safe.lines(m.home.dir, m.tls)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, more...)
+	}
 	if os.Geteuid() == 0 {
 		lines = append(lines, "user root") // else it would change to a user who may not read the folder
 	}
@@ -194,4 +218,18 @@ func (m *Mosquitto) writePasswords(ctx context.Context, logins []Login) error {
 		}
 	}
 	return nil
+}
+
+// Stall stops the broker where it is: its connections stay open and nothing is read or said until Resume.
+func (m *Mosquitto) Stall() { m.signal(syscall.SIGSTOP) }
+
+// Resume ends a Stall.
+func (m *Mosquitto) Resume() { m.signal(syscall.SIGCONT) }
+
+func (m *Mosquitto) signal(s syscall.Signal) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.proc != nil {
+		_ = syscall.Kill(-m.proc.pid, s) // it has ended: nothing to stop
+	}
 }

@@ -25,8 +25,11 @@ func TestBirthIsRetainedAndHealthIsNot(t *testing.T) {
 	if s.At.Before(began.Add(-time.Second)) || s.At.After(time.Now()) || s.At.Location() != time.UTC {
 		t.Errorf("at: %v", s.At)
 	}
-	s.At = time.Time{}
-	if want := (message.State{State: message.Ready, Session: 42, Version: "1.2.3", Station: station, Environment: "test", Name: "Bench 7", Hours: []string{}, IntervalS: 0.1}); !reflect.DeepEqual(s, want) {
+	if s.Instance == "" {
+		t.Error("no instance")
+	}
+	s.At, s.Instance = time.Time{}, ""
+	if want := (message.State{State: message.Ready, Session: 42, Connection: 1, Version: "1.2.3", Station: station, Environment: "test", Name: "Bench 7", Hours: []string{}, IntervalS: 0.1}); !reflect.DeepEqual(s, want) {
 		t.Errorf("%+v, want %+v", s, want)
 	}
 	for range 2 { // at once, and at the interval

@@ -3,24 +3,30 @@ package fleet
 import (
 	"bufio"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
 )
+
+// pieceBytes is written at a time. A long message over a thin line may take longer than writeWithin, a piece of it not.
+const pieceBytes = 16 << 10
 
 // guard sets the limits to a connection that paho doesn't: it would make room for a packet of 256 MB because the broker
 // announces one, and wait for ever for a ping or a DISCONNECT to be written.
 type guard struct {
 	net.Conn
 	in      *bufio.Reader
+	most    int // a packet's content is shorter
 	rest    int // bytes of the current packet still to read
 	writing sync.Mutex
 }
 
-func newGuard(conn net.Conn) *guard { return &guard{Conn: conn, in: bufio.NewReader(conn)} }
+func newGuard(conn net.Conn, most int) *guard {
+	return &guard{Conn: conn, in: bufio.NewReader(conn), most: most}
+}
 
-// Read reads from one packet, which is shorter than 16 KiB.
+// Read reads from one packet.
 func (g *guard) Read(b []byte) (int, error) {
 	if g.rest == 0 {
 		var err error
@@ -38,31 +44,40 @@ func (g *guard) Read(b []byte) (int, error) {
 //	┌──────────────┬────────────────────┬────────────────┐
 //	│ type, flags  │ n, base 128 varint │ n bytes        │
 //	└──────────────┴────────────────────┴────────────────┘
-//	  1 byte         1 to 4 bytes, here 1 or 2
+//	  1 byte         1 to 4 bytes
 func (g *guard) next() (int, error) {
-	head, err := g.in.Peek(2)
-	if err == nil && head[1] >= 0x80 {
-		head, err = g.in.Peek(3)
+	for size := 1; ; size++ {
+		head, err := g.in.Peek(1 + size)
+		if err != nil {
+			return 0, err
+		}
+		if head[size] >= 0x80 && size < 4 {
+			continue
+		}
+		n, read := binary.Uvarint(head[1:])
+		if read <= 0 || n >= uint64(g.most) {
+			return 0, fmt.Errorf("the broker sent a packet of %d KiB or more, which nobody asked for", g.most>>10)
+		}
+		return 1 + size + int(n), nil
 	}
-	if err != nil {
-		return 0, err
-	}
-	n, size := binary.Uvarint(head[1:])
-	if size <= 0 {
-		return 0, errors.New("the broker sent a packet of 16 KiB or more, which nobody asked for")
-	}
-	return 1 + size + int(n), nil
 }
 
-// Write writes within writeWithin. Paho writes pings beside everything else.
-func (g *guard) Write(b []byte) (int, error) {
+// Write writes each piece within writeWithin. Paho writes pings beside everything else.
+func (g *guard) Write(b []byte) (written int, err error) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
-	if err := g.Conn.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
-		return 0, err
-	}
 	defer g.Conn.SetWriteDeadline(time.Time{}) // for what TLS writes of its own
-	return g.Conn.Write(b)
+	for written < len(b) {
+		if err := g.Conn.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
+			return written, err
+		}
+		n, err := g.Conn.Write(b[written:min(len(b), written+pieceBytes)])
+		written += n
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
 }
 
 // SetWriteDeadline does nothing. Paho sets it beside a ping's write, which would lose its own by that.

@@ -7,25 +7,38 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"sync"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 )
 
+// Said is one message as the broker hands it over. Retained ones were said at some time before the subscription.
+type Said struct {
+	Topic    string
+	Payload  []byte
+	Retained bool
+}
+
 // link is one connection: a client of paho, and the conn it works on.
 type link struct {
 	conn   net.Conn
 	client mqtt.Client
-	ended  chan error // the first reason
+	over   sync.Once
+	ended  chan struct{} // closed when why is set
+	why    error         // the first reason
 }
 
-// newLink makes a client for conn. Without a handler it would keep what nobody asked for, if that has a QoS.
-func newLink(conn net.Conn, o *mqtt.ClientOptions) *link {
-	l := &link{conn: newGuard(conn), ended: make(chan error, 1)}
+// newLink makes a client for conn, which reads packets shorter than most bytes. Each message goes to heard, in order and one
+// at a time; a message that heard doesn't know ends the connection. heard must not wait for the broker.
+func newLink(conn net.Conn, o *mqtt.ClientOptions, most int, heard func(Said) (known bool)) *link {
+	l := &link{conn: newGuard(conn, most), ended: make(chan struct{})}
 	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return l.conn, nil })
 	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) { l.end(err) })
-	o.SetDefaultPublishHandler(func(mqtt.Client, mqtt.Message) {
-		l.end(errors.New("the broker sent a message that nobody asked for"))
+	o.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+		if heard == nil || !heard(Said{m.Topic(), m.Payload(), m.Retained()}) {
+			l.end(errors.New("the broker sent a message that nobody asked for"))
+		}
 	})
 	l.client = mqtt.NewClient(o)
 	return l
@@ -33,10 +46,10 @@ func newLink(conn net.Conn, o *mqtt.ClientOptions) *link {
 
 // end notes why the connection ended, or has to.
 func (l *link) end(err error) {
-	select {
-	case l.ended <- err:
-	default:
-	}
+	l.over.Do(func() {
+		l.why = err
+		close(l.ended)
+	})
 }
 
 // greet introduces the station. It ends at paho's deadline for that, or when the end of ctx closes conn. After an error
@@ -48,6 +61,25 @@ func (l *link) greet(ctx context.Context) error {
 		l.conn.Close()
 	}
 	return err
+}
+
+// errUnheard is in the chain of the errors of a subscription that the broker refuses.
+var errUnheard = errors.New("the broker doesn't let this account read it: allow it in the broker's ACL")
+
+// subscribe asks for what is said on the filters with QoS 1, one after the other. It names those that the broker refuses;
+// Mosquitto refuses none, but says nothing on them.
+func (l *link) subscribe(ctx context.Context, filters ...string) error {
+	var refused error
+	for _, filter := range filters {
+		token := l.client.Subscribe(filter, 1, nil)
+		if err := l.await(ctx, token); err != nil {
+			return fmt.Errorf("subscribe to %s: %w", filter, err)
+		}
+		if t, ok := token.(*mqtt.SubscribeToken); ok && t.Result()[filter] > 2 && refused == nil {
+			refused = fmt.Errorf("subscribe to %s: %w", filter, errUnheard)
+		}
+	}
+	return refused
 }
 
 // retain publishes with QoS 1, retained, and returns when the broker has it.
@@ -63,29 +95,35 @@ func (l *link) publish(ctx context.Context, topic string, payload []byte) error 
 // await waits for a token. It needs its other ends: a token stays open for ever if the connection is lost while paho
 // takes it in.
 func (l *link) await(ctx context.Context, token mqtt.Token) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, ackWithin, fmt.Errorf("no acknowledgement for %s", ackWithin))
+	ctx, cancel := context.WithTimeoutCause(ctx, ackWithin, errUnanswered)
 	defer cancel()
 	select {
 	case <-token.Done():
-		if token.Error() == nil {
-			return nil
-		}
-		return l.reason(token.Error())
-	case err := <-l.ended:
-		return explain(err)
+		return l.outcome(token)
+	case <-l.ended:
+		return l.reason()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// reason is what lies behind the failure of a token: paho first fails the tokens and then says why.
-func (l *link) reason(err error) error {
-	select {
-	case err = <-l.ended:
-	case <-time.After(reasonWithin):
+var errUnanswered = fmt.Errorf("no acknowledgement for %s", ackWithin)
+
+// outcome is what became of a token that is done. Paho first fails the tokens and then says why the connection ended.
+func (l *link) outcome(token mqtt.Token) error {
+	if token.Error() == nil {
+		return nil
 	}
-	return explain(err)
+	select {
+	case <-l.ended:
+		return l.reason()
+	case <-time.After(reasonWithin):
+		return explain(token.Error())
+	}
 }
+
+// reason is why the connection ended, once it has.
+func (l *link) reason() error { return explain(l.why) }
 
 // leave sends DISCONNECT, which tells the broker to forget the last will, and waits until paho's goroutines have returned.
 // If the broker takes no DISCONNECT they do so some seconds after leaveWithin, at the end of their write.
@@ -101,7 +139,7 @@ func (l *link) cut() {
 // explain puts the usual end of a connection into words.
 func explain(err error) error {
 	if errors.Is(err, io.EOF) {
-		return errors.New("the broker ended the connection: see its log; if this repeats, another agent may have this station's uuid")
+		return errors.New("the broker ended the connection: see its log")
 	}
 	return err
 }

@@ -22,24 +22,31 @@ import (
 
 // fakeBroker answers like a broker as far as it is asked to.
 type fakeBroker struct {
-	refuses bool // no connection
-	noRoute bool // dialing never ends
-	mute    bool // nothing is answered, not even the greeting
-	noPong  bool
-	noAck   bool
-	reads   int    // so many packets and then no more; 0 for all
-	verdict byte   // on the greeting
-	says    []byte // after the greeting
+	refuses   bool // no connection
+	noRoute   bool // dialing never ends
+	mute      bool // nothing is answered, not even the greeting
+	noPong    bool
+	noAck     bool
+	health    func() message.Health
+	dropAfter int // packets on a connection; 0 for never
+	noSub     bool
+	reads     int    // so many packets and then no more; 0 for all
+	verdict   byte   // on the greeting
+	says      []byte // after the greeting
 
 	dials   []time.Time
 	mu      sync.Mutex
 	heard   []packets.ControlPacket // on all connections
+	times   []time.Time             // of each
 	silence chan struct{}           // closed at the end
 }
 
-func (b *fakeBroker) dial(ctx context.Context) (net.Conn, error) {
+func (b *fakeBroker) dial(ctx context.Context, _ string) (net.Conn, error) {
+	b.mu.Lock()
+	refuses := b.refuses
 	b.dials = append(b.dials, time.Now())
-	if b.refuses {
+	b.mu.Unlock()
+	if refuses {
 		return nil, errors.New("refused")
 	}
 	if b.noRoute {
@@ -70,9 +77,17 @@ func (b *fakeBroker) serve(conn net.Conn) {
 			return
 		}
 		b.mu.Lock()
-		b.heard = append(b.heard, p)
+		b.heard, b.times = append(b.heard, p), append(b.times, time.Now())
+		a := b.answer(p)
+		last, deaf := b.dropAfter > 0 && n == b.dropAfter, len(b.dials)%2 == 0
 		b.mu.Unlock()
-		if a := b.answer(p); a != nil && a.Write(conn) != nil {
+		if last && deaf {
+			return
+		}
+		if a != nil && a.Write(conn) != nil {
+			return
+		}
+		if last {
 			return
 		}
 		if _, ok := p.(*packets.ConnectPacket); ok && b.interject(conn) != nil {
@@ -103,6 +118,12 @@ func (b *fakeBroker) answer(p packets.ControlPacket) packets.ControlPacket {
 		if !b.noPong {
 			return packets.NewControlPacket(packets.Pingresp)
 		}
+	case *packets.SubscribePacket:
+		if !b.noSub {
+			ack := packets.NewControlPacket(packets.Suback).(*packets.SubackPacket)
+			ack.MessageID, ack.ReturnCodes = p.MessageID, make([]byte, len(p.Topics))
+			return ack
+		}
 	case *packets.PublishPacket:
 		if p.Qos == 1 && !b.noAck {
 			ack := packets.NewControlPacket(packets.Puback).(*packets.PubackPacket)
@@ -115,7 +136,7 @@ func (b *fakeBroker) answer(p packets.ControlPacket) packets.ControlPacket {
 
 func (b *fakeBroker) states() (modes []message.Mode) {
 	for _, p := range b.heard {
-		if p, ok := p.(*packets.PublishPacket); ok && p.Qos == 1 {
+		if p, ok := p.(*packets.PublishPacket); ok && strings.HasSuffix(p.TopicName, "/state") {
 			var s message.State
 			json.Unmarshal(p.Payload, &s)
 			modes = append(modes, s.State)
@@ -148,8 +169,7 @@ func run(t *testing.T, b *fakeBroker, r *record, d time.Duration) (stopped time.
 	b.silence = make(chan struct{})
 	defer close(b.silence)
 	r.began = time.Now()
-	p := New(Config{Broker: "tcp://broker", Environment: "test", Station: "s"}, func() message.Health { return message.Health{} }, r)
-	p.dial = b.dial
+	p := New(Config{Access: Access{dialer: b.dial}, Environment: "test", Station: "s"}, func() message.Health { return message.Health{} }, r)
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	p.Run(ctx)
@@ -202,7 +222,8 @@ func TestEveryStallEnds(t *testing.T) {
 		"answers no ping":        {&fakeBroker{noPong: true}, silence, "ping"},
 		"acknowledges no state":  {&fakeBroker{noAck: true}, ackWithin, "acknowledgement"},
 		"reads nothing any more": {&fakeBroker{reads: 1}, writeWithin, "timeout"},
-		"reads no ping":          {&fakeBroker{reads: 4}, silence, "ping"}, // between two Healths, that is
+		"acknowledges no topic":  {&fakeBroker{noSub: true}, ackWithin, "acknowledgement"},
+		"reads no ping":          {&fakeBroker{reads: 5}, silence, "ping"}, // between two Healths, that is
 		"is behind a dead route": {&fakeBroker{noRoute: true}, dialWithin, "deadline"},
 		// a write that was under way when the reading ended is over only at its own limit
 		"announces 256 MB":           {&fakeBroker{says: []byte{0x30, 0xff, 0xff, 0xff, 0x7f}}, writeWithin, "16 KiB"},
@@ -290,7 +311,7 @@ func TestGuardPassesPacketsUnder16KiB(t *testing.T) {
 		p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
 		p.Payload = make([]byte, size) // and a topic of two bytes
 		p.Write(&packet)
-		got, err := packets.ReadPacket(newGuard(stream{Reader: &packet}))
+		got, err := packets.ReadPacket(newGuard(stream{Reader: &packet}, shortMost))
 		if size+2 >= 16<<10 {
 			if err == nil {
 				t.Errorf("%d bytes got through", size)
@@ -308,7 +329,7 @@ func FuzzGuard(f *testing.F) {
 	f.Add([]byte{0x90, 4, 0, 1, 1})
 	f.Fuzz(func(t *testing.T, said []byte) {
 		var passed bytes.Buffer
-		g := newGuard(stream{Reader: bytes.NewReader(said)})
+		g := newGuard(stream{Reader: bytes.NewReader(said)}, shortMost)
 		for {
 			before := passed.Len()
 			_, err := packets.ReadPacket(io.TeeReader(g, &passed))

@@ -6,21 +6,16 @@ import (
 	"math/rand/v2"
 )
 
-// Probe connects to the broker with the account of cfg, introduces itself as a guest and leaves. It publishes nothing, and its
-// name and its missing will keep it from touching what a running agent of the same station has there.
+// Probe connects to the first broker of cfg with its account, introduces itself as a guest and leaves. It publishes nothing, and
+// its name and its missing will keep it from touching what a running agent of the same station has there.
 func Probe(ctx context.Context, cfg Config) error {
-	o, err := cfg.options()
+	o, err := cfg.options(fmt.Sprintf("station-agent-check-%s-%08x", cfg.Station, rand.Uint32()))
 	if err != nil {
 		return err
 	}
-	o.SetClientID(fmt.Sprintf("station-agent-check-%s-%08x", cfg.Station, rand.Uint32())).UnsetWill().WillRetained = false // which would be against the protocol without a will
-	conn, err := cfg.dial(ctx)
+	l, err := cfg.connect(ctx, cfg.inTurn()[0], o, shortMost, nil)
 	if err != nil {
-		return fmt.Errorf("%w: check the broker's address and the network", err)
-	}
-	l := newLink(conn, o)
-	if err := l.greet(ctx); err != nil {
-		return cfg.explainRefusal(err)
+		return err
 	}
 	l.leave()
 	return nil

@@ -50,7 +50,7 @@ func TestProbeSaysWhy(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	cfg.Broker = "tcp://" + listen(t).Addr().String() // takes the connection and says nothing
+	cfg.Brokers[0] = "tcp://" + listen(t).Addr().String() // takes the connection and says nothing
 	if err := fleet.Probe(ctx, cfg); err == nil || time.Since(began) > 5*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}

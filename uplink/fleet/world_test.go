@@ -33,7 +33,7 @@ func (c *condition) Lost(err error) { c.lost <- err.Error() }
 func (c *condition) Back()          { c.back <- struct{}{} }
 
 func config(broker string) fleet.Config {
-	return fleet.Config{Broker: broker, Environment: "test", Station: station, Name: "Bench 7", Version: "1.2.3", Session: 42,
+	return fleet.Config{Access: fleet.Access{Brokers: []string{broker}}, Environment: "test", Station: station, Name: "Bench 7", Version: "1.2.3", Session: 42,
 		Interval: 100 * time.Millisecond}
 }
 
