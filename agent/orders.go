@@ -279,7 +279,7 @@ func (o *orders) toldLate() []message.Result {
 		o.log.Info("command", "command", list[i].Command, "nonce", list[i].Nonce, "status", string(list[i].Status), "text", list[i].Text)
 	}
 	if len(list) > 0 {
-		if err := os.Remove(filepath.Join(o.dir, lateFile)); err != nil {
+		if err := os.Remove(filepath.Join(o.dir, lateFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			o.cond.Lost(err)
 		}
 	}

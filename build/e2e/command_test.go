@@ -93,7 +93,12 @@ func (c *commander) sign(cmd message.Command) []byte {
 // result waits for a result of a command that wanted accepts.
 func (c *commander) result(cmd message.Command, what string, wanted func(message.Result) bool) (found message.Result) {
 	c.t.Helper()
+	again := time.Now().Add(2 * time.Second) // the station may just not have been there
 	c.until(what, func() bool {
+		if time.Now().After(again) && c.last != nil {
+			again = time.Now().Add(2 * time.Second)
+			c.publish(c.last)
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for _, r := range c.results {
