@@ -10,7 +10,18 @@ import (
 	"station-agent/uplink/fleet/message"
 )
 
-// addOrders adds what does the commands of the fleet, and what ends a trial that nobody confirms.
+// addTrial adds what ends a trial that nobody confirms: also that of a configuration without a broker.
+func (p *parts) addTrial() error {
+	if p.trials.onTrial() != nil {
+		p.add(runFunc(func(ctx context.Context) error {
+			p.trials.watch(ctx, p.restart)
+			return nil
+		}))
+	}
+	return nil
+}
+
+// addOrders adds what does the commands of the fleet.
 func (p *parts) addOrders() {
 	c, dir := p.cfg, filepath.Join(p.cfg.Store.Folder, fleetFolder)
 	p.scrub.learn(c)
@@ -20,14 +31,8 @@ func (p *parts) addOrders() {
 		unsigned: c.Fleet.Unsigned, acts: p.orderActs(), cond: p.board.condition("fleet commands"), replace: store.Replace,
 	})
 	p.add(p.orders)
-	t := p.trials.onTrial()
-	if t == nil {
-		return
+	if t := p.trials.onTrial(); t != nil {
+		p.orders.late = append(p.orders.late, message.Result{Nonce: t.Nonce, Command: cmds.SetConfig, Status: message.Started,
+			Text: fmt.Sprintf("configuration %s is in use, on trial: send confirm-config with this digest within %v, or the former one comes back", t.Digest, t.within())})
 	}
-	p.orders.late = append(p.orders.late, message.Result{Nonce: t.Nonce, Command: cmds.SetConfig, Status: message.Started,
-		Text: fmt.Sprintf("configuration %s is in use, on trial: send confirm-config with this digest within %v, or the former one comes back", t.Digest, t.within())})
-	p.add(runFunc(func(ctx context.Context) error {
-		p.trials.watch(ctx, p.restart)
-		return nil
-	}))
 }

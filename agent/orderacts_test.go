@@ -244,6 +244,33 @@ func TestAConfigurationIsTriedByRestart(t *testing.T) {
 	o.ends(nil)
 }
 
+// A configuration without a broker can't be confirmed, and so it goes.
+func TestATrialWithoutABrokerEnds(t *testing.T) {
+	o := newObeying(t)
+	text, err := os.ReadFile(o.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := strings.NewReplacer(former, "new", `brokers = ["tcp://127.0.0.1:9"]`, `brokers = []`).Replace(string(text))
+	o.stop()
+	o.ends(nil)
+	if _, err := o.trials.put([]byte(without), 100*time.Millisecond, "nonce-0123456789"); err != nil {
+		t.Fatal(err)
+	}
+	o.trials.close()
+	o.begin()
+	if len(o.parts.cfg.Fleet.Brokers) != 0 || o.parts.cfg.Station.Name != "new" {
+		t.Fatalf("on trial: %+v", o.parts.cfg.Fleet)
+	}
+	o.ends(errAgain)
+	o.begin()
+	if o.parts.cfg.Station.Name != former {
+		t.Errorf("then %q", o.parts.cfg.Station.Name)
+	}
+	o.stop()
+	o.ends(nil)
+}
+
 func TestAPauseEndsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard(slog.New(slog.DiscardHandler))

@@ -46,7 +46,9 @@ type orders struct {
 	challenges cmds.Challenges
 	known      map[string]*task // by whom and nonce: what was answered
 	oldest     []string         // of known
-	strangers  strangers
+	damaged    bool             // nobody knows what was taken before
+	strangers  few              // what nobody proved
+	repeats    few              // what was signed and isn't done: whoever listens can send that again
 	late       []message.Result // to be told at the start
 }
 
@@ -68,8 +70,8 @@ const (
 	takenFile   = "taken.json"
 )
 
-// newOrders makes the executor. What was taken before is read from dir; if it can't be, nothing that is signed by time alone is
-// taken for as long as it could come again: challenges open.
+// newOrders makes the executor. What was taken before is read from dir; if it can't be, it is challenges that open for as long as
+// anything could come again.
 func newOrders(o *orders) *orders {
 	o.queue, o.known = make(chan *task, waitingMost), map[string]*task{}
 	b, err := readBounded(filepath.Join(o.dir, takenFile), 1<<20)
@@ -77,7 +79,7 @@ func newOrders(o *orders) *orders {
 		err = json.Unmarshal(b, &o.taken)
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		o.taken = cmds.Taken{Floor: time.Now().Add(cmds.Ahead)}
+		o.taken, o.damaged = cmds.Taken{}, true
 		o.log.Warn("the list of commands that were taken can't be read: new ones are taken by challenge for a while", "err", err)
 	}
 	o.late = readLate(o.dir)
@@ -105,11 +107,13 @@ func (o *orders) take(payload []byte, retained bool, reply func(message.Result))
 		return
 	}
 	one := &task{Command: c, key: key.ID, reply: reply}
+	var r *message.Result
 	if err := o.may(c, key); err != nil {
-		o.answer(one, message.Result{Status: message.Refused, Text: err.Error()})
-		return
+		r = &message.Result{Status: message.Refused, Text: err.Error()}
+	} else {
+		r = o.admit(one)
 	}
-	if r := o.admit(one); r != nil {
+	if r != nil && o.isFew(&o.repeats, repeatsMost) {
 		o.answer(one, *r)
 	}
 }
@@ -163,6 +167,9 @@ var errChallenge = errors.New("sign it again with this challenge, within a minut
 // inTime tells why a command isn't taken now. One that nobody signed could be made anew by whoever repeats it.
 func (o *orders) inTime(one *task) error {
 	now := o.now()
+	if o.damaged && now.Trusted {
+		o.taken.Floor, o.damaged = now.Wall.Add(cmds.Ahead), false
+	}
 	switch {
 	case one.key == "" && (!now.Trusted || one.Expires.IsZero() || one.Expires.After(now.Wall)):
 		return nil
@@ -286,44 +293,43 @@ func (o *orders) toldLate() []message.Result {
 	return list
 }
 
-// strangers keeps what nobody proved from filling log and broker: some are answered and logged, the others counted.
-type strangers struct {
+// few keeps floods from filling log, card and broker: some are answered and logged, the others counted.
+type few struct {
 	since time.Time
 	n     int
 	more  uint64
 }
 
 const (
-	strangersMost  = 5 // answered and logged
-	strangersEvery = 10 * time.Second
+	strangersMost = 5 // answered and logged
+	repeatsMost   = 20
+	fewEvery      = 10 * time.Second
 )
 
-// next tells whether one more is answered, and how many were not since the last one that was.
-func (s *strangers) next(now time.Time) (ok bool, unsaid uint64) {
-	if now.Sub(s.since) >= strangersEvery {
-		s.since, s.n = now, 0
+// isFew tells whether one more is answered and logged, and logs how many were not before it.
+func (o *orders) isFew(f *few, most int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now := time.Now(); now.Sub(f.since) >= fewEvery {
+		f.since, f.n = now, 0
 	}
-	if s.n == strangersMost {
-		s.more++
-		return false, 0
+	if f.n == most {
+		f.more++
+		return false
 	}
-	s.n++
-	unsaid, s.more = s.more, 0
-	return true, unsaid
+	if f.n++; f.more > 0 {
+		o.log.Warn("messages on the command topic were refused and not answered", "count", f.more)
+		f.more = 0
+	}
+	return true
 }
 
 // stranger refuses what isn't proven to come from anybody.
 func (o *orders) stranger(e message.Envelope, why error, reply func(message.Result)) {
-	o.mu.Lock()
-	ok, unsaid := o.strangers.next(time.Now())
-	o.mu.Unlock()
-	if !ok {
+	if !o.isFew(&o.strangers, strangersMost) {
 		return
 	}
 	nonce, name, named := cmds.Claims(e)
-	if unsaid > 0 {
-		o.log.Warn("messages on the command topic were refused and not answered", "count", unsaid)
-	}
 	o.log.Warn("command refused", "command", name, "key", oneLine(cut(e.Key, 64)), "nonce", nonce, "text", why.Error())
 	if named {
 		reply(message.Result{Nonce: nonce, Command: name, Status: message.Refused, Text: why.Error(), Session: o.session, At: o.now().Wall})

@@ -199,12 +199,12 @@ func TestCommandsOfNobodyAreRefused(t *testing.T) {
 		{"of a lower role", c.sign(c.command(cmds.Restart), "otto"), "takes operator"},
 		{"none", c.sign(c.command("rm-rf"), "anna"), "no command"},
 	} {
-		c.orders.strangers = strangers{}
+		c.orders.strangers = few{}
 		c.wants(one.what, c.send(one.payload), message.Refused, one.text, 0)
 	}
 	c.wants("garbage", c.send([]byte("\xff\x00{")), "", "", 0)
 	c.wants("nothing", c.send(nil), "", "", 0)
-	c.orders.strangers = strangers{}
+	c.orders.strangers = few{}
 	c.take(c.sign(c.command(cmds.Restart), "anna"), true, c.reply)
 	c.works()
 	c.wants("retained", c.results[len(c.results)-1], message.Refused, "retained", 0)
@@ -253,12 +253,31 @@ func TestReplaysAreRefusedAcrossRestartsAndJumpsOfTheClock(t *testing.T) {
 
 func TestAListThatIsDamagedLetsNothingComeTwice(t *testing.T) {
 	c := newCommanded(t)
-	c.wall = time.Now() // what can't be read is judged by the clock at the start
-	c.send(c.sign(c.command(cmds.Restart), "anna"))
+	old := c.sign(c.command(cmds.Restart), "anna")
+	c.send(old)
 	write(t, filepath.Join(c.dir, "fleet", "taken.json"), `{"floor":`)
 	c.restart()
-	fresh := c.command(cmds.Restart)
-	c.wants("a command after that", c.send(c.sign(fresh, "anna")), message.Challenged, "challenge", 1)
+	c.wants("the old one", c.send(old), message.Challenged, "challenge", 1)
+	c.wants("a new one", c.send(c.sign(c.command(cmds.Restart), "anna")), message.Challenged, "challenge", 1)
+	c.wall = c.wall.Add(cmds.Ahead)
+	c.wants("the old one, later", c.send(old), message.Refused, "too late", 1)
+	c.wants("a new one, later", c.send(c.sign(c.command(cmds.Restart), "anna")), message.Done, "", 2)
+}
+
+// Whoever listens to the topic can send again what he heard: that is answered and logged so often and no oftener.
+func TestAFloodOfReplaysIsCheap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCommanded(t)
+		heard := c.sign(c.command(cmds.Restart), "anna")
+		c.send(heard)
+		for range 10_000 {
+			c.take(heard, false, c.reply)
+		}
+		if n := strings.Count(c.log.String(), "\n"); len(c.results) > repeatsMost+1 || n > repeatsMost+5 || len(c.done) != 1 {
+			t.Errorf("%d answers, %d lines, done %d times", len(c.results), n, len(c.done))
+		}
+		c.wants("a new one", c.send(c.sign(c.command(cmds.Restart), "anna")), message.Done, "", 2)
+	})
 }
 
 func TestACardThatTakesNothingTakesNoCommand(t *testing.T) {
@@ -351,7 +370,7 @@ func TestAFloodIsCheap(t *testing.T) {
 		if n := strings.Count(c.log.String(), "command refused"); len(c.results) > strangersMost+1 || n > strangersMost {
 			t.Errorf("%d answers, %d lines", len(c.results), n)
 		}
-		time.Sleep(strangersEvery)
+		time.Sleep(fewEvery)
 		c.send(c.payload(forged))
 		if !strings.Contains(c.log.String(), "count=10995") {
 			t.Errorf("the log doesn't count them:\n%s", c.log.String())

@@ -53,6 +53,7 @@ func wire(c *config, log *slog.Logger, how logging, t *trials) (_ *parts, err er
 		p.addManifests,
 		p.addWriteback,
 		p.addFleet,
+		p.addTrial,
 		p.addStatus,
 		p.addHousekeeping,
 	} {
