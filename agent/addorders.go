@@ -12,9 +12,9 @@ import (
 
 // addTrial adds what ends a trial that nobody confirms: also that of a configuration without a broker.
 func (p *parts) addTrial() error {
-	if p.trials.onTrial() != nil {
+	if t := p.trials.onTrial(); t != nil {
 		p.add(runFunc(func(ctx context.Context) error {
-			p.trials.watch(ctx, p.restart)
+			p.trials.watch(ctx, t.within(), p.restart)
 			return nil
 		}))
 	}

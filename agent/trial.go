@@ -70,6 +70,8 @@ type trials struct {
 	notes     []string // for the log, which isn't there yet
 	confirmed chan struct{}
 
+	writing sync.Mutex // from reading config.json to writing it
+
 	mu      sync.Mutex
 	lock    *os.File
 	running *trial // what this agent runs, if it is on trial
@@ -260,6 +262,8 @@ func (t *trials) onTrial() *trial {
 
 // put takes in a configuration: the next start is its trial. The text is that of the command.
 func (t *trials) put(text []byte, within time.Duration, nonce string) (sum string, err error) {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	card, data, err := loadFile(t.file)
 	if err != nil {
 		return "", fmt.Errorf("read the file that it takes the place of: %w", err)
@@ -290,6 +294,8 @@ func (t *trials) put(text []byte, within time.Duration, nonce string) (sum strin
 
 // confirm makes the configuration on trial the one that counts.
 func (t *trials) confirm(sum string) error {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	t.mu.Lock()
 	running := t.running
 	t.mu.Unlock()
@@ -317,6 +323,8 @@ func (t *trials) confirm(sum string) error {
 
 // back ends a trial that was not confirmed: what counted before counts again from the next start on, which tells it.
 func (t *trials) back(why error) error {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	s, err := t.load()
 	if err != nil || s.Trial == nil {
 		return err
@@ -350,42 +358,8 @@ func (t *trials) tidy(keep string) {
 	}
 }
 
-// late is what is told at the next start.
-const (
-	lateFile = "late.json"
-	mostLate = 8
-)
-
-// addLate keeps a result until the next start.
-func addLate(dir string, replace func(string, []byte) error, r message.Result) error {
-	list := append(readLate(dir), r)
-	return keep(replace, filepath.Join(dir, lateFile), list[max(0, len(list)-mostLate):])
-}
-
-// keep writes what commands leave behind, durably, as JSON.
-func keep(replace func(string, []byte) error, path string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	return replace(path, append(b, '\n'))
-}
-
-// readLate gives what was kept; nothing if that can't be read.
-func readLate(dir string) (list []message.Result) {
-	b, err := readBounded(filepath.Join(dir, lateFile), 64<<10)
-	if err != nil || json.Unmarshal(b, &list) != nil {
-		return nil
-	}
-	return list
-}
-
 // watch ends a trial that nobody confirms in time: it goes back and has the agent start again.
-func (t *trials) watch(ctx context.Context, restart func(why string)) {
-	within := t.onTrial().within()
+func (t *trials) watch(ctx context.Context, within time.Duration, restart func(why string)) {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
@@ -393,6 +367,10 @@ func (t *trials) watch(ctx context.Context, restart func(why string)) {
 	case <-t.confirmed:
 	case <-timer.C:
 		_ = t.back(fmt.Errorf("nobody confirmed the other one within %v", within)) // if it can't be noted the next start goes back, as the trial has begun
-		restart("nobody confirmed the configuration on trial")
+		select {
+		case <-t.confirmed: // just now
+		default:
+			restart("nobody confirmed the configuration on trial")
+		}
 	}
 }

@@ -125,7 +125,7 @@ func TestATrialThatNobodyConfirmsGoesBack(t *testing.T) {
 		p.put("new")
 		p.boot()
 		again := ""
-		p.now.watch(t.Context(), func(why string) { again = why })
+		p.now.watch(t.Context(), time.Minute, func(why string) { again = why })
 		if again == "" {
 			t.Error("the agent goes on with it")
 		}
@@ -140,8 +140,7 @@ func TestATrialThatIsConfirmedIsNotEnded(t *testing.T) {
 	if err := p.now.confirm(sum); err != nil {
 		t.Fatal(err)
 	}
-	p.now.running = &trial{WithinS: 60} // as it was when the watch began
-	p.now.watch(t.Context(), func(string) { t.Error("it starts again") })
+	p.now.watch(t.Context(), time.Minute, func(string) { t.Error("it starts again") })
 	p.wants("confirmed", p.boot(), "new")
 }
 
