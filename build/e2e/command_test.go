@@ -39,11 +39,6 @@ func (s *site) commanded() *commander {
 	c := &commander{site: s, key: ed25519.NewKeyFromSeed([]byte("a seed of thirty-two bytes, here"))}
 	s.Config.Keys = "keys"
 	s.Config.Secrets["keys"] = command.Key{ID: "anna", Role: command.Admin, Public: c.key.Public().(ed25519.PublicKey)}.String()
-	c.client = mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + s.Options.Broker.Addr).SetClientID("commander"))
-	if t := c.client.Connect(); t.Wait() && t.Error() != nil {
-		s.t.Fatal(t.Error())
-	}
-	s.t.Cleanup(func() { c.client.Disconnect(0) })
 	take := func(_ mqtt.Client, m mqtt.Message) {
 		r, err := message.Decode[message.Result](m.Payload())
 		if err != nil {
@@ -53,9 +48,20 @@ func (s *site) commanded() *commander {
 		defer c.mu.Unlock()
 		c.results = append(c.results, r)
 	}
-	if t := c.client.Subscribe(c.topic(message.ResultLeaf), 1, take); t.Wait() && t.Error() != nil {
+	subscribed := make(chan struct{}, 100) // also after the broker was away
+	o := mqtt.NewClientOptions().AddBroker("tcp://" + s.Options.Broker.Addr).SetClientID("commander").SetUsername("commander").SetPassword("of the fleet")
+	o.SetMaxReconnectInterval(200 * time.Millisecond).SetOnConnectHandler(func(client mqtt.Client) {
+		if t := client.Subscribe(c.topic(message.ResultLeaf), 1, take); t.Wait() && t.Error() != nil {
+			s.t.Error(t.Error())
+		}
+		subscribed <- struct{}{}
+	})
+	c.client = mqtt.NewClient(o)
+	if t := c.client.Connect(); t.Wait() && t.Error() != nil {
 		s.t.Fatal(t.Error())
 	}
+	s.t.Cleanup(func() { c.client.Disconnect(0) })
+	<-subscribed
 	return c
 }
 
@@ -262,8 +268,10 @@ func TestHostileCommands(t *testing.T) {
 // TestSecretsFromAfar rotates every secret over MQTT while the operator packs and rows change: nothing is lost, refused or started anew, and
 // no secret stands in the log.
 func TestSecretsFromAfar(t *testing.T) {
-	s := newSite(t, servers.MariaDB(t))
+	fleet := servers.Login{User: "commander", Password: "of the fleet"}
+	s := newSiteWith(t, servers.MariaDB(t), servers.Broker(t, fleet, servers.Login{User: "station", Password: "first-broker-password"}))
 	c := s.commanded()
+	s.Config.BrokerUser, s.Config.Secrets["broker-password"] = "station", "first-broker-password"
 	s.Config.User, s.Config.Password, s.Config.Capturer, s.Config.Next = servers.CaptureUser, "mysql-password", "", "next-password"
 	s.Config.Secrets["mysql-password"], s.Config.Secrets["next-password"] = servers.CapturePassword, "none-yet"
 	s.started()
@@ -297,14 +305,17 @@ func TestSecretsFromAfar(t *testing.T) {
 	s.Cloud.Switch(func(sw *uplinktest.Switches) { sw.Keys = []string{"certyo_sk_test_second"} })
 	before := s.status()["anchored_total"].(float64)
 	s.until("records go on with the other key", func() bool { return s.status()["anchored_total"].(float64) > before+20 })
+	set("fleet.password_file", "second-broker-password")
+	s.must(s.Options.Broker.SetLogins(s.ctx, fleet, servers.Login{User: "station", Password: "second-broker-password"}))
+	c.done(command.PublicKey, map[string]any{})
 	end()
 	join.Wait()
 	s.problems(0)
 	s.clean()
 	s.quiet()
 	for _, l := range s.Agent.Lines(nil) {
-		if strings.Contains(l.Raw, "certyo_sk_test_second") {
-			t.Errorf("the log holds the key: %s", l.Raw)
+		if strings.Contains(l.Raw, "certyo_sk_test_second") || strings.Contains(l.Raw, "broker-password") {
+			t.Errorf("the log holds a secret: %s", l.Raw)
 		}
 	}
 	s.stop()
