@@ -44,13 +44,16 @@ func checkCommand() *cobra.Command {
 	}
 	file := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, _, err := loadFile(*file)
+		c, data, err := loadFile(*file)
 		if bad, ok := errors.AsType[*configError](err); ok {
 			bad.all = true
 			return bad
 		}
 		for _, w := range slices.Concat(c.Packing.renamed(), c.Certyo.renamed(), c.absentSecrets()) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "station-agent: warning:", w)
+		}
+		if newTrials(*file, c, data).counts(c) != c {
+			fmt.Fprintln(cmd.ErrOrStderr(), "station-agent: warning: the fleet sent another configuration, which counts until this file is edited: station-agent config print shows it")
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: right (environment %s, station %s)\n", *file, c.Environment, c.Station.UUID)
 		return nil

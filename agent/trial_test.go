@@ -97,6 +97,9 @@ func TestAConfigurationThatIsConfirmedStays(t *testing.T) {
 	if c, err := loadConfig(p.file); err != nil || c.Station.Name != "new" {
 		t.Errorf("the command line knows %q: %v", c.Station.Name, err)
 	}
+	if _, said, code := command(t, "config", "check", "--config", p.file); code != 0 || !strings.Contains(said, "the fleet sent another configuration") {
+		t.Errorf("config check: %d %s", code, said)
+	}
 	sum = p.put("newer")
 	p.wants("another trial", p.boot(), "newer")
 	p.wants("which ended before it was confirmed", p.boot(), "new")
