@@ -215,6 +215,20 @@ func TestWrongConfiguration(t *testing.T) {
 	}
 }
 
+// TestOldBrokerStillWorks holds that the old name does what it did, and is named.
+func TestOldBrokerStillWorks(t *testing.T) {
+	c, err := parseConfig("f.toml", []byte(strings.Replace(sample, `brokers = ["ssl://mqtt.example.com:8883"]`, `broker = "ssl://mqtt.example.com:8883"`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := c.Fleet.renamed(); !slices.Equal(c.Fleet.Brokers, []string{"ssl://mqtt.example.com:8883"}) || len(w) != 1 || !strings.Contains(w[0], "set fleet.brokers") {
+		t.Errorf("%v, warnings %v", c.Fleet.Brokers, w)
+	}
+	if c, err = parseConfig("f.toml", []byte(sample)); err != nil || len(c.Fleet.renamed()) > 0 {
+		t.Errorf("the new name: %v, %v", c.Fleet.renamed(), err)
+	}
+}
+
 func TestFaultsStandWhereTheyAre(t *testing.T) {
 	text := strings.Replace(sample, `#baud = 9600`, `baud = 9601`, 1)
 	line := 1 + strings.Count(text[:strings.Index(text, "baud = 9601")], "\n")

@@ -49,7 +49,7 @@ func checkCommand() *cobra.Command {
 			bad.all = true
 			return bad
 		}
-		for _, w := range slices.Concat(c.Packing.renamed(), c.Certyo.renamed(), c.absentSecrets()) {
+		for _, w := range slices.Concat(c.renamed(), c.absentSecrets()) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "station-agent: warning:", w)
 		}
 		if newTrials(*file, c, data).counts(c) != c {
@@ -70,6 +70,11 @@ func (c *config) absentSecrets() []string {
 		}
 		if _, err := s.at.read(); err != nil {
 			list = append(list, s.field+": "+err.Error())
+		}
+	}
+	if c.Fleet.CertFile != "" {
+		if _, err := c.Fleet.certificate(nil); err != nil {
+			list = append(list, "fleet.cert_file: "+err.Error())
 		}
 	}
 	return list

@@ -63,15 +63,12 @@ func proxyWith(proxy, user string, file secret) (*url.URL, error) {
 	return u, nil
 }
 
-// proxy is the same for a broker. The environment's is for what is web.
+// proxy is the same for a broker. The environment's is for what is web, and none for any other scheme.
 func (f *fleetConfig) proxy(broker *url.URL) (*url.URL, error) {
 	if f.Proxy != "" {
 		return proxyWith(f.Proxy, f.ProxyUser, f.ProxyFile)
 	}
 	web := map[string]string{"ws": "http", "wss": "https"}[broker.Scheme]
-	if web == "" {
-		return nil, nil
-	}
 	through, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: web, Host: broker.Host}})
 	if err != nil { // which would repeat it, and it may hold a password
 		return nil, errors.New("HTTPS_PROXY or HTTP_PROXY in the environment is no address of a proxy")

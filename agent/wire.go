@@ -98,7 +98,7 @@ func (p *parts) addBench() error {
 	if err != nil {
 		return err
 	}
-	for _, w := range slices.Concat(p.cfg.Packing.renamed(), p.cfg.Certyo.renamed(), p.cfg.Fleet.renamed()) {
+	for _, w := range p.cfg.renamed() {
 		p.log.Warn("old field", "text", w)
 	}
 	refresh := p.cfg.MySQL.Refresh.value()
@@ -289,6 +289,10 @@ func (c *certyoConfig) hours() (h deliver.Hours) {
 }
 
 // renamed names the old fields that are in use.
+func (c *config) renamed() []string {
+	return slices.Concat(c.Packing.renamed(), c.Certyo.renamed(), c.Fleet.renamed())
+}
+
 func (c *certyoConfig) renamed() (warnings []string) {
 	if c.VerifyRate != 0 {
 		warnings = append(warnings, "certyo.verify_per_second is old and goes with version 2: set certyo.requests_per_minute and certyo.verify_share")
@@ -296,7 +300,6 @@ func (c *certyoConfig) renamed() (warnings []string) {
 	return warnings
 }
 
-// renamed names the old fields that are in use.
 func (f *fleetConfig) renamed() (warnings []string) {
 	if f.Broker != "" {
 		warnings = append(warnings, "fleet.broker is old and goes with version 2: set fleet.brokers")

@@ -147,8 +147,13 @@ func TestFollowComesBack(t *testing.T) {
 	for len(downs) > 0 {
 		<-downs
 	}
+	other, echo := sit(t, access("tcp://"+m.Addr), "other", "a")
+	if err := other.Say(t.Context(), "a", []byte("y"), 1, false); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, echo, "what others still hear")
 	time.Sleep(2 * time.Second) // in which somebody who goes on would say so
-	if len(ups)+len(downs) > 0 {
+	if len(ups)+len(downs)+len(heard) > 0 {
 		t.Error("it goes on after it returned")
 	}
 }

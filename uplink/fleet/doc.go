@@ -14,8 +14,8 @@
 // and the time. A will that comes late, of a connection that was replaced, is overruled at once by the agent that lives.
 //
 // The package promises that the broker never delays anything else: every step has an end of its own (dialing 10 s, the
-// greeting 10 s, a write 2 s for 16 KiB, an acknowledgement 5 s, one of an event or a result 30 s, silence 20 s). A packet of
-// the broker is not read if it is 16 KiB or longer, with commands 256 KiB. A flood on a topic that the station hears costs
+// greeting 10 s, a write 2 s for 16 KiB, an acknowledgement 5 s, one of an event or a result 30 s, silence 20 s). A message
+// of 16 KiB or more, with commands 256 KiB, is left out, and one longer than any may be ends the connection. A flood on a topic that the station hears costs
 // it bounded room and no more work than ten commands a second. After each connect the state is said again, and alarms and
 // health follow; on a reconnect up to five seconds later, so that a broker which lost the fleet isn't greeted by all of it
 // at once. Credentials, certificate and proxy are asked for at each connect, so that a corrected one works without a

@@ -7,7 +7,12 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
 )
+
+// skipMost is the longest packet that is left out; a longer one ends the connection.
+const skipMost = deskMost
 
 // pieceBytes is written at a time. A long message over a thin line may take longer than writeWithin, a piece of it not.
 const pieceBytes = 16 << 10
@@ -19,6 +24,7 @@ type guard struct {
 	in      *bufio.Reader
 	most    int // a packet's content is shorter
 	rest    int // bytes of the current packet still to read
+	skipped int // packets
 	writing sync.Mutex
 }
 
@@ -55,11 +61,49 @@ func (g *guard) next() (int, error) {
 			continue
 		}
 		n, read := binary.Uvarint(head[1:])
-		if read <= 0 || n >= uint64(g.most) {
+		switch {
+		case read > 0 && n < uint64(g.most):
+			return 1 + size + int(n), nil
+		case read <= 0 || n > skipMost || head[0]>>4 != packets.Publish:
 			return 0, fmt.Errorf("the broker sent a packet of %d KiB or more, which nobody asked for", g.most>>10)
 		}
-		return 1 + size + int(n), nil
+		if err := g.skip(head[0], 1+size, int(n)); err != nil {
+			return 0, err
+		}
+		size = 0 // on to the next one
 	}
+}
+
+// skip leaves out a message that is too long for us and allowed elsewhere, so that nobody ends a station's connection by a
+// slip. It has to be acknowledged, or the broker would soon hand over nothing more.
+//
+//	┌──────┬─────────┬────────────┬─────────────────────┬─────────┐
+//	│ head │ t, 2 B  │ topic, t B │ id, 2 B; with QoS 1 │ payload │
+//	└──────┴─────────┴────────────┴─────────────────────┴─────────┘
+func (g *guard) skip(first byte, head, n int) error {
+	g.skipped++
+	start, err := g.in.Peek(head + 2)
+	if err != nil {
+		return err
+	}
+	topic := int(binary.BigEndian.Uint16(start[head:]))
+	if first&0x06 != 1<<1 || topic+4 > n {
+		_, err = g.in.Discard(head + n)
+		return err
+	}
+	if _, err := g.in.Discard(head + 2 + topic); err != nil {
+		return err
+	}
+	id, err := g.in.Peek(2)
+	if err != nil {
+		return err
+	}
+	ack := []byte{packets.Puback << 4, 2, id[0], id[1]}
+	if _, err := g.in.Discard(n - 2 - topic); err != nil {
+		return err
+	}
+	_, err = g.Write(ack)
+	return err
 }
 
 // Write writes each piece within writeWithin. Paho writes pings beside everything else.

@@ -24,6 +24,7 @@ type tunnels struct {
 	opened  atomic.Int32
 	account string // user:password; "" for none
 	answer  string // in place of what it would say
+	endless bool
 }
 
 func newTunnels(t *testing.T, l net.Listener, account string) *tunnels {
@@ -53,6 +54,11 @@ func (p *tunnels) serve(conn net.Conn) {
 	switch {
 	case p.answer != "":
 		io.WriteString(conn, p.answer)
+		for p.endless {
+			if _, err := io.WriteString(conn, "A: "+strings.Repeat("x", 1000)+"\r\n"); err != nil {
+				break
+			}
+		}
 		return
 	case req.Method != http.MethodConnect:
 		io.WriteString(conn, "HTTP/1.1 405 Method Not Allowed\r\n\r\n")
@@ -116,7 +122,7 @@ func TestProxyThatRefusesIsNamedAndItsPasswordIsNot(t *testing.T) {
 	p := newTunnels(t, listen(t), "me:s3cret")
 	odd := func(answer string) string {
 		q := newTunnels(t, listen(t), "")
-		q.answer = answer
+		q.answer, q.endless = answer, strings.HasSuffix(answer, "OK\r\n")
 		return "http://" + q.Addr().String()
 	}
 	closed := listen(t)
@@ -132,7 +138,7 @@ func TestProxyThatRefusesIsNamedAndItsPasswordIsNot(t *testing.T) {
 		"proxy away":        {"ssl://" + m.Addr, through("http://"+closed.Addr().String(), url.UserPassword("me", "s3cret")), "refused"},
 		"other scheme":      {"tcp://" + m.Addr, through("ftp://"+p.Addr().String(), nil), "no scheme of a proxy"},
 		"no HTTP":           {"tcp://" + m.Addr, through(odd("220 ready\r\n\r\n"), nil), "is it an HTTP proxy"},
-		"endless":           {"tcp://" + m.Addr, through(odd("HTTP/1.1 200 OK\r\n"+strings.Repeat("A: "+strings.Repeat("x", 1000)+"\r\n", 1000)), nil), "is it an HTTP proxy"},
+		"endless":           {"tcp://" + m.Addr, through(odd("HTTP/1.1 200 OK\r\n"), nil), "is it an HTTP proxy"},
 		"says too much":     {"tcp://" + m.Addr, through(odd("HTTP/1.1 200 OK\r\n\r\nhello"), nil), "says more"},
 		"can't be found":    {"tcp://" + m.Addr, func(*url.URL) (*url.URL, error) { return nil, errors.New("read secret /x: no such file") }, "no such file"},
 		"websocket refused": {"ws://" + p.Addr().String(), nil, "in place of a websocket"},

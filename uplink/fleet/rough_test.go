@@ -234,12 +234,12 @@ func TestGarbageOnTheCommandTopicCostsNothingThatStays(t *testing.T) {
 	receive(t, cond.back, "Back")
 	d, heard := sit(t, access("tcp://"+m.Addr), "commander", "station-agent/+/+/result")
 	place := message.Place{Environment: "test", Station: station}
-	garbage := make([]byte, 200<<10)
+	garbage := make([]byte, 300<<10) // more than is read
 	say := func(n int) {
 		t.Helper()
 		size := rand.IntN(200)
 		if n%100 == 0 {
-			size = len(garbage)
+			size = len(garbage) - n%200*1024 // or 200 KiB
 		}
 		leaf := []string{"command", "command", "command", "state", "challenge"}[n%5]
 		if leaf != "command" {
