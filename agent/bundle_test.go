@@ -88,11 +88,14 @@ func bundleOf(t *testing.T, p *parts) map[string]string {
 func TestABundleHoldsNoSecret(t *testing.T) {
 	at, p := bundling(t, []byte(`{"note":"mysql of the file"}`))
 	write(t, at.path("certyo-key"), "certyo-key-of-before\n")
-	p.scrub.learn(p.cfg)
+	if _, err := at.sendSecret(p.sealed, "certyo.key_file", "sent-at-first"); err != nil {
+		t.Fatal(err)
+	}
+	p.scrub.learn(p.cfg) // as before each set-secret
 	if _, err := at.sendSecret(p.sealed, "certyo.key_file", `certyo sent "1"`); err != nil {
 		t.Fatal(err)
 	}
-	secrets := []string{`certyo sent "1"`, "mysql of the file", "certyo-key-of-before"}
+	secrets := []string{`certyo sent "1"`, "mysql of the file", "certyo-key-of-before", "sent-at-first"}
 	for _, s := range secrets {
 		quoted, _ := json.Marshal(s)
 		fmt.Fprintf(p.last, "level=WARN err=%q url=%s key=%s body=%s\n", "refused "+s, url.QueryEscape(s), s, quoted)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"net/http/httptest"
@@ -209,5 +210,36 @@ func TestSecretsStayOnTheirCard(t *testing.T) {
 		if strings.HasPrefix(f.Name, store.SecretsFolder) {
 			t.Errorf("the archive has %s", f.Name)
 		}
+	}
+}
+
+// A certificate for the broker comes with its key, and is read at the next connect.
+func TestTheBrokersCertificateIsUsedAtTheNextConnect(t *testing.T) {
+	p, _ := secretPlace(t)
+	srv := httptest.NewTLSServer(nil)
+	defer srv.Close()
+	der, err := x509.MarshalPKCS8PrivateKey(srv.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	write(t, p.path("cert"), string(cert))
+	p.with(`#cert_file = ""`, `#`, `#cert_key_file = ""`, `#`, `#interval = "30s"`, fmt.Sprintf("cert_file = %q\ncert_key_file = %q", p.path("cert"), p.path("cert-key")))
+	s := &sealed{cfg: p.cfg}
+	if _, err := p.cfg.certificate(nil); err == nil {
+		t.Fatal("there is no key, and it was read")
+	}
+	if _, err := p.sendSecret(s, fleetCert, string(cert)); err == nil {
+		t.Error("a certificate without its key was kept")
+	}
+	if _, err := p.sendSecret(s, fleetCert, string(cert)+string(key)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.cfg.certificate(nil); err != nil || !bytes.Equal(got.Certificate[0], srv.Certificate().Raw) {
+		t.Errorf("in the running agent: %v", err)
+	}
+	p.with()
+	if got, err := p.cfg.certificate(nil); err != nil || !bytes.Equal(got.Certificate[0], srv.Certificate().Raw) {
+		t.Errorf("after a restart: %v", err)
 	}
 }
