@@ -178,21 +178,33 @@ func TestWhatASweepFoundAndThenMissedHasTwoKeys(t *testing.T) {
 	}
 }
 
-// Rows are compared when a person wants it, also if the first try fails, and a record says why.
+// shaky is a source whose first snapshots fail, once that is wanted.
+type shaky struct {
+	bed
+	fails int
+}
+
+func (s *shaky) Snapshot(ctx context.Context, want []Want, run string) (record.Position, []State, error) {
+	if s.fails > 0 {
+		s.fails--
+		return record.Position{}, nil, errors.New("the server went away")
+	}
+	return s.bed.Snapshot(ctx, want, run)
+}
+
+// Rows are compared when a person wants it, once, also if the first tries fail, and a record says why.
 func TestRowsAreComparedWhenAPersonWantsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, source := &capturetest.Store{}, &fakeSource{beat: time.Second}
-		r, _ := newRunner(t, here, nil, source, store, nil)
+		rows := &fakeRows{station: here, rows: func() map[string][]any { return nil }}
+		store, source := &capturetest.Store{}, &shaky{bed: bed{&fakeSource{beat: time.Second}, rows}}
+		r, err := New(Config{Tables: []*Spec{testSpec}, Scope: Scope{Station: here}}, source, store, &capturetest.Condition{})
+		if err != nil {
+			t.Fatal(err)
+		}
 		stop := begin(t, r)
 		defer func() { stop() }()
 		time.Sleep(time.Minute)
-		refused := 0
-		store.Fail = func(record.Group) error {
-			if refused++; refused > 3 {
-				return nil
-			}
-			return errors.New("the store is full")
-		}
+		source.fails = 3
 		r.Compare()
 		r.Compare() // is the same wish
 		time.Sleep(5 * time.Minute)
