@@ -155,8 +155,10 @@ type fleetConfig struct {
 	Interval     duration `toml:"interval"`
 	KeysFile     string   `toml:"keys_file"`
 	Unsigned     []string `toml:"unsigned_commands"`
-	Hours        []string `toml:"hours"`
-	TimeZone     string   `toml:"time_zone"`
+
+	pair     func() (cert, key string) // where the certificate and its key are now; nil: where the fields say
+	Hours    []string                  `toml:"hours"`
+	TimeZone string                    `toml:"time_zone"`
 }
 
 type statusConfig struct {

@@ -73,7 +73,7 @@ func (c *config) absentSecrets() []string {
 		}
 	}
 	if c.Fleet.CertFile != "" {
-		if _, err := c.certificate(nil); err != nil {
+		if _, err := c.Fleet.certificate(nil); err != nil {
 			list = append(list, "fleet.cert_file: "+err.Error())
 		}
 	}

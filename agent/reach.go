@@ -78,8 +78,11 @@ func (f *fleetConfig) proxy(broker *url.URL) (*url.URL, error) {
 
 // certificate reads the client certificate as it is now: a renewed one counts from the next connect on. One that can't be
 // read is the broker's trouble, not the configuration's.
-func (c *config) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	cert, key := c.pairNow(fleetCert, c.Fleet.CertFile, c.Fleet.CertKeyFile)
+func (f *fleetConfig) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	cert, key := f.CertFile, f.CertKeyFile
+	if f.pair != nil {
+		cert, key = f.pair()
+	}
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		return nil, fmt.Errorf("read client certificate %s and key %s: %w: put there a pair in PEM form, readable by this user", cert, key, err)
@@ -92,7 +95,7 @@ func (c *config) fleet() (fleet.Config, error) {
 	f := c.Fleet
 	tlsConfig, err := clientTLS(f.CAFile)
 	if err == nil && f.CertFile != "" {
-		tlsConfig.GetClientCertificate = c.certificate
+		tlsConfig.GetClientCertificate = f.certificate
 	}
 	return fleet.Config{
 		Access:      fleet.Access{Brokers: f.Brokers, User: f.User, Password: f.PasswordFile.read, TLS: tlsConfig, Proxy: f.proxy},

@@ -66,16 +66,13 @@ func (c *config) pems() []pemField {
 // fleetCert is the one file in PEM form that is read at each connect.
 const fleetCert = "fleet.cert_file"
 
-// pairNow gives the files of a certificate and its key as they count now.
-func (c *config) pairNow(field, cert, key string) (string, string) {
-	was, known := c.configured[field]
-	if !known {
-		return cert, key
+// brokersPair gives the files of the certificate for the broker and its key as they count now.
+func (c *config) brokersPair() (cert, key string) {
+	file := c.sentFile(fleetCert)
+	if _, stands, err := readSent(file, c.configured[fleetCert]); err == nil && stands {
+		return file, file
 	}
-	if _, stands, err := readSent(c.sentFile(field), was); err == nil && stands {
-		return c.sentFile(field), c.sentFile(field)
-	}
-	return was, c.configured[field+" key"]
+	return c.configured[fleetCert], c.configured[fleetCert+" key"]
 }
 
 // written is the configuration as its file has it: without what was sent.
@@ -111,6 +108,9 @@ func (c *config) useSent() {
 	}
 	if alike { // the account of [mysql], or one whose password lies in the same file
 		c.Capture.PasswordFile = c.MySQL.PasswordFile
+	}
+	if c.Fleet.CertFile != "" {
+		c.Fleet.pair = c.brokersPair
 	}
 	c.configured = map[string]string{}
 	for _, f := range c.pems() {

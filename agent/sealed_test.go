@@ -226,7 +226,7 @@ func TestTheBrokersCertificateIsUsedAtTheNextConnect(t *testing.T) {
 	write(t, p.path("cert"), string(cert))
 	p.with(`#cert_file = ""`, `#`, `#cert_key_file = ""`, `#`, `#interval = "30s"`, fmt.Sprintf("cert_file = %q\ncert_key_file = %q", p.path("cert"), p.path("cert-key")))
 	s := &sealed{cfg: p.cfg}
-	if _, err := p.cfg.certificate(nil); err == nil {
+	if _, err := p.cfg.Fleet.certificate(nil); err == nil {
 		t.Fatal("there is no key, and it was read")
 	}
 	if _, err := p.sendSecret(s, fleetCert, string(cert)); err == nil {
@@ -235,11 +235,11 @@ func TestTheBrokersCertificateIsUsedAtTheNextConnect(t *testing.T) {
 	if _, err := p.sendSecret(s, fleetCert, string(cert)+string(key)); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := p.cfg.certificate(nil); err != nil || !bytes.Equal(got.Certificate[0], srv.Certificate().Raw) {
+	if got, err := p.cfg.Fleet.certificate(nil); err != nil || !bytes.Equal(got.Certificate[0], srv.Certificate().Raw) {
 		t.Errorf("in the running agent: %v", err)
 	}
 	p.with()
-	if got, err := p.cfg.certificate(nil); err != nil || !bytes.Equal(got.Certificate[0], srv.Certificate().Raw) {
+	if got, err := p.cfg.Fleet.certificate(nil); err != nil || !bytes.Equal(got.Certificate[0], srv.Certificate().Raw) {
 		t.Errorf("after a restart: %v", err)
 	}
 }
