@@ -90,6 +90,16 @@ func (b *board) failures(name string) uint64 {
 	return 0
 }
 
+// why tells in brackets what is wrong with the thing called name, "" if nothing is.
+func (b *board) why(name string) string {
+	for _, p := range b.problems() {
+		if p.Name == name {
+			return " (" + p.Text + ")"
+		}
+	}
+	return ""
+}
+
 // Lost says that the thing is away or wrong. The end of the program is none of its troubles.
 func (c *condition) Lost(err error) {
 	if err == nil || errors.Is(err, context.Canceled) {

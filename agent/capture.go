@@ -57,8 +57,9 @@ type capturing struct {
 	chosen  chan struct{} // somebody chose a way
 	decided *condition
 
-	mu   sync.Mutex
-	runs []*running
+	mu    sync.Mutex
+	runs  []*running
+	until time.Time // nothing is captured before
 }
 
 // tracked is a table and how it is to be captured.
@@ -82,7 +83,7 @@ type running struct {
 
 // Run captures until ctx ends. It returns an error only if the store is unusable.
 func (c *capturing) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
+	for c.rested(ctx) {
 		open, err := c.decide(ctx)
 		if record.ClassOf(err) == record.StopHere {
 			return err
@@ -92,6 +93,42 @@ func (c *capturing) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// rest lets capture rest until then; the zero time ends it.
+func (c *capturing) rest(until time.Time) {
+	c.mu.Lock()
+	c.until = until
+	c.mu.Unlock()
+	c.anew()
+}
+
+// anew lets everything be put together anew.
+func (c *capturing) anew() {
+	select {
+	case c.chosen <- struct{}{}:
+	default:
+	}
+}
+
+// rested waits for the end of a rest, if there is one; false if ctx ends.
+func (c *capturing) rested(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		c.mu.Lock()
+		left := time.Until(c.until)
+		c.mu.Unlock()
+		if left <= 0 {
+			return true
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-timer.C:
+		case <-c.chosen:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return false
 }
 
 // work runs all that the decisions take, until ctx ends or somebody chooses another way; with open, only until the ways that are
@@ -369,6 +406,21 @@ func (c *capturing) snapshot(table string) error {
 	return fmt.Errorf("take a snapshot of %s: %w: see station-agent capture", table, errNoSuchTable)
 }
 
+// resync has the rows of a table, and of those that are captured together with it, compared with what was reported of them.
+func (c *capturing) resync(table string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.runs {
+		for _, t := range r.tables {
+			if t.Spec.String() == table {
+				r.Compare()
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("compare rows of %s: %w: see station-agent capture", table, errNoSuchTable)
+}
+
 // choose lets a person say by which way the changes of a table are found from now on; "auto" decides anew. All of its rows
 // are compared then.
 func (c *capturing) choose(table, way string) error {
@@ -395,10 +447,7 @@ func (c *capturing) choose(table, way string) error {
 	if err := c.store.Decide(table, d); err != nil {
 		return err
 	}
-	select {
-	case c.chosen <- struct{}{}:
-	default:
-	}
+	c.anew()
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"station-agent/uplink/certyo"
+	cmds "station-agent/uplink/fleet/command"
 	"station-agent/uplink/fleet/message"
 )
 
@@ -152,7 +153,7 @@ func (c *config) check(r report) {
 	c.Writeback.check(r)
 	c.Fleet.check(r)
 	c.Status.check(r)
-	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	r.oneOf("log.level", c.Log.Level, logLevels()...)
 	r.oneOf("log.format", c.Log.Format, "text", "json")
 }
 
@@ -289,6 +290,12 @@ func (f *fleetConfig) check(r report) {
 	}
 	r.account("fleet.", f.User, f.PasswordFile)
 	r.authorities("fleet.ca_file", f.CAFile)
+	r.absolute("fleet.keys_file", f.KeysFile)
+	for _, name := range f.Unsigned {
+		if _, ok := cmds.Needs(name); !ok {
+			r("fleet.unsigned_commands", fmt.Errorf("%q is no command: there are %s", name, strings.Join(cmds.Names(), ", ")))
+		}
+	}
 	r.pair("fleet.", f.CertFile, f.CertKeyFile)
 	r.proxy("fleet.", f.Proxy, f.ProxyUser, f.ProxyFile)
 	r.between("fleet.interval", f.Interval, time.Second, time.Hour)

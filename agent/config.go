@@ -29,6 +29,8 @@ type config struct {
 	Fleet       fleetConfig     `toml:"fleet"`
 	Status      statusConfig    `toml:"status"`
 	Log         logConfig       `toml:"log"`
+
+	configured map[string]string // files in PEM form as the file has them, by field: what was sent may be in their place
 }
 
 type stationConfig struct {
@@ -151,8 +153,12 @@ type fleetConfig struct {
 	ProxyUser    string   `toml:"proxy_user"`
 	ProxyFile    secret   `toml:"proxy_password_file"`
 	Interval     duration `toml:"interval"`
-	Hours        []string `toml:"hours"`
-	TimeZone     string   `toml:"time_zone"`
+	KeysFile     string   `toml:"keys_file"`
+	Unsigned     []string `toml:"unsigned_commands"`
+
+	pair     func() (cert, key string) // where the certificate and its key are now; nil: where the fields say
+	Hours    []string                  `toml:"hours"`
+	TimeZone string                    `toml:"time_zone"`
 }
 
 type statusConfig struct {
@@ -208,7 +214,7 @@ func defaults() config {
 			VerifyAfter: []duration{"2m", "2m30s", "4m", "8m", "15m", "30m"}},
 		Writeback: writebackConfig{Every: "10s"},
 		Manifest:  manifestConfig{Wait: "10m"},
-		Fleet:     fleetConfig{Interval: "30s", Hours: []string{}},
+		Fleet:     fleetConfig{Interval: "30s", Hours: []string{}, Unsigned: []string{}},
 		Status:    statusConfig{Socket: "/run/station-agent/agent.sock", RecordingKB: 1024},
 		Log:       logConfig{Level: "info", Format: "text"},
 	}

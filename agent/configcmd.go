@@ -44,13 +44,16 @@ func checkCommand() *cobra.Command {
 	}
 	file := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := loadConfig(*file)
+		c, data, err := loadFile(*file)
 		if bad, ok := errors.AsType[*configError](err); ok {
 			bad.all = true
 			return bad
 		}
 		for _, w := range slices.Concat(c.renamed(), c.absentSecrets()) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "station-agent: warning:", w)
+		}
+		if newTrials(*file, c, data).counts(c) != c {
+			fmt.Fprintln(cmd.ErrOrStderr(), "station-agent: warning: the fleet sent another configuration, which counts until this file is edited: station-agent config print shows it")
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: right (environment %s, station %s)\n", *file, c.Environment, c.Station.UUID)
 		return nil
@@ -61,18 +64,11 @@ func checkCommand() *cobra.Command {
 // absentSecrets tells which secrets can't be read now. That is no fault of the configuration, but worth knowing.
 func (c *config) absentSecrets() []string {
 	var list []string
-	for _, s := range []struct {
-		field string
-		secret
-	}{
-		{"mysql.password_file", c.MySQL.PasswordFile}, {"mysql.next_password_file", c.MySQL.NextPasswordFile}, {"capture.password_file", c.Capture.PasswordFile},
-		{"certyo.key_file", c.Certyo.KeyFile}, {"certyo.next_key_file", c.Certyo.NextKeyFile},
-		{"certyo.proxy_password_file", c.Certyo.ProxyFile}, {"fleet.password_file", c.Fleet.PasswordFile}, {"fleet.proxy_password_file", c.Fleet.ProxyFile},
-	} {
-		if s.secret == "" {
+	for _, s := range c.secrets() {
+		if *s.at == "" {
 			continue
 		}
-		if _, err := s.read(); err != nil {
+		if _, err := s.at.read(); err != nil {
 			list = append(list, s.field+": "+err.Error())
 		}
 	}
@@ -98,7 +94,7 @@ func printCommand() *cobra.Command {
 		}
 		enc := toml.NewEncoder(cmd.OutOrStdout())
 		enc.SetIndentTables(false)
-		return enc.Encode(c)
+		return enc.Encode(c.written())
 	}
 	return cmd
 }

@@ -220,6 +220,7 @@ func (p *parts) addFeedback() error {
 	p.player = feedback.NewPlayer(feedback.Config{Book: book, Lamps: c.lamps(p.host, cond),
 		Silent: c.Feedback.Silent, Pitch: c.Feedback.Pitch, Test: c.Feedback.LampTest})
 	p.panel = panels{p.player, p.panel} // the lamp first: a log that stalls must not hold it up
+	p.blink = &blinking{player: p.player}
 	p.add(p.player)
 	p.add(&stands{player: p.player, problems: p.board.problems, state: p.store.Journal.State, now: time.Now,
 		online: func() bool { return p.picture.Online(time.Now()) }, ping: func(ctx context.Context) error { return p.bench.Ping(ctx) }})

@@ -70,8 +70,18 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// loadConfig reads, completes and checks the file. Its errors are *configError.
+// loadConfig gives the configuration that counts: that of the file, or one that the fleet sent in its place. Its errors are
+// *configError.
 func loadConfig(file string) (*config, error) {
+	c, data, err := loadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return newTrials(file, c, data).counts(c), nil
+}
+
+// loadFile reads, completes and checks the file.
+func loadFile(file string) (*config, []byte, error) {
 	data, err := readBounded(file, maxConfig)
 	if err != nil {
 		text := err.Error()
@@ -81,9 +91,10 @@ func loadConfig(file string) (*config, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			text += ": name the configuration with --config"
 		}
-		return nil, &configError{file: file, faults: []fault{{text: text}}}
+		return nil, nil, &configError{file: file, faults: []fault{{text: text}}}
 	}
-	return parseConfig(file, bytes.TrimPrefix(data, []byte("\ufeff"))) // an editor's byte order mark
+	c, err := parseConfig(file, bytes.TrimPrefix(data, []byte("\ufeff"))) // an editor's byte order mark
+	return c, data, err
 }
 
 func parseConfig(file string, data []byte) (*config, error) {
@@ -101,6 +112,7 @@ func parseConfig(file string, data []byte) (*config, error) {
 		faults = append(faults, fault{line, column, field, err.Error()})
 	})
 	if len(faults) == 0 {
+		c.useSent()
 		return &c, nil
 	}
 	slices.SortStableFunc(faults, func(a, b fault) int {
@@ -179,6 +191,9 @@ func (p places) unknown() []fault {
 // addFields adds the keys of a struct below prefix: "mysql", "mysql.address", "reader[]", "reader[].device".
 func addFields(known map[string]bool, typ reflect.Type, prefix string) {
 	for f := range typ.Fields() {
+		if f.Tag.Get("toml") == "" {
+			continue
+		}
 		name, inner := prefix+f.Tag.Get("toml"), f.Type
 		if inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct {
 			name, inner = name+"[]", inner.Elem()

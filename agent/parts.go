@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +15,7 @@ import (
 	"station-agent/station/feedback"
 	"station-agent/station/gpio"
 	"station-agent/store"
+	"station-agent/uplink/deliver"
 	"station-agent/uplink/fleet"
 	"station-agent/uplink/fleet/message"
 )
@@ -51,6 +53,20 @@ type parts struct {
 	key       func() string // place of Certyo's key in use; nil if there is one only
 	choose    func(table, way string) error
 	snapshot  func(table string) error
+	resync    func(table string) error
+	courier   *deliver.Courier
+	look      *http.ServeMux // what the sockets answer
+	control   *http.ServeMux
+	orders    *orders
+	trials    *trials
+	sealed    *sealed
+	pause     *pausing
+	blink     *blinking
+	level     *levels
+	scrub     *scrub
+	last      *lastLines
+	events    func() []message.Event // the last of them
+	again     chan string            // why the agent is to start again
 	dbs       []*sql.DB
 	fleet     *fleet.Publisher // nil without a broker
 	moving    *moving
@@ -64,10 +80,15 @@ func (p *parts) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	var wish *move
+	var again bool
 	p.add(runFunc(func(ctx context.Context) error {
 		select {
 		case wish = <-p.moving.wish:
 			p.log.Info("stopping: the store is moved away", "to", wish.to)
+			stop()
+		case why := <-p.again:
+			p.log.Info("stopping: the agent starts again", "why", why)
+			again = true
 			stop()
 		case <-ctx.Done():
 		}
@@ -75,12 +96,25 @@ func (p *parts) Run(ctx context.Context) error {
 	}))
 	err := p.work(working)
 	switch {
+	case again && ctx.Err() == nil && (err == nil || errors.Is(err, errLeftBehind)): // who was left behind ends with this program
+		if err == nil {
+			err = p.close()
+		}
+		return errors.Join(errAgain, err)
 	case errors.Is(err, errLeftBehind):
 		return err // it may still use the store
 	case wish != nil && ctx.Err() == nil: // also from a card that failed while stopping: that is what it is for
 		return p.moveOut(ctx, wish)
 	}
 	return cmp.Or(err, p.close())
+}
+
+// restart lets the agent stop and start again.
+func (p *parts) restart(why string) {
+	select {
+	case p.again <- why:
+	default: // it does already
+	}
 }
 
 var errLeftBehind = errors.New("stop: a part of the agent did not end in time and was left behind; nothing is lost")

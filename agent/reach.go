@@ -31,12 +31,12 @@ func (m *mysqlConfig) tlsOptions() mysql.TLSOptions {
 func (c *config) certyo() (certyo.Config, error) {
 	tlsConfig, err := clientTLS(c.Certyo.CAFile)
 	cfg := certyo.Config{
-		URL: c.Certyo.URL, Tenant: c.Certyo.Tenant, Client: c.Certyo.Client, Key: c.Certyo.KeyFile.read, KeyPlace: string(c.Certyo.KeyFile),
+		URL: c.Certyo.URL, Tenant: c.Certyo.Tenant, Client: c.Certyo.Client, Key: c.Certyo.KeyFile.read, KeyPlace: c.Certyo.KeyFile.String(),
 		TLS: tlsConfig, Proxy: c.Certyo.proxy, BulkOnly: c.Certyo.Post == postBulk, VerifyForm: c.Certyo.VerifyForm,
 		UserAgent: fmt.Sprintf("station-agent/%s (%s)", version, c.Station.UUID),
 	}
 	if c.Certyo.NextKeyFile != "" {
-		cfg.Next, cfg.NextPlace = c.Certyo.NextKeyFile.read, string(c.Certyo.NextKeyFile)
+		cfg.Next, cfg.NextPlace = c.Certyo.NextKeyFile.read, c.Certyo.NextKeyFile.String()
 	}
 	return cfg, err
 }
@@ -79,9 +79,13 @@ func (f *fleetConfig) proxy(broker *url.URL) (*url.URL, error) {
 // certificate reads the client certificate as it is now: a renewed one counts from the next connect on. One that can't be
 // read is the broker's trouble, not the configuration's.
 func (f *fleetConfig) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(f.CertFile, f.CertKeyFile)
+	cert, key := f.CertFile, f.CertKeyFile
+	if f.pair != nil {
+		cert, key = f.pair()
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("read client certificate %s and key %s: %w: put there a pair in PEM form, readable by this user", f.CertFile, f.CertKeyFile, err)
+		return nil, fmt.Errorf("read client certificate %s and key %s: %w: put there a pair in PEM form, readable by this user", cert, key, err)
 	}
 	return &pair, nil
 }

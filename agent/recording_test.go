@@ -91,7 +91,7 @@ func (p *place) with(pairs ...string) {
 func TestARecordingOfTheRunningAgentRunsAgain(t *testing.T) {
 	p, s := newPlace(t), plugged(t)
 	p.with("/dev/serial/by-id/usb-CHANGE", s.Path(), "db.example.com:3306", "127.0.0.1:1", `#url = "https://www.certyos.com"`, `url = "http://127.0.0.1:1"`,
-		"ssl://mqtt.example.com:8883", "", `#cool_down = "300ms"`, `cool_down = "1ms"`, `#badge_pattern = ""`, `badge_pattern = "EMP-[0-9]+"`)
+		`["ssl://mqtt.example.com:8883"]`, `[]`, `#cool_down = "300ms"`, `cool_down = "1ms"`, `#badge_pattern = ""`, `badge_pattern = "EMP-[0-9]+"`)
 	var log, live, errs output
 	stop := during(t, func(ctx context.Context) {
 		if err := runStation(ctx, p.cfg, &log); err != nil {

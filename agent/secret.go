@@ -11,7 +11,8 @@ import (
 )
 
 // secret names where a secret is kept: a file, or "credential:NAME" for one that systemd hands over. The configuration
-// never holds the secret itself, and the value leaves this type only through read.
+// never holds the secret itself, and the value leaves this type only through read. Behind a NUL stands the file of the secret that
+// the fleet may have sent in its place (see sealed.go).
 type secret string
 
 const (
@@ -19,11 +20,17 @@ const (
 	maxSecret  = 64 << 10
 )
 
+// String is the place as the configuration names it.
+func (s secret) String() string {
+	place, _, _ := strings.Cut(string(s), "\x00")
+	return place
+}
+
 // path tells the file behind s.
 func (s secret) path() (string, error) {
-	name, ok := strings.CutPrefix(string(s), credential)
+	name, ok := strings.CutPrefix(s.String(), credential)
 	if !ok {
-		return string(s), nil
+		return s.String(), nil
 	}
 	dir := os.Getenv("CREDENTIALS_DIRECTORY")
 	if dir == "" {
@@ -39,6 +46,11 @@ func (s secret) path() (string, error) {
 // its content.
 func (s secret) read() (string, error) {
 	path, err := s.path()
+	if _, file, ok := strings.Cut(string(s), "\x00"); ok {
+		if sent, stands, err := readSent(file, path); err != nil || stands {
+			return string(sent), err
+		}
+	}
 	if err != nil {
 		return "", err
 	}
@@ -56,6 +68,9 @@ func (s secret) read() (string, error) {
 // check refuses what is no place for a secret; it doesn't repeat it, as it may be the secret itself. Whether the file is
 // there is a matter of the day, not of the configuration.
 func (s secret) check() error {
+	if strings.Contains(string(s), "\x00") {
+		return errors.New("must not hold a NUL")
+	}
 	if s == "" {
 		return errors.New("is missing: name a file that holds the secret, or credential:NAME")
 	}

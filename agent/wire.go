@@ -27,13 +27,16 @@ import (
 const askedRarely = 2 * time.Second
 
 // wire is the list of parts. Deleting one line of it disables exactly one thing.
-func wire(c *config, log *slog.Logger) (_ *parts, err error) {
+func wire(c *config, log *slog.Logger, how logging, t *trials) (_ *parts, err error) {
 	clk, err := newClock()
 	if err != nil {
 		return nil, err
 	}
 	p := &parts{cfg: c, log: log, clock: clk, board: newBoard(log), moving: newMoving(), panel: station.LogPanel{Log: log}, lag: func() (time.Duration, bool) { return 0, false },
-		ways: func() []message.Way { return []message.Way{} }, choose: func(string, string) error { return errNotCaptured }, snapshot: func(string) error { return errNotCaptured }}
+		ways: func() []message.Way { return []message.Way{} }, choose: func(string, string) error { return errNotCaptured }, snapshot: func(string) error { return errNotCaptured }, resync: func(string) error { return errNotCaptured },
+		look: http.NewServeMux(), control: http.NewServeMux(), again: make(chan string, 1), trials: t, level: how.level, last: how.last,
+		sealed: &sealed{cfg: c}, scrub: &scrub{}, events: func() []message.Event { return nil }}
+	p.pause = &pausing{cond: p.board.condition("pause")}
 	if p.store, err = store.Open(c.storeConfig(clk.now)); err != nil {
 		return nil, err
 	}
@@ -50,6 +53,7 @@ func wire(c *config, log *slog.Logger) (_ *parts, err error) {
 		p.addManifests,
 		p.addWriteback,
 		p.addFleet,
+		p.addTrial,
 		p.addStatus,
 		p.addMetrics,
 		p.addHousekeeping,
@@ -223,7 +227,8 @@ func (p *parts) addCapture() (<-chan struct{}, error) {
 		t.cond = p.board.condition(name)
 		k.tables = append(k.tables, t)
 	}
-	p.lag, p.ways, p.choose, p.snapshot = k.lag, k.ways, k.choose, k.snapshot
+	p.lag, p.ways, p.choose, p.snapshot, p.resync = k.lag, k.ways, k.choose, k.snapshot, k.resync
+	p.pause.rests, p.pause.armed = append(p.pause.rests, k.rest), k.armed
 	g := newGate(k.armed, p.board)
 	p.add(k)
 	p.add(g)
@@ -246,7 +251,7 @@ func (p *parts) addCertyo() error {
 	for i, d := range c.VerifyAfter {
 		schedule[i] = d.value()
 	}
-	p.add(deliver.New(deliver.Config{
+	p.courier = deliver.New(deliver.Config{
 		Batch: c.Batch, Linger: c.Linger.value(), Parallel: c.Parallel, Spread: c.StartJitter.value(), Schedule: schedule, Budget: c.budget(),
 		Hours: c.hours(), DayBytes: int64(c.MaxMBADay) << 20, Singly: !c.Snapshots,
 	},
@@ -254,7 +259,9 @@ func (p *parts) addCertyo() error {
 			Delivery: p.board.condition("certyo"), Verification: p.board.condition("verification"),
 			Anchoring: p.board.condition("anchoring"), Integrity: p.board.condition("integrity"),
 			Presence: p.board.condition("missing records"),
-		}))
+		})
+	p.pause.rests = append(p.pause.rests, p.courier.Rest)
+	p.add(p.courier)
 	return nil
 }
 
@@ -311,7 +318,12 @@ func (p *parts) addFleet() error {
 	}
 	f.Session = p.store.Session()
 	f.Twin = p.board.condition("twin")
+	p.addOrders()
+	f.Command = p.orders.take
 	p.fleet = fleet.New(f, p.facts().health, p.board.condition("broker"))
+	for _, r := range p.orders.toldLate() {
+		p.fleet.Reply(r)
+	}
 	p.add(p.fleet)
 	return nil
 }
@@ -320,7 +332,7 @@ func (p *parts) addFleet() error {
 func (p *parts) addStatus() error {
 	f, d := p.facts(), newDesk(p.store, p.cfg)
 	b := benchDesk{p.store, p.picture, p.bench.Retry, p.inquiries.ask}
-	look, control := http.NewServeMux(), http.NewServeMux()
+	look, control := p.look, p.control
 	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, f.status()) }))
 	look.HandleFunc("GET /reads", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, p.reads.list()) }))
 	d.look(look)

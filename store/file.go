@@ -113,6 +113,9 @@ func makeFolder(dir string) error {
 	return syncFolder(openFile, filepath.Dir(dir))
 }
 
+// Replace puts a small file in place for the agent's own user, durably: whole or not at all.
+func Replace(path string, b []byte) error { return replaceFile(path, b) }
+
 // replaceFile puts a small file in place, whole or not at all.
 func replaceFile(path string, b []byte) error {
 	f, err := os.OpenFile(path+temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

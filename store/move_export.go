@@ -18,6 +18,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
+// SecretsFolder is where the agent keeps secrets in the store's folder. It stays on its card.
+const SecretsFolder = "secrets"
+
 const (
 	lockFile    = "lock"
 	reserveFile = reserveName
@@ -75,7 +78,7 @@ func (f *Folder) files() ([]string, error) {
 		switch {
 		case err != nil:
 			return err
-		case strings.HasSuffix(name, temporary), name == "lost+found":
+		case strings.HasSuffix(name, temporary), name == "lost+found", name == SecretsFolder:
 			if e.IsDir() {
 				return fs.SkipDir
 			}

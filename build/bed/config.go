@@ -31,6 +31,7 @@ type Config struct {
 	Broker      string
 	BrokerUser  string
 	HealthEvery string
+	Keys        string            // name of the file in Secrets with the keys whose commands count
 	Tables      string            // [[table]]s, as TOML
 	Metrics     string            // address for Prometheus; "": none
 	Secrets     map[string]string // file name below Dir → content
@@ -152,6 +153,9 @@ user = "{{.BrokerUser}}"
 password_file = "{{.Dir}}/broker-password"
 {{- end}}
 interval = "{{.HealthEvery}}"
+{{- with .Keys}}
+keys_file = "{{$.Dir}}/{{.}}"
+{{- end}}
 [status]
 socket = "{{.Dir}}/agent.sock"
 {{- with .Metrics}}

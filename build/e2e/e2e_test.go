@@ -32,9 +32,14 @@ type site struct {
 
 func newSite(t testing.TB, db *servers.Database) *site {
 	t.Helper()
+	return newSiteWith(t, db, servers.Broker(t))
+}
+
+func newSiteWith(t testing.TB, db *servers.Database, broker *servers.Mosquitto) *site {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
-	b, err := bed.New(ctx, bed.Options{Agent: binary, Dir: t.TempDir(), DB: db, Broker: servers.Broker(t)})
+	b, err := bed.New(ctx, bed.Options{Agent: binary, Dir: t.TempDir(), DB: db, Broker: broker})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -220,6 +220,15 @@ func (m *Mosquitto) writePasswords(ctx context.Context, logins []Login) error {
 	return nil
 }
 
+// SetLogins starts the broker again with other accounts.
+func (m *Mosquitto) SetLogins(ctx context.Context, logins ...Login) error {
+	m.Kill()
+	if err := m.writePasswords(ctx, logins); err != nil {
+		return err
+	}
+	return m.Start(ctx)
+}
+
 // Stall stops the broker where it is: its connections stay open and nothing is read or said until Resume.
 func (m *Mosquitto) Stall() { m.signal(syscall.SIGSTOP) }
 

@@ -13,6 +13,7 @@ const (
 	prioOffline  = 5
 	prioOpen     = 10
 	prioStays    = 20
+	prioIdentify = 30
 	prioCallBack = 40
 	prioFault    = 50
 	prioEvent    = 100
@@ -84,6 +85,9 @@ func Defaults() []Pattern {
 		{Signal: Offline, White: "50 2950 repeat", Blue: "0 600 600 1800 repeat", Priority: prioOffline},
 		{Signal: CallBack, Red: "500 500 repeat", Blue: "500 500 repeat", Sound: "200@900 100 200@1800 100 200@900 9200 repeat", Priority: prioCallBack},
 		{Signal: Broken, Red: "500 500 repeat", Yellow: "0 500 500 repeat", Sound: "300@500 150 300@500 150 300@500 8600 repeat", Priority: prioFault},
+
+		// Which station is this? All lamps at a time, as nothing else does for long, and no sound: nobody at the bench has to act.
+		{Signal: Identify, Red: "250 250 repeat", Yellow: "250 250 repeat", Green: "250 250 repeat", Blue: "250 250 repeat", White: "250 250 repeat", Priority: prioIdentify},
 
 		// One lamp after another from the top, then all of them, then the buzzer.
 		{Signal: LampTest, Red: "500 2000 800", Yellow: "0 500 500 1500 800", Green: "0 1000 500 1000 800", Blue: "0 1500 500 500 800",

@@ -17,6 +17,7 @@ const (
 	Overridable = "override"     // the conflict may be overridden
 	Asks        = "asks"         // a question waits for its answer
 	Refused     = "refused"      // the last scan was, and nothing was scanned since
+	Identify    = "identify"     // stands while somebody far away asks which station this is
 	LampTest    = "lamp test"
 )
 

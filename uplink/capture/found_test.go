@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,4 +176,46 @@ func TestWhatASweepFoundAndThenMissedHasTwoKeys(t *testing.T) {
 	if len(list) != 2 || list[0].Op != record.Upsert || list[1].Op != record.Delete || list[0].Key == list[1].Key {
 		t.Errorf("%+v", list)
 	}
+}
+
+// shaky is a source whose first snapshots fail, once that is wanted.
+type shaky struct {
+	bed
+	fails int
+}
+
+func (s *shaky) Snapshot(ctx context.Context, want []Want, run string) (record.Position, []State, error) {
+	if s.fails > 0 {
+		s.fails--
+		return record.Position{}, nil, errors.New("the server went away")
+	}
+	return s.bed.Snapshot(ctx, want, run)
+}
+
+// Rows are compared when a person wants it, once, also if the first tries fail, and a record says why.
+func TestRowsAreComparedWhenAPersonWantsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rows := &fakeRows{station: here, rows: func() map[string][]any { return nil }}
+		store, source := &capturetest.Store{}, &shaky{bed: bed{&fakeSource{beat: time.Second}, rows}}
+		r, err := New(Config{Tables: []*Spec{testSpec}, Scope: Scope{Station: here}}, source, store, &capturetest.Condition{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := begin(t, r)
+		defer func() { stop() }()
+		time.Sleep(time.Minute)
+		source.fails = 3
+		r.Compare()
+		r.Compare() // is the same wish
+		time.Sleep(5 * time.Minute)
+		var said []string
+		for _, rec := range store.Records() {
+			if rec.Collection == Gaps {
+				said = append(said, string(rec.Payload))
+			}
+		}
+		if len(said) != 1 || !strings.Contains(said[0], "a person wanted") {
+			t.Errorf("%d records of a comparison: %q", len(said), said)
+		}
+	})
 }

@@ -63,7 +63,8 @@ type Runner struct {
 
 	armed chan struct{}
 	arm   func()
-	asked chan *Spec // tables that a person wants to be read as a whole
+	asked chan *Spec    // tables that a person wants to be read as a whole
+	doubt chan struct{} // a person wants the rows to be compared
 
 	mu    sync.Mutex
 	heard time.Time     // when the source last gave a sign
@@ -85,6 +86,8 @@ const (
 var (
 	errRenew    = errors.New("open the stream anew")
 	errSalvaged = Gap("the store lost records")
+	errDoubt    = Gap("a person wanted the rows to be compared")
+	errCompared = errors.New("the rows were compared")
 )
 
 // New makes a Runner. The Condition is the source's: lost while changes can't be read or stored.
@@ -96,7 +99,7 @@ func New(cfg Config, source Source, store Store, cond Condition) (*Runner, error
 		return nil, err
 	}
 	cfg.Scope = cfg.Scope.ready()
-	r := &Runner{cfg: cfg, source: source, store: store, cond: cond, armed: make(chan struct{}), asked: make(chan *Spec, len(cfg.Tables))}
+	r := &Runner{cfg: cfg, source: source, store: store, cond: cond, armed: make(chan struct{}), asked: make(chan *Spec, len(cfg.Tables)), doubt: make(chan struct{}, 1)}
 	r.arm = sync.OnceFunc(func() { close(r.armed) })
 	return r, nil
 }
@@ -190,6 +193,13 @@ func (r *Runner) once(ctx context.Context) error {
 		}
 		return r.compare(ctx, Gap("changes were found another way before"))
 	}
+	if len(r.doubt) > 0 {
+		err := r.compare(ctx, errDoubt)
+		if errors.Is(err, errCompared) {
+			<-r.doubt // else it is still wanted
+		}
+		return err
+	}
 	if added := r.added(from); added != "" {
 		return r.compare(ctx, Gap("capture of %s was added", added))
 	}
@@ -220,6 +230,14 @@ func (r *Runner) Snapshot(table *Spec) error {
 		return nil
 	default:
 		return ErrBusy
+	}
+}
+
+// Compare has the rows compared with what was captured of them; what differs is recorded as it is found.
+func (r *Runner) Compare() {
+	select {
+	case r.doubt <- struct{}{}:
+	default: // it is wanted already
 	}
 }
 
@@ -273,7 +291,7 @@ func (r *Runner) compare(ctx context.Context, gap error) error {
 	if err := r.reconcile(ctx, from, gap); err != nil {
 		return fmt.Errorf("%w; the rows must be compared, for %w", err, gap)
 	}
-	return fmt.Errorf("%w; the rows were compared and a record in %s says so", gap, Gaps)
+	return fmt.Errorf("%w; %w and a record in %s says so", gap, errCompared, Gaps)
 }
 
 // reconcile brings the Shadow up to the rows as they are now and stores that together with the position where the stream

@@ -111,7 +111,7 @@ func (r *Runner) collect(ctx context.Context, txs *queue, used *recycled, from r
 	defer timer.Stop()
 	for {
 		due := false
-		if len(r.asked) > 0 && g.empty() {
+		if len(r.asked)+len(r.doubt) > 0 && g.empty() {
 			return errRenew
 		}
 		select {

@@ -165,7 +165,8 @@ type Courier struct {
 	conds  Conditions
 
 	limiter *limiter
-	lookup  Lookup // nil if it can't be asked
+	lookup  Lookup        // nil if it can't be asked
+	news    chan struct{} // a person said something
 
 	// verification's own
 	snapshots  Snapshots // nil if they can't be asked for, or shall not be
@@ -179,7 +180,7 @@ func New(cfg Config, outbox Outbox, ledger Ledger, certyo Certyo, conds Conditio
 	cfg.fill()
 	c := &Courier{
 		cfg: cfg, outbox: outbox, ledger: ledger, certyo: certyo, conds: conds, limiter: newLimiter(&cfg),
-		overdue: standing{}, mismatched: standing{}, missing: standing{},
+		overdue: standing{}, mismatched: standing{}, missing: standing{}, news: make(chan struct{}, 1),
 	}
 	c.lookup, _ = certyo.(Lookup)
 	if !cfg.Singly {

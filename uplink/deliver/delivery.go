@@ -104,6 +104,7 @@ func (d *delivery) turn(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-alarm:
 	case <-changed:
+	case <-d.news:
 	case p := <-d.landed:
 		return d.land(ctx, p)
 	}
@@ -167,7 +168,7 @@ func (d *delivery) prepare(now time.Time) (time.Time, error) {
 	case d.first.IsZero():
 		d.first = now.Add(d.cfg.Linger)
 	}
-	if !full && (len(d.aloft) > 0 || !d.hurry) && now.Before(d.first) {
+	if !full && !d.limiter.wished().now && (len(d.aloft) > 0 || !d.hurry) && now.Before(d.first) {
 		return earliest(d.first, d.due(now)), nil
 	}
 	d.spare = d.spare[:len(d.spare)-1]

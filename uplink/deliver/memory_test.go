@@ -346,6 +346,7 @@ type bench struct {
 	*service
 	delivery, verification, anchoring, integrity, presence cond
 	stop                                                   func() error
+	courier                                                *Courier
 }
 
 func run(t *testing.T, cfg Config, test func(b *bench)) {
@@ -374,6 +375,7 @@ func (b *bench) start(cfg Config) {
 	}
 	cfg.Parallel = max(cfg.Parallel, 1)
 	c := New(cfg, b.memory, book{b.memory}, b.service, b.conditions())
+	b.courier = c
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()

@@ -76,6 +76,7 @@ type limiter struct {
 	looksRate float64 // the same as verifications are kept to it: no more, as a limit may be for them alone
 	day       string
 	spent     int64 // bytes of this day
+	wish      wish
 }
 
 func newLimiter(c *Config) *limiter {
@@ -176,12 +177,20 @@ func (p *pace) spend(records []record.Record) {
 	p.limiter.spend(int64(bytesOf(records)+requestBytes*len(records)), p)
 }
 
-// opens tells when something may be sent, as far as hours and bytes go: now if it may.
+// opens tells when something may be sent, as far as hours, bytes and wishes go: now if it may.
 func (p *pace) opens(now time.Time) time.Time {
-	at := now
+	at, wish := now, p.limiter.wished()
+	if wish.rest.After(at) {
+		at = wish.rest
+	}
 	if all, own := p.limiter.spend(0, p); p.most > 0 && (own >= p.most || all >= p.limiter.dayBytes) {
 		day := now.UTC()
-		at = time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, time.UTC).In(now.Location())
+		if next := time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, time.UTC).In(now.Location()); next.After(at) {
+			at = next
+		}
+	}
+	if wish.now {
+		return at
 	}
 	return p.limiter.hours.opens(at)
 }

@@ -117,6 +117,9 @@ func (p *Publisher) Updating() {
 	}
 }
 
+// Reply tells a result that nobody waits for any more where the command came from: that of one from before this start.
+func (p *Publisher) Reply(r message.Result) { p.courier.reply(r) }
+
 // Run publishes until ctx ends, says "disconnected" if it still can, and returns nil. A broker that is away, refuses or
 // stalls is its condition's business.
 func (p *Publisher) Run(ctx context.Context) error {

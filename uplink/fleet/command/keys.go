@@ -56,7 +56,7 @@ func ParseKey(line string) (Key, error) {
 	k.Public = public
 	switch {
 	case !only(k.ID, plain+".", 1, mostID):
-		return Key{}, fmt.Errorf("has no id of a key: 1 to %d letters, digits, and any of -_.", mostID)
+		return Key{}, fmt.Errorf("has no id of a key: 1 to %d letters, digits, dots, dashes and _", mostID)
 	case !slices.Contains(roles(), k.Role):
 		return Key{}, fmt.Errorf("key %s has no role: write observer, operator or admin", k.ID)
 	case err != nil || len(public) != ed25519.PublicKeySize:
