@@ -18,7 +18,8 @@ type reads struct {
 	now  func() time.Time
 
 	mu   sync.Mutex
-	seen []seenCode // the newest last
+	seen []seenCode           // the newest last
+	at   map[string]time.Time // by reader, when it read last
 }
 
 type seenCode struct {
@@ -35,13 +36,16 @@ type sighting struct {
 	SeenS  float64 `json:"seen_s"`        // how long ago it was read last
 }
 
-func newReads(gone time.Duration) *reads { return &reads{gone: gone, now: time.Now} }
+func newReads(gone time.Duration) *reads {
+	return &reads{gone: gone, now: time.Now, at: map[string]time.Time{}}
+}
 
 // saw takes in one read.
 func (r *reads) saw(t record.Tag) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
+	r.at[t.Reader] = now
 	s := seenCode{t.Reader, t.Code, t.Bad, now, now}
 	i := slices.IndexFunc(r.seen, func(o seenCode) bool { return o.reader == s.reader && o.code == s.code && o.bad == s.bad })
 	if i >= 0 {
@@ -54,6 +58,21 @@ func (r *reads) saw(t record.Tag) {
 		r.seen = slices.Delete(r.seen, 0, 1)
 	}
 	r.seen = append(r.seen, s)
+}
+
+// last tells how many seconds ago a reader read anything, nil if it never did since the start.
+func (r *reads) last(reader string) *float64 {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok := r.at[reader]
+	if !ok {
+		return nil
+	}
+	s := round(r.now().Sub(at))
+	return &s
 }
 
 // list tells what was seen, the newest last.

@@ -45,7 +45,7 @@ func TestStatus(t *testing.T) {
 				Problems: []message.Problem{{Name: "mysql", Since: time.Now(), Text: "connect: refused", Count: 4}}},
 			State: message.Alert, Environment: "test", Station: "7d6f", Name: "bench 1", OpenPackage: "PKG-1", OpenItems: 2, CertyoKey: "/etc/next",
 			Parked:  []record.Parked{{Intent: record.Intent{ID: 7, Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
-			Dropped: 5, CapturePaused: true, RecordBytes: 3 << 20, Readers: []readerTrouble{{"mat", 12, 3}}, Lamps: &lamps{"call-back", true, []string{"green at GPIO17"}}, Losses: []store.Loss{{File: "records/1.db", What: "a page can't be read: 12 records are lost", Count: 12}},
+			Dropped: 5, CapturePaused: true, RecordBytes: 3 << 20, Damage: []readerTrouble{{"mat", 12, 3}}, Lamps: &lamps{"call-back", true, []string{"green at GPIO17"}}, Losses: []store.Loss{{File: "records/1.db", What: "a page can't be read: 12 records are lost", Count: 12}},
 		})
 	}))
 	control := http.NewServeMux()

@@ -448,15 +448,3 @@ func (l *EventLog) close() error {
 	l.file, l.broken = nil, true
 	return err
 }
-
-// ReadEvents reads the events of a store that no agent has open.
-func ReadEvents(dir string) ([]Event, error) {
-	path := filepath.Join(dir, eventsName)
-	data, err := readFile(openFile, path)
-	if err != nil {
-		return nil, fmt.Errorf("read events: %w", err)
-	}
-	l := &EventLog{path: path, half: eventsHalf}
-	l.load(data) // what reads of it
-	return l.events, nil
-}
