@@ -183,7 +183,7 @@ func (l *EventLog) create(id string) error {
 		return err
 	}
 	temp := l.path + temporary
-	c, err := zeroFile(l.open, temp, int64(2*l.half), 128<<10)
+	c, err := zeroFile(l.open, temp, int64(2*l.half), int64(2*l.half))
 	if err != nil {
 		return err
 	}
