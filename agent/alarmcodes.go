@@ -62,6 +62,8 @@ var alarmKinds = []alarmKind{
 
 	// The fleet.
 	{"broker", "broker_away", message.Warning, "See to the network and the broker. The bench doesn't need it; events are told late."},
+	{"fleet keys", "fleet_keys_unread", message.Warning, "See to the file of the fleet's keys: until then commands are checked with those read last."},
+	{"fleet commands", "fleet_commands_failing", message.Warning, "See that the card has room. Commands are refused while it can't be noted which were done."},
 	{"twin", "twin_station", message.Critical, "Two agents have this station's uuid: find the other one and give it its own."},
 }
 

@@ -91,6 +91,10 @@ func TestTheMachineIsTold(t *testing.T) {
 		if h := look(); *h.Undervoltage || *h.Throttled {
 			t.Errorf("%+v", h)
 		}
+		put(t, root, throttled, "10000")
+		if h := look(); !*h.Undervoltage || *h.Throttled || len(b.problems()) != 1 || b.problems()[0].Code != "undervoltage" {
+			t.Errorf("it was low between two looks: %+v %+v", h, b.problems())
+		}
 
 		v = newVitals(t.TempDir(), filepath.Join(dir, "none"), v.now, b)
 		v.free = func(string) (int64, error) { return 0, errors.New("no card") }
@@ -142,6 +146,25 @@ func TestACardThatFillsIsForetold(t *testing.T) {
 			t.Errorf("little is left: %+v", p)
 		}
 	})
+}
+
+// A pace near the bound is one alarm, not many.
+func TestACardThatFillsIsSaidOnce(t *testing.T) {
+	b := newBoard(quiet())
+	now := time.Duration(0)
+	v := newVitals(t.TempDir(), t.TempDir(), func() record.Stamp { return record.Stamp{Mono: now} }, b)
+	for _, step := range []struct {
+		left time.Duration
+		lost bool
+	}{{4 * 24 * time.Hour, false}, {2 * 24 * time.Hour, true}, {4 * 24 * time.Hour, true}, {6 * 24 * time.Hour, false}, {4 * 24 * time.Hour, false}} {
+		const free = 500 << 20
+		now += 24 * time.Hour
+		v.looks = []cardLook{{now - 24*time.Hour, free + int64(float64(free-cardKept)*24*float64(time.Hour)/float64(step.left))}}
+		v.judgeCard(free)
+		if lost := len(b.problems()) > 0; lost != step.lost {
+			t.Errorf("with %v left: lost %v", step.left, lost)
+		}
+	}
 }
 
 // TestHealthIsWhatItsSchemaSays asks a whole store for it.
