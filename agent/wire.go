@@ -317,6 +317,7 @@ func (p *parts) addStatus() error {
 	b := benchDesk{p.store, p.picture, p.bench.Retry, p.inquiries.ask}
 	look, control := http.NewServeMux(), http.NewServeMux()
 	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, f.status()) }))
+	look.HandleFunc("GET /alarms", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, p.alarms.standing()) }))
 	look.HandleFunc("GET /reads", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, p.reads.list()) }))
 	d.look(look)
 	proofDesk{p.store, p.cfg}.look(look)
