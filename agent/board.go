@@ -125,7 +125,7 @@ func (c *condition) Lost(err error) {
 	defer c.b.mu.Unlock()
 	now := c.b.now()
 	if !c.lost {
-		c.lost, c.Problem = true, message.Problem{Name: c.name, Code: c.kind.code, Severity: c.kind.severity, Hint: c.kind.hint, Since: now}
+		c.lost, c.Problem = true, message.Problem{Name: c.name, Code: c.kind.code, Severity: c.kind.severity, Hint: c.kind.hint, Since: now.UTC()}
 		c.said, c.unsaid = time.Time{}, 0
 	}
 	c.known = true
