@@ -289,6 +289,15 @@ func (a *alarms) standing() message.Alarms {
 	return list
 }
 
+// kept lists the events that are on the card: the last warnings, and what the fleet wasn't told yet.
+func kept(events []store.Event) []message.Event {
+	list := make([]message.Event, 0, len(events))
+	for _, e := range events {
+		list = append(list, readEvent(e))
+	}
+	return list
+}
+
 // Next gives the oldest event with a higher number that the broker doesn't have.
 func (a *alarms) Next(after uint64) (message.Event, bool, error) {
 	e, ok := a.events.Next(after)

@@ -14,8 +14,8 @@ import (
 // events lists the events that are kept: the last 200 warnings, and what the fleet wasn't told yet.
 func (d desk) events(w http.ResponseWriter, _ *http.Request) error {
 	return stream(w, func(put func(any) error) error {
-		for _, e := range d.store.Events.Kept() {
-			if err := put(readEvent(e)); err != nil {
+		for _, e := range kept(d.store.Events.Kept()) {
+			if err := put(e); err != nil {
 				return err
 			}
 		}
