@@ -58,6 +58,7 @@ var alarmKinds = []alarmKind{
 	{"power supply", "undervoltage", message.Warning, "Use the board's own power supply and a short cable; fewer devices on USB."},
 	{"heat", "throttled", message.Warning, "The processor is slowed down: give the board air, and see to its power supply."},
 	{"status socket", "status_socket_failed", message.Warning, "See that the folder of status.socket is there and the agent may write it."},
+	{"metrics address", "metrics_address_failed", message.Warning, "See that nobody else listens at the address of metrics."},
 	{"control socket", "control_socket_failed", message.Warning, "See that the folder of status.control_socket is there and the agent may write it."},
 
 	// The fleet.
