@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"station-agent/store"
+	"station-agent/store/record"
 )
 
 // attention makes what needs a person a problem that status and fleet see: assignments that went wrong after green, and
@@ -16,7 +17,8 @@ type attention struct {
 	store                      *store.Store
 	parked, dead, card, export *condition
 	reserve, unverified        *condition
-	spilled                    *condition
+	spilled, keys              *condition
+	now                        func() record.Stamp
 
 	lastParked listed // as reported
 	lastDead   int    // how many dead letters were reported
@@ -25,6 +27,7 @@ type attention struct {
 	lastSpill  uint64 // how many dead letters were dropped for want of room
 	lastExport string // why evidence could not be exported
 	lastShort  bool   // whether the journal's reserve was spent
+	lastKeys   int    // 1: half of the time is over in which Certyo knows a key, 2: all
 }
 
 // listed tells one list of parked intents from another.
@@ -38,12 +41,13 @@ func (a *attention) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		stats := a.store.DB.Stats()
+		stats := a.store.DB.Counts()
 		a.lookAtParked()
 		a.lookAtDead(stats.DeadLetters)
 		a.lookAtUnverified(stats.NewlyUnverified)
 		a.lookAtSpilled(stats.NewlySpilled)
 		a.lookAtStore(stats.Trouble)
+		a.lookAtKeys(stats.OldestPosted)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -139,6 +143,44 @@ func (a *attention) lookAtStore(failed string) {
 		} else {
 			a.export.Lost(errors.New(failed))
 		}
+	}
+}
+
+const (
+	keysKnown = 24 * time.Hour // so long Certyo knows an idempotency key (guide)
+	keysSoon  = keysKnown / 2
+)
+
+// keyWindow is a warning with the time that is left.
+type keyWindow struct {
+	error
+	left time.Duration
+}
+
+// Left is how long the key is known.
+func (k keyWindow) Left() time.Duration { return k.left }
+
+// lookAtKeys says once that a record was posted half a day ago and is not answered yet, and once that it is a day.
+func (a *attention) lookAtKeys(posted time.Time) {
+	since, stage := time.Duration(0), 0
+	if !posted.IsZero() {
+		since = a.now().Wall.Sub(posted)
+	}
+	if since >= keysSoon {
+		stage = int(since / keysSoon)
+	}
+	if stage = min(stage, 2); stage == a.lastKeys {
+		return
+	}
+	const text = "a record was posted to Certyo at %s and its answer is missing: "
+	at := posted.UTC().Format(time.RFC3339)
+	switch a.lastKeys = stage; stage {
+	case 0:
+		a.keys.Back()
+	case 1:
+		a.keys.Lost(keyWindow{fmt.Errorf(text+"it knows the key for 24 hours: make delivery go on before", at), keysKnown - since})
+	default:
+		a.keys.Lost(keyWindow{fmt.Errorf(text+"it may have forgotten the key: make delivery go on; Certyo is asked for the record before it is sent again", at), 0})
 	}
 }
 

@@ -31,8 +31,16 @@ type condition struct {
 	known bool // said "up" or "lost" once
 	lost  bool
 	message.Problem
+	kind   alarmKind
+	until  time.Time // when something is lost; zero: nothing will be, or nobody knows when
 	said   time.Time
 	unsaid uint64
+}
+
+// lasting is an error that knows how long it may stand before something is lost.
+type lasting interface {
+	error
+	Left() time.Duration
 }
 
 func newBoard(log *slog.Logger) *board { return &board{log: log, now: time.Now} }
@@ -41,7 +49,7 @@ func newBoard(log *slog.Logger) *board { return &board{log: log, now: time.Now} 
 func (b *board) condition(name string) *condition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := &condition{b: b, name: name}
+	c := &condition{b: b, name: name, kind: alarmKindOf(name)}
 	b.conds = append(b.conds, c)
 	return c
 }
@@ -71,13 +79,31 @@ func (b *board) once(name string) *condition {
 func (b *board) problems() []message.Problem {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list := []message.Problem{}
+	list, now := []message.Problem{}, b.now()
 	for _, c := range b.conds {
-		if c.lost {
-			list = append(list, c.Problem)
+		if !c.lost {
+			continue
 		}
+		p := c.Problem
+		if !c.until.IsZero() {
+			left := max(0, round(c.until.Sub(now)))
+			p.LeftS = &left
+		}
+		list = append(list, p)
 	}
 	return list
+}
+
+// well tells whether the thing called name was said to work, and isn't lost.
+func (b *board) well(name string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.conds {
+		if c.name == name {
+			return c.known && !c.lost
+		}
+	}
+	return false
 }
 
 // failures counts how often the thing called name failed since it was lost, 0 if it isn't lost.
@@ -109,11 +135,14 @@ func (c *condition) Lost(err error) {
 	defer c.b.mu.Unlock()
 	now := c.b.now()
 	if !c.lost {
-		c.lost, c.Problem = true, message.Problem{Name: c.name, Since: now}
+		c.lost, c.Problem = true, message.Problem{Name: c.name, Code: c.kind.code, Severity: c.kind.severity, Hint: c.kind.hint, Since: now.UTC()}
 		c.said, c.unsaid = time.Time{}, 0
 	}
 	c.known = true
-	c.Text = oneLine(err.Error())
+	c.Text, c.until = oneLine(err.Error()), time.Time{}
+	if l, ok := errors.AsType[lasting](err); ok {
+		c.until = now.Add(l.Left())
+	}
 	c.Count++
 	c.unsaid++
 	if now.Sub(c.said) < sayAgain {

@@ -38,6 +38,7 @@ func newDesk(st *store.Store, c *config) desk { return desk{st, st.DB, c.Store.F
 func (d desk) look(mux *http.ServeMux) {
 	mux.HandleFunc("GET /outbox", answer(d.list))
 	mux.HandleFunc("GET /outbox/{seq}", answer(d.show))
+	mux.HandleFunc("GET /events", answer(d.events))
 	mux.HandleFunc("GET /store/stats", answer(d.stats))
 }
 

@@ -27,22 +27,35 @@ type facts struct {
 	ways  func() []message.Way
 	key   func() string // place of Certyo's key in use; nil if there is one only
 
-	damage damage
-	player *feedback.Player // nil without lamps
+	damage  damage
+	vitals  *vitals // nil: nobody looks at the machine
+	reads   *reads
+	session uint64
+	player  *feedback.Player // nil without lamps
 }
 
 // health is what the fleet is told.
 func (f *facts) health() message.Health {
 	now := f.clock.now()
-	j, q := f.store.Journal.State(), f.store.DB.Stats()
+	j, q := f.store.Journal.State(), f.store.DB.Counts()
 	h := message.Health{
-		Version: version, UptimeS: round(time.Since(f.began)), RSSMB: residentMB(), ClockTrusted: now.Trusted,
+		Session: f.session, Version: version, UptimeS: round(time.Since(f.began)), BootS: round(now.Mono), RSSMB: residentMB(), ClockTrusted: now.Trusted,
 		LastScanS: since(now, j.LastScan), IntentsOpen: len(j.Open), IntentsParked: len(j.Parked), LastSettledS: since(now, j.LastDone),
 		QueueRecords: q.QueueRecords, QueueBytes: q.QueueBytes, OldestUnsentS: age(now.Wall, q.OldestQueued),
+		Lanes:      []message.Lane{{Lane: "changes", Records: q.QueueRecords - q.QueueHistory}, {Lane: "found", Records: q.QueueHistory}},
 		Unanchored: q.Unanchored, OldestUnanchoredS: age(now.Wall, q.OldestUnanchored), DeadLetters: q.DeadLetters, OldestDeadS: age(now.Wall, q.OldestRefused),
 		Anchoring: message.Anchoring(q.Ledger), Unverified: q.Unverified, Replayed: q.Replayed, Doubled: q.Doubled, Passed: q.Passed,
-		Capture: f.ways(), Problems: f.board.problems(),
+		Capture: f.ways(), Problems: f.board.problems(), Readers: f.readers(),
 	}
+	for _, p := range j.Parked {
+		if !p.Seen {
+			h.CallBacks++
+		}
+	}
+	if h.Capture == nil {
+		h.Capture = []message.Way{} // a list in JSON too
+	}
+	f.vitals.fill(&h)
 	for _, n := range j.Verdicts {
 		h.Scans += n
 	}
@@ -52,6 +65,15 @@ func (f *facts) health() message.Health {
 		h.CaptureLagS = &s
 	}
 	return h
+}
+
+// readers tells of each reader of the configuration.
+func (f *facts) readers() []message.Reader {
+	list := []message.Reader{}
+	for _, r := range f.cfg.Readers {
+		list = append(list, message.Reader{Name: r.Name, OK: f.board.well("reader " + r.Name), LastReadS: f.reads.last(r.Name), BadFrames: f.damage.frames(r.Name)})
+	}
+	return list
 }
 
 // rowsAge is how old the rows of the station are; nil if they were never read.
@@ -72,9 +94,9 @@ func (f *facts) status() status {
 		Health: h, State: message.Ready, Environment: f.cfg.Environment, Station: f.cfg.Station.UUID, Name: f.cfg.Station.Name,
 		StoreID: f.store.ID(), OpenPackage: j.Session.Package, OpenItems: len(j.Session.Items),
 		ItemsHere: f.rows.Count(), Online: f.rows.Online(time.Now()), Parked: j.Parked, AnchoredTotal: q.Anchored, Dropped: q.LettersSpilled,
-		Session: f.store.Session(), CapturePaused: q.Paused,
-		RecordBytes: q.RecordBytes, EvidenceBytes: q.EvidenceBytes, JournalBytes: usage(f.cfg.Store.Folder)["journal"],
-		Losses: f.store.Losses(), Readers: f.damage.list(),
+		CapturePaused: q.Paused,
+		RecordBytes:   q.RecordBytes, EvidenceBytes: q.EvidenceBytes, JournalBytes: usage(f.cfg.Store.Folder)["journal"],
+		Losses: f.store.Losses(), Damage: f.damage.list(),
 	}
 	s.Lamps = lampsOf(f.player, h.Problems)
 	if len(h.Problems) > 0 {

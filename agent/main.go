@@ -83,7 +83,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(runCommand(), statusCommand(), itemsCommand(), scansCommand(), intentsCommand(), commandsCommand(), labelsCommand(), patternsCommand(), lampTestCommand(), lampsOffCommand(), muteCommand(),
+	root.AddCommand(runCommand(), statusCommand(), eventsCommand(), itemsCommand(), scansCommand(), intentsCommand(), commandsCommand(), labelsCommand(), patternsCommand(), lampTestCommand(), lampsOffCommand(), muteCommand(),
 		devicesCommand(), listenCommand(), recordingCommand(), replayCommand(), tuneCommand(), mapCommand(),
 		workspaceCommand(), captureCommand(), queueCommand(), outboxCommand(), proofCommand(), evidenceCommand(), storeCommand(), fleetCommand(), configCommand(), siteCheckCommand(), announceUpdateCommand(), versionCommand())
 	return root

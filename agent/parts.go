@@ -44,6 +44,8 @@ type parts struct {
 	shared    *shared
 	reads     *reads
 	damage    damage
+	alarms    *alarms
+	vitals    *vitals
 	panel     station.Panel    // what tells the operator
 	player    *feedback.Player // lamps and buzzer; nil if there are none
 	host      gpio.Host

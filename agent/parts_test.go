@@ -27,7 +27,7 @@ func TestBoardSaysOnce(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		c.Lost(fmt.Errorf("read: %w", context.Canceled))
-		if p := b.problems(); len(p) != 1 || p[0].Count != 61 || p[0].Text != "connect: refused" || b.failures("mysql") != 61 {
+		if p := b.problems(); len(p) != 1 || p[0].Since.Location() != time.UTC || p[0].Count != 61 || p[0].Text != "connect: refused" || b.failures("mysql") != 61 {
 			t.Errorf("problems %+v", p)
 		}
 		c.Back()

@@ -179,6 +179,16 @@ type readerTrouble struct {
 	Silent  uint64 `json:"silences"`       // how often it stopped answering since then, and was set up again
 }
 
+// frames counts what came damaged from one reader.
+func (d damage) frames(reader string) uint64 {
+	for _, r := range d {
+		if r.name == reader {
+			return r.frames.Load()
+		}
+	}
+	return 0
+}
+
 // list tells of the readers from which anything came damaged, or nothing when they were asked.
 func (d damage) list() []readerTrouble {
 	list := []readerTrouble{}

@@ -20,7 +20,8 @@ type reads struct {
 	now   func() time.Time
 
 	mu   sync.Mutex
-	seen []seenCode // the newest last
+	seen []seenCode           // the newest last
+	at   map[string]time.Time // by reader, when it read last
 }
 
 type seenCode struct {
@@ -38,7 +39,7 @@ type sighting struct {
 }
 
 func newReads(gone time.Duration, r station.Rules) *reads {
-	return &reads{gone: gone, shown: r.Shown, now: time.Now}
+	return &reads{gone: gone, shown: r.Shown, now: time.Now, at: map[string]time.Time{}}
 }
 
 // saw takes in one read.
@@ -46,6 +47,7 @@ func (r *reads) saw(t record.Tag) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
+	r.at[t.Reader] = now
 	t = r.shown(t)
 	s := seenCode{t.Reader, t.Code, t.Bad, now, now}
 	i := slices.IndexFunc(r.seen, func(o seenCode) bool { return o.reader == s.reader && o.code == s.code && o.bad == s.bad })
@@ -59,6 +61,21 @@ func (r *reads) saw(t record.Tag) {
 		r.seen = slices.Delete(r.seen, 0, 1)
 	}
 	r.seen = append(r.seen, s)
+}
+
+// last tells how many seconds ago a reader read anything, nil if it never did since the start.
+func (r *reads) last(reader string) *float64 {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok := r.at[reader]
+	if !ok {
+		return nil
+	}
+	s := round(r.now().Sub(at))
+	return &s
 }
 
 // list tells what was seen, the newest last.

@@ -35,13 +35,12 @@ type status struct {
 	AnchoredTotal uint64          `json:"anchored_total"`
 	Dropped       uint64          `json:"dead_letters_dropped"` // for want of room, ever
 	CertyoKey     string          `json:"certyo_key,omitempty"` // where the key in use stands, if there are two places
-	Session       uint64          `json:"session"`
-	CapturePaused bool            `json:"capture_paused"` // for want of room
-	RecordBytes   int64           `json:"record_bytes"`   // on the card: the outbox, the ledger and the evidence
-	EvidenceBytes int64           `json:"evidence_bytes"` // of these
+	CapturePaused bool            `json:"capture_paused"`       // for want of room
+	RecordBytes   int64           `json:"record_bytes"`         // on the card: the outbox, the ledger and the evidence
+	EvidenceBytes int64           `json:"evidence_bytes"`       // of these
 	JournalBytes  int64           `json:"journal_bytes"`
 	Losses        []store.Loss    `json:"losses"`          // what could not be read, at opening or since
-	Readers       []readerTrouble `json:"readers"`         // those from which damaged frames came
+	Damage        []readerTrouble `json:"reader_damage"`   // of those readers from which damaged frames came, or nothing
 	Lamps         *lamps          `json:"lamps,omitempty"` // nil without an output
 }
 
@@ -121,7 +120,11 @@ func (s *status) print(out io.Writer) error {
 	line("station", "%s (%s), environment %s, version %s, up %s", s.Name, s.Station, s.Environment, s.Version, seconds(s.UptimeS))
 	line("state", "%s", s.State)
 	for _, p := range s.Problems {
-		line("problem", "%s, %s, %d times: %s", p.Name, ago(time.Since(p.Since).Seconds()), p.Count, p.Text)
+		left := ""
+		if p.LeftS != nil {
+			left = ", " + seconds(*p.LeftS) + " left"
+		}
+		line("problem", "%s, %s, %d times%s: %s", p.Name, ago(time.Since(p.Since).Seconds()), p.Count, left, p.Text)
 	}
 	for _, p := range s.Parked {
 		line("parked", "item %s for package %s: %s %s", p.Hash, show(p.Package), p.Outcome.Result, p.Outcome.Text)
@@ -130,7 +133,10 @@ func (s *status) print(out io.Writer) error {
 	if s.Lamps != nil {
 		line("lamps", "%s", s.Lamps)
 	}
-	for _, r := range s.Readers {
+	for _, r := range s.Health.Readers {
+		line("reader", "%s: %s, last read %s", r.Name, map[bool]string{true: "ready", false: "away"}[r.OK], maybeAgo(r.LastReadS))
+	}
+	for _, r := range s.Damage {
 		if r.Damaged > 0 {
 			line("reader", "%s: %d damaged frames since the start: if they grow, see to cable, line speed and protocol", r.Reader, r.Damaged)
 		}
@@ -158,8 +164,43 @@ func (s *status) print(out io.Writer) error {
 	for _, l := range s.Losses {
 		line("lost", "%s", lossText(l))
 	}
+	if text := s.machine(); text != "" {
+		line("board", "%s", text)
+	}
 	line("clock", "%s", map[bool]string{true: "synchronised", false: "not synchronised: check the time service"}[s.ClockTrusted])
 	return w.Flush()
+}
+
+// machine is how board and card are, as far as they tell.
+func (s *status) machine() (text string) {
+	add := func(format string, args ...any) {
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf(format, args...)
+	}
+	if s.System != "" {
+		add("%s", s.System)
+	}
+	if s.BootS > 0 {
+		add("up %s", seconds(s.BootS))
+	}
+	if s.DiskFreeBytes != nil {
+		add("%s free on the card", size(*s.DiskFreeBytes))
+	}
+	if s.WrittenTodayBytes != nil {
+		add("%s written today", size(*s.WrittenTodayBytes))
+	}
+	if s.TemperatureC != nil {
+		add("%.0f °C", *s.TemperatureC)
+	}
+	if s.Undervoltage != nil && *s.Undervoltage {
+		add("undervoltage since boot")
+	}
+	if s.Throttled != nil && *s.Throttled {
+		add("throttled since boot")
+	}
+	return text
 }
 
 // packing is what is open at the bench.

@@ -36,16 +36,18 @@ func TestStatus(t *testing.T) {
 
 	b := newBoard(slog.New(slog.DiscardHandler))
 	cond := b.condition("status socket")
-	ago := 3.0
+	ago, until, hot, yes, room := 3.0, 7200.0, 61.2, true, int64(3<<30)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, status{
 			Health: message.Health{Version: "1.2.3", LastScanS: &ago, QueueRecords: 12, OldestUnsentS: 90, Unanchored: 9,
 				Anchoring: message.Anchoring{Pending: 3, Superseded: 1, Mismatch: 2, Missing: 3}, Unverified: 7, DeadLetters: 4, OldestDeadS: 7200,
-				Problems: []message.Problem{{Name: "mysql", Since: time.Now(), Text: "connect: refused", Count: 4}}},
+				System: "Raspberry Pi 4", BootS: 60, TemperatureC: &hot, Undervoltage: &yes, DiskFreeBytes: &room, WrittenTodayBytes: &room,
+				Readers:  []message.Reader{{Name: "scanner", OK: true, LastReadS: &ago}, {Name: "old mat"}},
+				Problems: []message.Problem{{Name: "mysql", LeftS: &until, Since: time.Now(), Text: "connect: refused", Count: 4}}},
 			State: message.Alert, Environment: "test", Station: "7d6f", Name: "bench 1", OpenPackage: "PKG-1", OpenItems: 2, CertyoKey: "/etc/next",
 			Parked:  []record.Parked{{Intent: record.Intent{ID: 7, Hash: "abc", Package: record.Package("PKG-1")}, Outcome: record.Outcome{Result: record.OtherValue, Text: "is in PKG-2"}}},
-			Dropped: 5, CapturePaused: true, RecordBytes: 3 << 20, Readers: []readerTrouble{{"mat", 12, 3}}, Lamps: &lamps{"call-back", true, []string{"green at GPIO17"}}, Losses: []store.Loss{{File: "records/1.db", What: "a page can't be read: 12 records are lost", Count: 12}},
+			Dropped: 5, CapturePaused: true, RecordBytes: 3 << 20, Damage: []readerTrouble{{"mat", 12, 3}}, Lamps: &lamps{"call-back", true, []string{"green at GPIO17"}}, Losses: []store.Loss{{File: "records/1.db", What: "a page can't be read: 12 records are lost", Count: 12}},
 		})
 	}))
 	control := http.NewServeMux()
@@ -61,7 +63,8 @@ func TestStatus(t *testing.T) {
 	}
 	out, errs, code := command(t, "status", "--socket", socket)
 	for _, want := range []string{"alert", "mysql", "connect: refused", `abc for package "PKG-1": conflict is in PKG-2`, "PKG-1 is open, items in it: 2", "3s ago", "12 records unsent (oldest 1m30s)", "the key in use is that in /etc/next", "9 not anchored yet, 2 differ at Certyo, 3 missing there, 1 superseded, 4 dead letters (oldest 2h0m0s)", "5 dead letters dropped for want of room",
-		"7 given up unverified",
+		"7 given up unverified", "4 times, 2h0m0s left: connect", "scanner: ready, last read 3s ago", "old mat: away, last read never",
+		"Raspberry Pi 4, up 1m0s, 3072.0 MiB free on the card, 3072.0 MiB written today, 61 °C, undervoltage since boot",
 		"mat: 12 damaged frames since the start", "mat: it stopped answering 3 times", "show call-back, muted; lost: green at GPIO17", "paused", "3.0 MiB of records", "records/1.db: a page can't be read: 12 records are lost"} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("status lacks %q: %d %s%s", want, code, out, errs)

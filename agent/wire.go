@@ -44,6 +44,7 @@ func wire(c *config, log *slog.Logger, how logging, t *trials) (_ *parts, err er
 		log.Info("cut off what was being written when the power failed", "bytes", n)
 	}
 	for _, add := range []func() error{
+		p.addAlarms,
 		p.addFeedback,
 		p.addBench,
 		p.addReaders,
@@ -328,12 +329,22 @@ func (p *parts) addFleet() error {
 	return nil
 }
 
+// addAlarms adds what makes alarms and events of all that the parts say, and what looks after the machine.
+func (p *parts) addAlarms() error {
+	p.alarms = newAlarms(p.board, p.store.Events, p.clock.now, p.store.Session(), p.cfg.Fleet.Broker == "")
+	p.vitals = newVitals("/", p.cfg.Store.Folder, p.clock.now, p.board)
+	p.add(p.alarms)
+	p.add(p.vitals)
+	return nil
+}
+
 // addStatus adds the two sockets: one to look, one to change something.
 func (p *parts) addStatus() error {
 	f, d := p.facts(), newDesk(p.store, p.cfg)
 	b := benchDesk{p.store, p.picture, p.bench.Retry, p.inquiries.ask}
 	look, control := p.look, p.control
 	look.HandleFunc("GET /status", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, f.status()) }))
+	look.HandleFunc("GET /alarms", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, p.alarms.standing()) }))
 	look.HandleFunc("GET /reads", answer(func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, p.reads.list()) }))
 	d.look(look)
 	proofDesk{p.store, p.cfg}.look(look)
@@ -358,10 +369,11 @@ func (p *parts) addHousekeeping() error {
 	p.add(&attention{
 		store: p.store, parked: p.board.condition("assignments"), dead: p.board.condition("refused records"),
 		unverified: p.board.condition("unverified records"), spilled: p.board.condition("dropped records"), card: p.board.condition("store"), export: p.board.condition("evidence export"), reserve: p.board.condition("room for scans"),
+		keys: p.board.condition("key window"), now: p.clock.now,
 	})
 	return nil
 }
 
 func (p *parts) facts() *facts {
-	return &facts{key: p.key, damage: p.damage, player: p.player, cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []message.Way { return p.ways() }}
+	return &facts{key: p.key, damage: p.damage, vitals: p.vitals, reads: p.reads, session: p.store.Session(), player: p.player, cfg: p.cfg, began: time.Now(), clock: p.clock, store: p.store, board: p.board, rows: p.picture, lag: func() (time.Duration, bool) { return p.lag() }, ways: func() []message.Way { return p.ways() }}
 }

@@ -2,10 +2,12 @@ package store
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -65,7 +67,7 @@ func firstLine(b []byte) string {
 }
 
 // work writes for ever and prints what was acknowledged: "scan SEQ INTENT ITEM", "settled INTENT", "put N", "accepted SEQ",
-// "map GENERATION".
+// "map GENERATION", "event LOG SEQ N".
 func work(s *Store) error {
 	put := 0
 	if p, err := s.DB.Position(); err != nil {
@@ -91,6 +93,11 @@ func work(s *Store) error {
 			}
 			fmt.Println("map", generation)
 		}
+		if err := s.Events.Add(Event{Body: json.RawMessage(fmt.Sprintf(`"scan %d"`, e.Seq)), Warning: true}); err != nil {
+			return err
+		}
+		told, _ := s.Events.Next(s.Events.Last() - 1)
+		fmt.Println("event", told.Log, told.Seq, e.Seq)
 		if n%2 == 0 {
 			if err := s.Journal.Settle(record.Outcome{Intent: e.Intents[0].ID, Result: record.Settled}); err != nil {
 				return err
@@ -148,12 +155,19 @@ func bigOrSmall(n int) record.Entry {
 	return e
 }
 
+// eventNumber is what the fleet knows an event by.
+type eventNumber struct {
+	log string
+	seq uint64
+}
+
 // TestAcknowledgedWorkSurvivesKill kills a working process ten times at random moments.
 func TestAcknowledgedWorkSurvivesKill(t *testing.T) {
 	dir := t.TempDir()
 	var scans, open []uint64
 	var put, accepted, generation int
 	items := map[string]bool{}
+	events, lastEvent := map[eventNumber]uint64{}, uint64(0)
 	for round := range 10 {
 		for _, line := range killed(t, dir) {
 			var a, b uint64
@@ -169,11 +183,21 @@ func TestAcknowledgedWorkSurvivesKill(t *testing.T) {
 				fmt.Sscan(rest, &put)
 			case "accepted":
 				accepted++
+			case "event":
+				var log string
+				fmt.Sscan(rest, &log, &a, &b)
+				if before, twice := events[eventNumber{log, a}]; twice && before != b || a < lastEvent {
+					t.Fatalf("round %d: event %d of %s is of scan %d and of %d, and came after %d", round, a, log, before, b, lastEvent)
+				}
+				events[eventNumber{log, a}], lastEvent = b, a
 			case "map":
 				fmt.Sscan(rest, &generation)
 			default:
 				t.Fatal(line)
 			}
+		}
+		if len(scans) == 0 && !exists(filepath.Join(dir, journalFolder)) {
+			continue // it was killed before it came so far, on a busy machine
 		}
 		seen := map[uint64]bool{}
 		ok(t, ReplayDir(dir, func(e record.Entry) error { seen[e.Seq] = true; return nil }))
@@ -208,6 +232,14 @@ func TestAcknowledgedWorkSurvivesKill(t *testing.T) {
 		if int(st.Accepted) < accepted-1-round || int(st.Accepted) > accepted+1+round { // a receipt goes with the next group
 			t.Fatalf("round %d: %d accepted, %+v", round, accepted, st)
 		}
+		if last := s.Events.Last(); last < lastEvent || last > lastEvent+1 {
+			t.Fatalf("round %d: the last event is %d, %d was told", round, last, lastEvent)
+		}
+		for _, e := range s.Events.Kept() {
+			if scan, known := events[eventNumber{e.Log, e.Seq}]; known && string(e.Body) != fmt.Sprintf(`"scan %d"`, scan) {
+				t.Fatalf("round %d: event %d of %s was told of scan %d and is now %s", round, e.Seq, e.Log, scan, e.Body)
+			}
+		}
 		packed := hashesOf(s, "P")
 		for item := range items {
 			if !slices.Contains(packed, item) {
@@ -226,6 +258,9 @@ func TestAcknowledgedWorkSurvivesKill(t *testing.T) {
 	}
 	if generation == 0 {
 		t.Fatal("no map was imported")
+	}
+	if len(events) < 20 {
+		t.Fatal("only", len(events), "events")
 	}
 	if len(scans) < 20 {
 		t.Fatal("only", len(scans), "scans")

@@ -41,7 +41,7 @@ type DB struct {
 	looked    map[uint64]seen   // pending records of the ledger that were looked at
 	shadow    map[rowName]dirty // rows that the rows file doesn't have yet
 	lag       lag
-	front     waitsSince        // of the oldest record in the outbox
+	fronts    [2]waitsSince     // of the oldest record in each lane of the outbox
 	ahead     ahead             // rows of states that were found, and of newer changes
 	posted    reach             // how far records were posted since the start
 	opened    reach             // how far they may have been before

@@ -27,6 +27,7 @@
 //	  0000000000000001-0000000000000001.db   named by its first commit and the next record's sequence
 //	rows.db                shadow and picture
 //	labels.db              what is known of used package labels: can be made again from the journal
+//	events.log             what the fleet is to be told, and the last warnings
 //	map.db                 which tags are on which item, as it was imported
 //
 // DESIGN.md draws the formats and lists what happens when something breaks.

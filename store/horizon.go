@@ -155,19 +155,23 @@ func (d *DB) dateFirst(q *record.Queued) {
 		d.mu.Unlock()
 		return
 	}
-	var mark record.Stamp
-	for i := range d.state.Horizon {
-		if h := &d.state.Horizon[i]; h.lane() == lane && q.Seq <= h.Upto {
-			mark = h.At
-			break
-		}
-	}
+	mark := d.state.mark(lane, q.Seq)
 	now := d.cfg.now()
 	d.mu.Unlock()
 	q.First = dated(now, mark)
 	if put := dated(now, d.cameIn(q.Seq)); put.After(q.First) {
 		q.First = put
 	}
+}
+
+// mark is since when a record of a lane may have been posted, zero if nobody knows.
+func (s *state) mark(lane int, seq uint64) record.Stamp {
+	for i := range s.Horizon {
+		if h := &s.Horizon[i]; h.lane() == lane && seq <= h.Upto {
+			return h.At
+		}
+	}
+	return record.Stamp{}
 }
 
 // dated puts a moment on the clock as it stands now, zero if nothing ties the two together.

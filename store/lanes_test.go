@@ -139,6 +139,9 @@ func TestWhatMayHaveBeenPostedIsKnown(t *testing.T) {
 	ok(t, s.DB.Put(group(0, 10)))
 	pass(30 * time.Hour)
 	posted := now.Wall
+	if since := s.DB.Counts().OldestPosted; !since.IsZero() {
+		t.Fatal("nothing was posted, and since", since)
+	}
 	ok(t, s.DB.Posting(head(t, s.DB)[:3]))
 	check := func(when string, again int, first time.Time) {
 		t.Helper()
@@ -146,6 +149,9 @@ func TestWhatMayHaveBeenPostedIsKnown(t *testing.T) {
 			if q.Again != (i < again) || q.Again && !q.First.Equal(first) {
 				t.Fatalf("%s: record %d: %v since %s, want %d of them since %s", when, i, q.Again, q.First, again, first)
 			}
+		}
+		if since := s.DB.Counts().OldestPosted; !since.Equal(first) {
+			t.Fatalf("%s: posted and not answered since %s, want %s", when, since, first)
 		}
 	}
 	check("in the same run", 3, posted)

@@ -10,12 +10,13 @@ import (
 	"station-agent/store/record"
 )
 
-// Stats are counts and sizes. Asking for them costs a look at the card, and now and then one commit to be read.
+// Stats are counts and sizes. Asking for the sizes costs a look at the card.
 type Stats struct {
 	QueueRecords     int          `json:"queue_records"`
 	QueueHistory     int          `json:"queue_history"` // of these, found states that go behind the others
 	QueueBytes       int64        `json:"queue_bytes"`
 	OldestQueued     time.Time    `json:"oldest_queued,omitzero"` // when it was put, by the clock as it stands now
+	OldestPosted     time.Time    `json:"oldest_posted,omitzero"` // since when a record waits that was posted and isn't answered; zero: none, or nobody knows
 	Unanchored       int          `json:"unanchored"`
 	OldestUnanchored time.Time    `json:"oldest_unanchored,omitzero"` // when the first of the queue's order was accepted
 	Anchored         uint64       `json:"anchored"`                   // ever
@@ -45,14 +46,29 @@ type Stats struct {
 	Trouble          string       `json:"trouble,omitempty"`          // why evidence can't be exported or let go
 }
 
-// Stats are the counts as they stand.
+// Stats are counts and sizes as they stand.
 func (d *DB) Stats() Stats {
+	out := d.Counts()
+	d.mu.Lock()
+	oldest := oldestOf(d.state.Runs)
+	d.mu.Unlock()
+	out.RecordBytes, out.EvidenceBytes = d.log.bytes(oldest)
+	out.RowBytes = cardBytes(d.rows.path)
+	out.LabelBytes = cardBytes(filepath.Join(d.cfg.dir, labelsName))
+	out.MapBytes = cardBytes(filepath.Join(d.cfg.dir, mapName))
+	out.FreeBytes, _ = d.free(d.log.dir) // 0 if it can't be asked
+	return out
+}
+
+// Counts are Stats without the sizes on the card. They are in memory; now and then one commit has to be read, to tell when its
+// records came in.
+func (d *DB) Counts() Stats {
 	d.mu.Lock()
 	s, now := d.state.clone(), d.cfg.now()
 	out := Stats{QueueBytes: s.QueueBytes, Anchored: s.Anchored, Accepted: s.Accepted, DeadLetters: len(s.Refused), Lost: s.Lost, Paused: d.paused,
 		DeadLetterBytes: lettersBytes(s.Refused), LettersSpilled: s.Spilled, NewlySpilled: s.Spilled - s.SpillsKnown, LettersExported: s.SpillsExported,
 		Retired: s.Retired, Unverified: s.Unverified, NewlyUnverified: s.Unverified - s.Waived, Passed: s.Passed, Replayed: s.Replayed, Doubled: s.Doubled}
-	front := d.front
+	fronts, waiting := d.fronts, d.waiting()
 	if err := cmp.Or(d.trouble, d.exportErr, d.letterErr, d.lazyErr); err != nil {
 		out.Trouble = err.Error()
 	}
@@ -65,18 +81,54 @@ func (d *DB) Stats() Stats {
 	out.QueueHistory = s.Runs.count(all, func(a standing) bool { return a == found })
 	t := s.Runs.tally()
 	out.Unanchored, out.Mismatches, out.Ledger = t.All(), t.Mismatch, t
-	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As.queued() }); i >= 0 {
-		out.OldestQueued = sometime(now, d.frontSince(front, s.Runs[i].First))
+	for lane, w := range waiting {
+		if w.seq == 0 {
+			continue
+		}
+		put := sometime(now, d.frontSince(fronts[lane], lane, w.seq))
+		if out.OldestQueued.IsZero() || put.Before(out.OldestQueued) {
+			out.OldestQueued = put
+		}
+		if posted := later(dated(now, w.mark), put); w.posted && !posted.IsZero() && (out.OldestPosted.IsZero() || posted.Before(out.OldestPosted)) {
+			out.OldestPosted = posted
+		}
 	}
 	if i := slices.IndexFunc(s.Runs, func(r run) bool { return r.As.ledger() }); i >= 0 {
 		out.OldestUnanchored = sometime(now, s.Runs[i].Since)
 	}
-	out.RecordBytes, out.EvidenceBytes = d.log.bytes(oldestOf(s.Runs))
-	out.RowBytes = cardBytes(d.rows.path)
-	out.LabelBytes = cardBytes(filepath.Join(d.cfg.dir, labelsName))
-	out.MapBytes = cardBytes(filepath.Join(d.cfg.dir, mapName))
-	out.FreeBytes, _ = d.free(d.log.dir) // 0 if it can't be asked
 	return out
+}
+
+// foremost is the oldest record of a lane.
+type foremost struct {
+	seq    uint64 // 0: none waits
+	posted bool   // it may have been posted
+	mark   record.Stamp
+}
+
+// waiting gives the oldest record of each lane. Called with mu held.
+func (d *DB) waiting() (list [2]foremost) {
+	for _, r := range d.state.Runs {
+		if lane := laneOf(r.As); r.As.queued() && list[lane].seq == 0 {
+			list[lane].seq = r.First
+		}
+	}
+	for lane := range list {
+		w := &list[lane]
+		w.posted = w.seq > 0 && (w.seq <= d.opened[lane] || w.seq <= d.posted[lane])
+		if w.posted {
+			w.mark = d.state.mark(lane, w.seq)
+		}
+	}
+	return list
+}
+
+// later is the later of a moment, if it is known, and another.
+func later(at, other time.Time) time.Time {
+	if at.IsZero() || at.After(other) {
+		return at
+	}
+	return other
 }
 
 // waitsSince is when a record was put.
@@ -85,15 +137,15 @@ type waitsSince struct {
 	at  record.Stamp
 }
 
-// frontSince tells when the oldest record of the outbox was put, as known before or from its commit.
-func (d *DB) frontSince(known waitsSince, seq uint64) record.Stamp {
+// frontSince tells when the oldest record of a lane was put, as known before or from its commit.
+func (d *DB) frontSince(known waitsSince, lane int, seq uint64) record.Stamp {
 	if known.seq == seq {
 		return known.at
 	}
 	at := d.cameIn(seq)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.front = waitsSince{seq, at}
+	d.fronts[lane] = waitsSince{seq, at}
 	return at
 }
 

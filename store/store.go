@@ -49,6 +49,7 @@ type Config struct {
 type Store struct {
 	Journal *Journal
 	DB      *DB
+	Events  *EventLog
 
 	labels *labels
 	tags   *epcMap
@@ -111,6 +112,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() error { return s.Journal.Run(ctx) })
 	g.Go(func() error { return s.DB.Run(ctx) })
 	g.Go(func() error { return s.labels.Run(ctx) })
+	g.Go(func() error { return s.Events.Run(ctx) })
 	return g.Wait()
 }
 
@@ -156,6 +158,7 @@ func (s *Store) open(c Config) (err error) {
 	if err = s.labels.follow(s.Journal, len(lost) > 0); err != nil {
 		return err
 	}
+	s.Events = openEvents(filepath.Join(c.Dir, eventsName), eventsHalf, openFile)
 	s.join(c.PackageOf)
 	if s.session, err = s.DB.begin(); err == nil && (fresh || untold) {
 		err = begun(c.Dir, s.id, c.Identity)
@@ -207,6 +210,9 @@ func (s *Store) Close() error {
 	}
 	if s.tags != nil {
 		s.tags.close()
+	}
+	if s.Events != nil {
+		errs = append(errs, s.Events.close())
 	}
 	if s.DB != nil {
 		errs = append(errs, s.DB.Close())

@@ -126,7 +126,7 @@ func TestFloods(t *testing.T) {
 	damaged := map[string]bool{}
 	for _, r := range s.status()["readers"].([]any) {
 		one := r.(map[string]any)
-		damaged[one["reader"].(string)] = one["damaged_frames"].(float64) > 0
+		damaged[one["name"].(string)] = one["bad_frames"].(float64) > 0
 	}
 	for name := range ports {
 		if !damaged[name] {

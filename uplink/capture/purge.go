@@ -76,6 +76,15 @@ func (p *Purge) say(danger error) {
 	p.warned = danger != nil
 }
 
+// Danger is a warning with the time that is left.
+type Danger struct {
+	error
+	left time.Duration
+}
+
+// Left is how long the log is kept for certain; nothing if it may go at any moment.
+func (d Danger) Left() time.Duration { return max(0, d.left) }
+
 // danger says what is about to be lost, given how long capture has stood still: with less than half of the time left, or
 // than a day once it stands still; or when more than half of the size is needed.
 func (r Retention) danger(still time.Duration) error {
@@ -90,9 +99,9 @@ func (r Retention) danger(still time.Duration) error {
 	case r.Kept == 0 || r.Left >= least:
 		return nil
 	case r.Left <= 0:
-		return fmt.Errorf("the server keeps its log for %s and may remove at any moment what is still to be read: "+help, span(r.Kept), r.Names)
+		return Danger{fmt.Errorf("the server keeps its log for %s and may remove at any moment what is still to be read: "+help, span(r.Kept), r.Names), 0}
 	}
-	return fmt.Errorf("the server keeps its log for %s and may remove in %s what is still to be read: "+help, span(r.Kept), span(r.Left), r.Names)
+	return Danger{fmt.Errorf("the server keeps its log for %s and may remove in %s what is still to be read: "+help, span(r.Kept), span(r.Left), r.Names), r.Left}
 }
 
 // span is a time for people, rounded down.

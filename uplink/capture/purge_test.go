@@ -167,5 +167,8 @@ func TestDanger(t *testing.T) {
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", c.name, err)
 		}
+		if d, ok := errors.AsType[Danger](err); ok != (strings.Contains(c.want, "may remove") || strings.HasPrefix(c.want, "in ") || c.name == "over") || ok && d.Left() != max(0, c.r.Left) {
+			t.Errorf("%s: it tells a time: %v, %v", c.name, ok, err)
+		}
 	}
 }
