@@ -29,6 +29,7 @@ func (p *parts) addOrders() {
 		log: p.log, here: message.Place{Environment: c.Environment, Station: c.Station.UUID}, session: p.store.Session(), now: p.clock.now, dir: dir,
 		keys:     newTrustedKeys(&trustedKeys{file: c.Fleet.KeysFile, dir: dir, cond: p.board.condition("fleet keys"), replace: store.Replace}),
 		unsigned: c.Fleet.Unsigned, acts: p.orderActs(), cond: p.board.condition("fleet commands"), replace: store.Replace,
+		happened: func(text string) { p.alarms.once("fleet command", "command_done", message.Info, text) },
 	})
 	p.add(p.orders)
 	if t := p.trials.onTrial(); t != nil {

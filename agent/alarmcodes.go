@@ -63,7 +63,7 @@ var alarmKinds = []alarmKind{
 
 	// The fleet.
 	{"broker", "broker_away", message.Warning, "See to the network and the broker. The bench doesn't need it; events are told late."},
-	{"fleet keys", "fleet_keys_unread", message.Warning, "See to the file of the fleet's keys: until then commands are checked with those read last."},
+	{"fleet keys", "fleet_keys_unread", message.Warning, "See to the file of the fleet's keys: until then nobody's commands are taken."},
 	{"fleet commands", "fleet_commands_failing", message.Warning, "See the text. Commands are refused while it can't be noted on the card which were done."},
 	{"pause", "work_paused", message.Warning, "Delivery and capture rest, as a command of the fleet said: the command resume ends it, and so does a restart."},
 	{"twin", "twin_station", message.Critical, "Two agents have this station's uuid: find the other one and give it its own."},

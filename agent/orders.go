@@ -38,6 +38,7 @@ type orders struct {
 	acts     map[string]act
 	cond     *condition
 	replace  func(path string, b []byte) error
+	happened func(text string) // tells the fleet of a command that was done
 
 	queue chan *task
 
@@ -257,10 +258,13 @@ func (o *orders) noted(one *task) error {
 
 // answer tells a result of a command, and logs it in one line.
 func (o *orders) answer(one *task, r message.Result) {
-	r.Nonce, r.Command, r.Session, r.At = one.Nonce, one.Command.Command, o.session, o.now().Wall
+	r.Nonce, r.Command, r.Session, r.At = one.Nonce, one.Command.Command, o.session, o.now().Wall.UTC()
 	r.Text = cut(oneLine(r.Text), 2000)
 	if r.Part <= 1 {
 		o.log.Info("command", "command", r.Command, "key", cmp.Or(one.key, "not signed"), "nonce", r.Nonce, "status", string(r.Status), "text", r.Text)
+		if (r.Status == message.Done || r.Status == message.Failed) && o.happened != nil {
+			o.happened(fmt.Sprintf("%s by key %s: %s: %s", r.Command, cmp.Or(one.key, "none"), r.Status, r.Text))
+		}
 	}
 	o.mu.Lock()
 	if o.known[one.key+"/"+one.Nonce] == one {
@@ -282,7 +286,7 @@ func (o *orders) toldLate() []message.Result {
 	o.late = nil
 	o.mu.Unlock()
 	for i := range list {
-		list[i].Session, list[i].At = o.session, o.now().Wall
+		list[i].Session, list[i].At = o.session, o.now().Wall.UTC()
 		o.log.Info("command", "command", list[i].Command, "nonce", list[i].Nonce, "status", string(list[i].Status), "text", list[i].Text)
 	}
 	if len(list) > 0 {

@@ -183,7 +183,7 @@ func TestHealthIsWhatItsSchemaSays(t *testing.T) {
 	b.condition("mysql").Lost(errors.New("away"))
 	f := &facts{cfg: p.cfg, began: time.Now(), clock: clk, store: st, board: b, rows: station.NewPicture(time.Second), session: st.Session(),
 		lag: func() (time.Duration, bool) { return time.Second, true }, ways: func() []message.Way { return nil },
-		vitals: newVitals(machineFiles(t), p.cfg.Store.Folder, clk.now, b), reads: newReads(time.Second), damage: damage{{name: reader}}}
+		vitals: newVitals(machineFiles(t), p.cfg.Store.Folder, clk.now, b), reads: newReads(time.Second, station.Rules{}), damage: damage{{name: reader}}}
 	f.vitals.look()
 	f.reads.saw(record.Tag{Reader: reader})
 	f.damage[0].frames.Store(3)

@@ -319,6 +319,7 @@ func (p *parts) addFleet() error {
 	}
 	f.Session = p.store.Session()
 	f.Twin = p.board.condition("twin")
+	f.Events, f.Alarms = p.alarms, p.alarms.standing
 	p.addOrders()
 	f.Command = p.orders.take
 	p.fleet = fleet.New(f, p.facts().health, p.board.condition("broker"))
@@ -331,8 +332,9 @@ func (p *parts) addFleet() error {
 
 // addAlarms adds what makes alarms and events of all that the parts say, and what looks after the machine.
 func (p *parts) addAlarms() error {
-	p.alarms = newAlarms(p.board, p.store.Events, p.clock.now, p.store.Session(), p.cfg.Fleet.Broker == "")
+	p.alarms = newAlarms(p.board, p.store.Events, p.clock.now, p.store.Session(), len(p.cfg.Fleet.Brokers) == 0)
 	p.vitals = newVitals("/", p.cfg.Store.Folder, p.clock.now, p.board)
+	p.events = func() []message.Event { return kept(p.store.Events.Kept()) }
 	p.add(p.alarms)
 	p.add(p.vitals)
 	return nil

@@ -140,7 +140,7 @@ func (c *courier) carry(l *link) error {
 		c.backlog = c.backlog && err != nil
 		return nil
 	}
-	e.Historical = c.backlog && (e.Session != c.cfg.Session || time.Since(e.At) > onTimeFor)
+	e.Historical = e.Historical || c.backlog && (e.Session != c.cfg.Session || time.Since(e.At) > onTimeFor)
 	payload, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("encode event %d: %w", e.Seq, err)
