@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -271,7 +272,9 @@ func (a *alarms) publish() {
 			list = append(list, k.Problem)
 		}
 	}
-	slices.SortFunc(list, func(x, y message.Problem) int { return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Name, y.Name)) })
+	sort.Slice(list, func(i, k int) bool {
+		return cmp.Or(list[i].Since.Compare(list[k].Since), cmp.Compare(list[i].Name, list[k].Name)) < 0
+	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.list.Session, a.list.Alarms = a.session, list

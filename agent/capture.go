@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -249,8 +250,8 @@ func (c *capturing) assemble() (runs []*running, err error) {
 		}
 	}
 	groups := append(fromLog, rest...)
-	slices.SortStableFunc(groups, func(a, b []*tracked) int { // the first table's is the first
-		return slices.Index(c.tables, a[0]) - slices.Index(c.tables, b[0])
+	sort.SliceStable(groups, func(i, k int) bool { // the first table's is the first
+		return slices.Index(c.tables, groups[i][0]) < slices.Index(c.tables, groups[k][0])
 	})
 	names := slices.Clone(c.others)
 	var failed []error

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -200,7 +201,7 @@ func (b benchLook) watch(ctx context.Context, f benchFacts) (benchResult, error)
 		}
 	}
 	f.Own = slices.Sorted(maps.Keys(gained))
-	slices.SortFunc(f.Others, func(a, b placedRow) int { return strings.Compare(a.Hash, b.Hash) })
+	sort.Slice(f.Others, func(i, k int) bool { return f.Others[i].Hash < f.Others[k].Hash })
 	f.Reads, err = b.cameSince(ctx, began)
 	return f.judge(), err
 }

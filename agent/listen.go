@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -341,7 +342,7 @@ func (g *guessing) each(f func(station.Decoder) []record.Tag) {
 
 // verdict tells how well each codec did, the best first.
 func (g *guessing) verdict(port serial.Config) error {
-	slices.SortStableFunc(g.try, func(a, b *guessed) int { return (b.good - b.bad()) - (a.good - a.bad()) })
+	sort.SliceStable(g.try, func(i, k int) bool { return g.try[i].good-g.try[i].bad() > g.try[k].good-g.try[k].bad() })
 	for _, c := range g.try {
 		fmt.Fprintf(g.out, "protocol %s (usually %d baud): %d codes, %d damaged frames", c.name, c.baud, c.good, c.bad())
 		if c.last != "" {

@@ -2,12 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"reflect"
 	"regexp"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -115,11 +116,8 @@ func parseConfig(file string, data []byte) (*config, error) {
 		c.useSent()
 		return &c, nil
 	}
-	slices.SortStableFunc(faults, func(a, b fault) int {
-		if a.line != b.line {
-			return a.line - b.line
-		}
-		return a.column - b.column
+	sort.SliceStable(faults, func(i, k int) bool {
+		return cmp.Or(faults[i].line-faults[k].line, faults[i].column-faults[k].column) < 0
 	})
 	return nil, &configError{file: file, faults: faults}
 }

@@ -6,12 +6,13 @@ set -euo pipefail
 ldflags=$1 only=${2:-} out=${OUT:-build/out}
 # What works once for many scans or changes, or only when a person asks, is compiled without inlining, which saves more than a megabyte:
 # command line, configuration and messages, proofs, what go-mysql brings for its own log and its JSON, the ways to MySQL, Certyo and the broker
-# but for the ciphers, what moves lamps, reads buttons and opens ports, and small parts of the standard library.
+# but for the ciphers, what moves lamps, reads buttons and opens ports, and parts of the standard library. For the same reason lists are
+# ordered by package sort where nothing is in a hurry: the generic functions are compiled anew for each kind of list, 14 KB each.
 small=()
 for packages in github.com/{boombuler,eclipse,gorilla,pelletier,pingcap,spf13}/... go.uber.org/... filippo.io/... golang.org/x/... periph.io/... \
-	github.com/go-sql-driver/... station-agent/{agent,store/proof,station,station/{cards,devices,evdev,feedback,gpio,gs1,serial},uplink/{capture/check,fleet,fleet/command,fleet/message,fleet/metrics,fleet/watch,manifest,mysql,writeback}} \
-	net/... vendor/golang.org/x/{net,text}/... crypto/{tls,x509}/... log/... mime/... text/... encoding/{asn1,csv,gob,pem,hex,base64} database/sql/... \
-	fmt math/big regexp/... html/... os/... errors flag reflect path/... context time; do
+	github.com/go-sql-driver/... github.com/go-mysql-org/go-mysql/{client,compress,mysql,utils} github.com/klauspost/compress/flate station-agent/{agent,store/proof,station,station/{cards,devices,evdev,feedback,gpio,gs1,serial},uplink/{assign,capture/{check,poll,queue},fleet,fleet/command,fleet/message,fleet/metrics,fleet/watch,manifest,mysql,writeback}} \
+	net/... vendor/golang.org/x/{net,text}/... crypto/{tls,x509}/... crypto/{ecdsa,rsa,internal/fips140/{ecdsa,rsa}} archive/... compress/... log/... mime/... text/... unicode/... \
+	encoding/{asn1,base64,csv,gob,hex,json,pem} database/sql/... syscall internal/poll sort fmt math/big regexp/... html/... os/... errors flag reflect path/... context time; do
 	small+=("-gcflags=$packages=-l")
 done
 mkdir -p "$out"

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -32,7 +33,9 @@ func (p *Picture) forgetAway() {
 		return
 	}
 	list := slices.Collect(maps.Values(p.away))
-	slices.SortFunc(list, func(a, b absence) int { return cmp.Or(a.seen.Compare(b.seen), strings.Compare(a.row.Hash, b.row.Hash)) })
+	sort.Slice(list, func(i, k int) bool {
+		return cmp.Or(list[i].seen.Compare(list[k].seen), strings.Compare(list[i].row.Hash, list[k].row.Hash)) < 0
+	})
 	for _, a := range list[:len(list)-maxAway*3/4] {
 		delete(p.away, a.row.Hash)
 	}

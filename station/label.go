@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"station-agent/store/record"
@@ -184,8 +185,8 @@ func (d *decider) sweep(label string) Decision {
 	if len(rows) > maxItems {
 		return d.refuse(record.Ambiguous, "%s on this station are without a package: that is no package", items(len(rows)))
 	}
-	slices.SortFunc(rows, func(a, b PictureRow) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Hash, b.Hash))
+	sort.Slice(rows, func(i, k int) bool {
+		return cmp.Or(strings.Compare(rows[i].Name, rows[k].Name), strings.Compare(rows[i].Hash, rows[k].Hash)) < 0
 	})
 	listed := Armed{Package: label}
 	for _, r := range rows {

@@ -1,8 +1,7 @@
 package station
 
 import (
-	"slices"
-	"strings"
+	"sort"
 
 	"station-agent/station/gs1"
 	"station-agent/store/record"
@@ -56,7 +55,7 @@ func (p *Picture) In(pkg record.Value) []PictureRow {
 
 // byHash puts rows into an order that doesn't depend on how they came: the same question has the same answer.
 func byHash(rows []PictureRow) []PictureRow {
-	slices.SortFunc(rows, func(a, b PictureRow) int { return strings.Compare(a.Hash, b.Hash) })
+	sort.Slice(rows, func(i, k int) bool { return rows[i].Hash < rows[k].Hash })
 	return rows
 }
 

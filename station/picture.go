@@ -2,7 +2,7 @@ package station
 
 import (
 	"slices"
-	"strings"
+	"sort"
 	"sync"
 	"time"
 
@@ -310,7 +310,7 @@ func (p *Picture) Kept() []record.Row {
 		rows = append(rows, a.row)
 	}
 	p.mu.Unlock()
-	slices.SortFunc(rows, func(a, b record.Row) int { return strings.Compare(a.Hash, b.Hash) })
+	sort.Slice(rows, func(i, k int) bool { return rows[i].Hash < rows[k].Hash })
 	return rows
 }
 

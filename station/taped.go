@@ -1,11 +1,10 @@
 package station
 
 import (
-	"cmp"
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
+	"sort"
 	"time"
 
 	"station-agent/store/record"
@@ -101,8 +100,8 @@ func tapedState(s State, rules Rules) TapedState {
 	for code, c := range s.Units.byCode {
 		t.Named = append(t.Named, record.Named{Code: code, Hash: c.hash})
 	}
-	slices.SortFunc(t.Named, func(a, b record.Named) int {
-		return cmp.Compare(s.Units.byCode[a.Code].age, s.Units.byCode[b.Code].age)
+	sort.Slice(t.Named, func(i, k int) bool {
+		return s.Units.byCode[t.Named[i].Code].age < s.Units.byCode[t.Named[k].Code].age
 	})
 	return t
 }
@@ -173,7 +172,7 @@ func (p *Picture) taped(mono func(time.Time) time.Duration) TapedRows {
 	for hash, s := range p.settled {
 		t.Settled[hash] = TapedValue{s.value, mono(s.at)}
 	}
-	slices.SortFunc(t.Here, func(a, b record.Row) int { return strings.Compare(a.Hash, b.Hash) })
+	sort.Slice(t.Here, func(i, k int) bool { return t.Here[i].Hash < t.Here[k].Hash })
 	return t
 }
 

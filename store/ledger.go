@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"time"
 
 	"station-agent/store/record"
@@ -85,7 +86,7 @@ func (d *DB) dueNow(now time.Time, max int) (list []dueRecord, wait time.Duratio
 
 // first keeps those that are longest due, at most max, and tells when the first of all others is.
 func first(list []dueRecord, max int, behind time.Duration) ([]dueRecord, time.Duration) {
-	slices.SortStableFunc(list, func(a, b dueRecord) int { return cmp.Compare(a.due, b.due) })
+	sort.SliceStable(list, func(i, k int) bool { return list[i].due < list[k].due })
 	if len(list) <= max {
 		return list, behind
 	}

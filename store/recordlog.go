@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"sync"
 	"syscall"
 
@@ -53,7 +54,7 @@ func listRecords(dir string) (firsts []place, err error) {
 			firsts = append(firsts, p)
 		}
 	}
-	slices.SortFunc(firsts, func(a, b place) int { return int(min(max(int64(a.Number-b.Number), -1), 1)) })
+	sort.Slice(firsts, func(i, k int) bool { return firsts[i].Number < firsts[k].Number })
 	return firsts, nil
 }
 

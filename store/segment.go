@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"sort"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -149,7 +149,7 @@ func scatteredFrames(data []byte, off int, lost uint64) (frames []frame) {
 		frames = append(frames, f)
 		i = f.end
 	}
-	slices.SortStableFunc(frames, func(a, b frame) int { return cmp.Compare(a.seq, b.seq) })
+	sort.SliceStable(frames, func(i, k int) bool { return frames[i].seq < frames[k].seq })
 	return slices.CompactFunc(frames, func(a, b frame) bool { return a.seq == b.seq })
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,7 +72,7 @@ func (s Search) Find() Inventory {
 			inv.Absent = append(inv.Absent, Absent{path, used})
 		}
 	}
-	slices.SortFunc(inv.Absent, func(a, b Absent) int { return strings.Compare(a.Path, b.Path) })
+	sort.Slice(inv.Absent, func(i, k int) bool { return inv.Absent[i].Path < inv.Absent[k].Path })
 	for _, d := range slices.Concat(inv.Serial, inv.Input, inv.GPIO) {
 		if d.Group != "" && (d.Used != "" || len(s.Used) == 0) && !slices.Contains(inv.Groups, d.Group) {
 			inv.Groups = append(inv.Groups, d.Group)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"sort"
 	"time"
 
 	"station-agent/store/record"
@@ -45,7 +45,7 @@ func gather(list []record.Intent) []job {
 		jobs = append(jobs, job{i})
 	}
 	for _, j := range jobs {
-		slices.SortFunc(j, func(a, b record.Intent) int { return strings.Compare(a.Hash, b.Hash) })
+		sort.Slice(j, func(i, k int) bool { return j[i].Hash < j[k].Hash })
 	}
 	return jobs
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ type State struct {
 // reconcile compares the rows found now with the Shadow (the ledger's) and makes a record of each difference: upsert for
 // a state that was not seen to come about, delete for a row that is gone. The rows show every change before at.
 func (l *ledger) reconcile(run string, at record.Position, found []State) {
-	slices.SortFunc(found, func(a, b State) int { return strings.Compare(a.ID, b.ID) })
+	sort.Slice(found, func(i, k int) bool { return found[i].ID < found[k].ID })
 	exists := make(map[string]bool, len(found))
 	for _, s := range found {
 		if s.Table != l.spec {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -65,7 +66,7 @@ func NewTable(spec *Spec, columns []Column) (*Table, error) {
 			return nil, fmt.Errorf("read layout of %s: column %s is neither TIMESTAMP nor DATETIME: %w", spec, spec.Updated, errUnfit)
 		}
 	}
-	slices.SortFunc(t.order, func(a, b field) int { return strings.Compare(columns[a.column].Name, columns[b.column].Name) })
+	sort.Slice(t.order, func(i, k int) bool { return columns[t.order[i].column].Name < columns[t.order[k].column].Name })
 	for _, f := range t.order {
 		if columns[f.column].dates() {
 			t.dates = append(t.dates, f.column)

@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"slices"
+	"sort"
 
 	"station-agent/store/record"
 )
@@ -170,7 +171,7 @@ func (c *contents) say(m *Manifest, clock record.Stamp) {
 	}
 	slices.Sort(m.Hashes)
 	m.Count, m.Open, m.Conflict = len(m.Hashes), unsure(m.Open), unsure(m.Conflict)
-	slices.SortStableFunc(m.Scans, func(a, b Scan) int { return cmp.Compare(a.Seq, b.Seq) })
+	sort.SliceStable(m.Scans, func(i, k int) bool { return m.Scans[i].Seq < m.Scans[k].Seq })
 }
 
 // contents are what m says of the package.

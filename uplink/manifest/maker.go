@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
-	"strings"
 	"time"
 
 	"station-agent/store/record"
@@ -260,7 +260,7 @@ func (m *Maker) read(e record.Entry, before *record.State) error {
 		q.changes = append(q.changes, change{pkg, m.book.of[pkg].clone()})
 	}
 	if len(q.changes) > 0 {
-		slices.SortFunc(q.changes, func(a, b change) int { return strings.Compare(a.pkg, b.pkg) })
+		sort.Slice(q.changes, func(i, k int) bool { return q.changes[i].pkg < q.changes[k].pkg })
 		m.queue = append(m.queue, q)
 	}
 	return nil

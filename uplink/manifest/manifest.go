@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -117,6 +118,8 @@ func version(before string, top int64, at record.Stamp) int64 {
 
 // unsure sorts what isn't settled.
 func unsure(list []Item) []Item {
-	slices.SortFunc(list, func(a, b Item) int { return cmp.Or(cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Intent, b.Intent)) })
+	sort.Slice(list, func(i, k int) bool {
+		return cmp.Or(cmp.Compare(list[i].Hash, list[k].Hash), cmp.Compare(list[i].Intent, list[k].Intent)) < 0
+	})
 	return list
 }

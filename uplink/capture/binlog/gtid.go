@@ -1,10 +1,10 @@
 package binlog
 
 import (
-	"cmp"
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -184,7 +184,7 @@ func (e *executed) addSpan(source string, s span) {
 		return
 	}
 	spans = append(spans, s)
-	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	sort.Slice(spans, func(i, k int) bool { return spans[i].first < spans[k].first })
 	joined := spans[:1]
 	for _, next := range spans[1:] {
 		if last := &joined[len(joined)-1]; next.first <= last.last+1 {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -72,7 +73,7 @@ func Usable(list []Finding, way Way) bool {
 
 // sorted gives what was found, the worst first.
 func (j *judge) sorted() []Finding {
-	slices.SortStableFunc(j.found, func(a, b Finding) int { return a.State.rank() - b.State.rank() })
+	sort.SliceStable(j.found, func(i, k int) bool { return j.found[i].State.rank() < j.found[k].State.rank() })
 	return j.found
 }
 

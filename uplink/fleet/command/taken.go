@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"station-agent/uplink/fleet/message"
@@ -63,7 +64,7 @@ func (t Taken) Check(key string, c message.Command, now time.Time) error {
 // With gives t with one more, without those that are over and the first of too many.
 func (t Taken) With(key string, c message.Command, now time.Time) Taken {
 	list := append(slices.Clone(t.List), One{key, c.Nonce, c.Expires.UTC()})
-	slices.SortFunc(list, func(a, b One) int { return a.Expires.Compare(b.Expires) })
+	sort.Slice(list, func(i, k int) bool { return list[i].Expires.Before(list[k].Expires) })
 	for len(list) > mostTaken || len(list) > 0 && list[0].Expires.Before(now) {
 		if list[0].Expires.After(t.Floor) {
 			t.Floor = list[0].Expires
