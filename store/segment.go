@@ -134,14 +134,14 @@ func readFrames(data []byte, first uint64) (frames []frame) {
 	}
 }
 
-// scatteredFrames finds the whole frames behind one, of sequence lost, that can't be read, and puts them in order: a card may
-// also give a page of another place. What looks like a frame, has its CRC and a sequence that fits is one, and no piece of a
+// scatteredFrames finds the whole frames behind one, of sequence lost, that can't be read where it should lie, and puts them in order:
+// a card may also give a page of another place. What looks like a frame, has its CRC and a sequence that fits is one, and no piece of a
 // payload.
 func scatteredFrames(data []byte, off int, lost uint64) (frames []frame) {
 	end := off + len(tail(data, off))
 	most := lost + uint64((end-off)/leastFrame)
 	for i := off + leastFrame; i < end; {
-		f, ok := frameAt(data, i, lost+1, most)
+		f, ok := frameAt(data, i, lost, most)
 		if !ok {
 			i++
 			continue
@@ -217,11 +217,12 @@ func parseSegment(path string, name uint64, data []byte, id string) (*segment, e
 }
 
 // misplaced tells whether the entries that read are not in the order of the file, or leave less room between them than those
-// that are missing had.
+// that are missing had, or some where none is missing.
 func (s *segment) misplaced() bool {
 	end, next := headerSize, s.first
 	for _, f := range s.frames {
-		if f.off < end || uint64(f.off-end) < (f.seq-next)*leastFrame {
+		missing := f.seq - next
+		if f.off < end || uint64(f.off-end) < missing*leastFrame || missing == 0 && f.off > end {
 			return true
 		}
 		end, next = f.end, f.seq+1

@@ -154,6 +154,36 @@ func TestSegmentsOfOthersAreRefused(t *testing.T) {
 	}
 }
 
+// TestEntriesLieWhereTheyWereWritten: what a power cut tears has left its room behind, and an entry behind other bytes is out of place.
+// Repaired as if it weren't, the segment would read without it the next time.
+func TestEntriesLieWhereTheyWereWritten(t *testing.T) {
+	const first = 7
+	for name, c := range map[string]struct {
+		seqs  []uint64 // in order of the file; 0: bytes of a frame's length that are none
+		wrong bool
+	}{
+		"whole":                       {[]uint64{7, 8, 9}, false},
+		"one is torn":                 {[]uint64{7, 0, 9}, false},
+		"one lies behind other bytes": {[]uint64{7, 8, 0, 9}, true},
+		"so does the first":           {[]uint64{0, 7, 8}, true},
+		"two have the room of one":    {[]uint64{7, 0, 10}, true},
+	} {
+		data, err := appendHeader(nil, testID, first)
+		ok(t, err)
+		for _, seq := range c.seqs {
+			at := len(data)
+			if data = appendFrame(data, seq, 0, []byte(`{}`)); seq == 0 {
+				clear(data[at:])
+				data[len(data)-1] = 1
+			}
+		}
+		s := segment{first: first, frames: readFrames(data, first)}
+		if s.misplaced() != c.wrong {
+			t.Errorf("%s: %t", name, s.misplaced())
+		}
+	}
+}
+
 func FuzzSegment(f *testing.F) {
 	_, whole, last := journalOf(f, 3)
 	used := whole[:last+len(tail(whole, last))]
@@ -165,6 +195,9 @@ func FuzzSegment(f *testing.F) {
 		s, err := parseSegment("fuzzed", 1, data, testID)
 		if err != nil || s.checkpoint == nil {
 			return
+		}
+		if s.misplaced() {
+			return // it is damaged, and nobody repairs it
 		}
 		end := headerSize
 		for n, fr := range s.frames {
