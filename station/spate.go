@@ -2,9 +2,10 @@ package station
 
 import "time"
 
-// How much of what counts for nothing (misreads, and codes that name no item or nothing at all) is told of one reader: so much at once, and one more for
-// each time that goes by. Nobody holds codes before a scanner faster; what comes faster is noise on the line, and each one told would
-// cost a flush of the card, a line in the log and a look into the database. So of noise hardly any is told until it has been calm.
+// How much of what counts for nothing (misreads, and codes that name no item or nothing at all) is told of one reader: so much at once,
+// and one more for each time that goes by. Nobody holds codes before a scanner faster; what comes faster is noise on the line, and each
+// one told would cost a flush of the card, a line in the log and a look into the database. So of noise hardly any is told until it has
+// been calm.
 const (
 	toldAtOnce = maxItems // a scanner with a memory gives a shift's at once, an antenna a pallet's
 	toldAgain  = 10 * time.Millisecond

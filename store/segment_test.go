@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -181,6 +182,31 @@ func TestEntriesLieWhereTheyWereWritten(t *testing.T) {
 		if s.misplaced() != c.wrong {
 			t.Errorf("%s: %t", name, s.misplaced())
 		}
+	}
+}
+
+// TestAnEntryOutOfPlaceIsKept: the last one lies behind bytes that are none. It is read, the damage is told, and a second opening finds
+// the same.
+func TestAnEntryOutOfPlaceIsKept(t *testing.T) {
+	name, whole, last := journalOf(t, 3)
+	frame := bytes.Clone(tail(whole, last))
+	data := bytes.Clone(whole)
+	copy(data[last:], strings.Repeat("?", 50))
+	copy(data[last+50:], frame)
+	j, losses, err := reopen(t, name, data)
+	ok(t, err)
+	want := []string{"0", "1", "2"}
+	if got := codes(t, j.Replay); !slices.Equal(got, want) || len(losses) != 1 {
+		t.Errorf("%v, losses %+v", got, losses)
+	}
+	mustAppend(t, j, scanEntry("next"))
+	dir := j.dir
+	ok(t, j.Close())
+	again, losses, err := openJournal(journalConfig(dir), testID, true, (&disk{}).open)
+	ok(t, err)
+	defer again.Close()
+	if got := codes(t, again.Replay); !slices.Equal(got, append(want, "next")) || len(losses) > 0 {
+		t.Errorf("again: %v, losses %+v", got, losses)
 	}
 }
 

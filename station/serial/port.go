@@ -135,17 +135,23 @@ func (p *port) write(b []byte) error {
 // wake ends a read that waits.
 func (p *port) wake() { _ = p.file.SetReadDeadline(time.Unix(1, 0)) }
 
-// close gives the port back. What a stuck reader doesn't take is dropped: the kernel would wait 30 s for it. A pseudo-terminal that its
-// maker holds open would stay exclusive without the ioctl.
+// close gives the port back. A pseudo-terminal that its maker holds open would stay exclusive without the ioctl.
 func (p *port) close() {
-	for end := time.Now().Add(writeTime); p.unsent(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			_ = p.control("drop", func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH) })
-			break
-		}
-	}
+	letGo(p.unsent, func() {
+		_ = p.control("drop", func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH) })
+	})
 	_ = p.control("release", func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0) })
 	_ = p.file.Close()
+}
+
+// letGo waits a moment for what was written, and drops what a stuck reader doesn't take: the kernel's close would wait 30 s for it.
+func letGo(unsent func() bool, drop func()) {
+	for end := time.Now().Add(writeTime); unsent(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			drop()
+			return
+		}
+	}
 }
 
 // unsent tells whether something that was written hasn't left the port yet.

@@ -114,7 +114,7 @@ func Run(ctx context.Context, c Config, to Sink, cond Condition) error {
 		} else {
 			cond.Lost(fmt.Errorf("reader %s: %w: %s", c.Name, err, advice(err)))
 		}
-		if worked && (!ok || time.Since(began) > lastPause) { // what a reader says that can't be set up ends no row of faults
+		if good(worked, ok, time.Since(began)) {
 			pause = firstPause
 		}
 		if !wait(ctx, pause+rand.N(pause/4)) {
@@ -122,6 +122,12 @@ func Run(ctx context.Context, c Config, to Sink, cond Condition) error {
 		}
 		pause = min(2*pause, lastPause)
 	}
+}
+
+// good tells whether a port that was lost had been good, so that the pauses begin anew: bytes came, and of a reader that was given up by
+// who asks it (told) for a while, as one that can't be set up may say something all the same.
+func good(worked, told bool, lasted time.Duration) bool {
+	return worked && (!told || lasted > lastPause)
 }
 
 // listen opens the port and hands on what comes until the port is lost or ctx ends. It tells whether anything came.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -387,4 +388,35 @@ func TestAWriteCannotHang(t *testing.T) {
 	}
 	cancel()
 	must(t, <-done)
+}
+
+// TestAStuckReaderIsLetGo plays what a pseudo-terminal can't: bytes that were written and stay in the port.
+func TestAStuckReaderIsLetGo(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes time.Duration // after which the reader has taken all
+		want  bool          // the rest is dropped
+	}{"all is out": {0, false}, "it takes a moment": {writeTime / 2, false}, "it is stuck": {time.Hour, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			began, dropped := time.Now(), false
+			letGo(func() bool { return time.Since(began) < c.takes }, func() { dropped = true })
+			if dropped != c.want || time.Since(began) > 2*writeTime {
+				t.Errorf("%s: dropped %t after %v", name, dropped, time.Since(began))
+			}
+		})
+	}
+}
+
+func TestPausesBeginAnewBehindAPortThatWasGood(t *testing.T) {
+	for _, c := range []struct {
+		worked, told bool
+		lasted       time.Duration
+		want         bool
+	}{
+		{false, false, time.Hour, false}, {true, false, time.Second, true}, // unplugged
+		{true, true, time.Second, false}, {true, true, time.Hour, true}, {false, true, time.Hour, false}, // given up
+	} {
+		if good(c.worked, c.told, c.lasted) != c.want {
+			t.Errorf("%+v", c)
+		}
+	}
 }

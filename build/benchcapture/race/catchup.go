@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -25,9 +23,7 @@ import (
 // catchUp runs what lies between the database and Certyo as the agent wires it (agent/wire.go), until k.N records were accepted
 // and noted as such. In an empty store those are the rows as they are found.
 func catchUp(ctx context.Context, k Task) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(42) // as in agent/run.go
-	}
+	worker.CollectLikeTheAgent()
 	m := worker.NewMeter()
 	s, err := store.Open(store.Config{
 		Dir: k.Dir, Now: stamp, Reserve: -1, FirstLook: time.Hour, PackageOf: packageOf,

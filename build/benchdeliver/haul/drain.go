@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -16,18 +15,13 @@ import (
 	"station-agent/uplink/deliver"
 )
 
-// collectAt is as in agent/run.go.
-const collectAt = 57
-
 // budget is no limit to speak of for the posts of a loop that makes them one after another, and some 200 verifications a second.
 var budget = deliver.Budget{PerMinute: 60_000, Verify: 20}
 
 // drain runs what lies between the outbox and Certyo as the agent wires it (agent/wire.go), until k.N records were accepted and
 // noted as such, and then until k.Looks verifications were made.
 func drain(ctx context.Context, k Task) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
-	}
+	worker.CollectLikeTheAgent()
 	looking := 0.0
 	began := time.Now()
 	s, err := store.Open(store.Config{Dir: k.Dir, Now: stamp, Reserve: -1, FirstLook: k.FirstLook, Identity: identity,
