@@ -14,6 +14,7 @@ import (
 
 	"station-agent/build/bed"
 	"station-agent/build/servers"
+	"station-agent/uplink/fleet/message"
 )
 
 // subscriber is somebody of the fleet, straight at the broker.
@@ -21,12 +22,14 @@ type subscriber struct {
 	mu     sync.Mutex
 	states []string
 	health []map[string]any
+	events []message.Event
 }
 
 func (s *site) subscribe() *subscriber {
 	s.t.Helper()
 	f := &subscriber{}
-	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + s.Options.Broker.Addr).SetClientID("e2e"))
+	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + s.Options.Broker.Addr).SetClientID("e2e").
+		SetCleanSession(false).SetMaxReconnectInterval(100 * time.Millisecond)) // the broker keeps what is missed while it is killed
 	if t := client.Connect(); t.Wait() && t.Error() != nil {
 		s.t.Fatal(t.Error())
 	}
@@ -47,6 +50,12 @@ func (s *site) subscribe() *subscriber {
 			f.states = append(f.states, body["state"].(string))
 		case "health":
 			f.health = append(f.health, body)
+		case "events":
+			e, err := message.Decode[message.Event](m.Payload())
+			if err != nil {
+				s.t.Errorf("event %s: %v", m.Payload(), err)
+			}
+			f.events = append(f.events, e)
 		}
 	}
 	if t := client.Subscribe(topic+"+", 1, take); t.Wait() && t.Error() != nil {
@@ -63,7 +72,12 @@ func (f *subscriber) state(t *testing.T, want string) {
 
 func (f *subscriber) wait(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	f.within(t, 20*time.Second, what, done)
+}
+
+func (f *subscriber) within(t *testing.T, limit time.Duration, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
 	for {
 		f.mu.Lock()
 		ok := done()
