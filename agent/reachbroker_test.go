@@ -7,14 +7,10 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
-	"io"
 	"math/big"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -22,6 +18,7 @@ import (
 
 	"station-agent/build/servers"
 	"station-agent/uplink/fleet"
+	"station-agent/uplink/uplinktest"
 )
 
 // brokerAccess is the way of a configuration to a broker.
@@ -88,39 +85,13 @@ func TestBrokerTakesARenewedCertificateWithoutRestart(t *testing.T) {
 	}
 }
 
-// opensTunnels is an HTTP proxy with one account.
-func opensTunnels(t *testing.T, account string) (addr string) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Proxy-Authorization") != "Basic "+base64.StdEncoding.EncodeToString([]byte(account)) {
-			w.WriteHeader(http.StatusProxyAuthRequired)
-			return
-		}
-		up, err := net.Dial("tcp", r.Host)
-		if err != nil {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		defer up.Close()
-		conn, _, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
-		go func() { _, _ = io.Copy(up, conn) }()
-		_, _ = io.Copy(conn, up)
-	}))
-	t.Cleanup(s.CloseClientConnections)
-	return s.Listener.Addr().String()
-}
-
 // TestWalkToTheBrokerThroughAProxy names each hop, whatever the way, and what is wrong with the proxy.
 func TestWalkToTheBrokerThroughAProxy(t *testing.T) {
 	p := newPlace(t)
 	broker := servers.Broker(t)
 	server, ca := certificate(t)
 	mqtts, webs := behindTLS(t, server, broker.Addr, tls.NoClientCert), behindTLS(t, server, broker.WebAddr, tls.NoClientCert)
-	proxy := opensTunnels(t, "me:pr0xy-secret")
+	proxy := strings.TrimPrefix(uplinktest.NewTunnels(t, "me:pr0xy-secret").URL(), "http://")
 	write(t, p.path("right"), "pr0xy-secret")
 	write(t, p.path("wrong"), "wr0ng-secret")
 	every := "dns tcp proxy tls login"

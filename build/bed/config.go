@@ -26,11 +26,16 @@ type Config struct {
 	Capturer    string // "": capture uses the account of [mysql]
 	Certyo      string
 	CertyoCA    string // name of the file in Secrets with the issuer of its certificate
+	CertyoProxy string // URL of an HTTP proxy; its account is ProxyUser, its password in Secrets
 	Linger      string
 	VerifyAfter string // TOML list
 	Broker      string
 	BrokerUser  string
+	BrokerCA    string // name of the file in Secrets with the issuer of its certificate
+	BrokerCert  string // name of the file in Secrets with the station's certificate and its key
+	BrokerProxy string // as CertyoProxy
 	HealthEvery string
+	ProxyUser   string
 	Keys        string            // name of the file in Secrets with the keys whose commands count
 	Tables      string            // [[table]]s, as TOML
 	Metrics     string            // address for Prometheus; "": none
@@ -141,6 +146,11 @@ key_file = "{{.Dir}}/certyo-key"
 {{- with .CertyoCA}}
 ca_file = "{{$.Dir}}/{{.}}"
 {{- end}}
+{{- with .CertyoProxy}}
+proxy = "{{.}}"
+proxy_user = "{{$.ProxyUser}}"
+proxy_password_file = "{{$.Dir}}/proxy-password"
+{{- end}}
 linger = "{{.Linger}}"
 verify_after = {{.VerifyAfter}}
 requests_per_minute = 24000
@@ -151,6 +161,18 @@ brokers = ["{{.Broker}}"]
 {{- if .BrokerUser}}
 user = "{{.BrokerUser}}"
 password_file = "{{.Dir}}/broker-password"
+{{- end}}
+{{- with .BrokerCA}}
+ca_file = "{{$.Dir}}/{{.}}"
+{{- end}}
+{{- with .BrokerCert}}
+cert_file = "{{$.Dir}}/{{.}}"
+cert_key_file = "{{$.Dir}}/{{.}}"
+{{- end}}
+{{- with .BrokerProxy}}
+proxy = "{{.}}"
+proxy_user = "{{$.ProxyUser}}"
+proxy_password_file = "{{$.Dir}}/proxy-password"
 {{- end}}
 interval = "{{.HealthEvery}}"
 {{- with .Keys}}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -282,30 +283,17 @@ func TestSecretsFromAfar(t *testing.T) {
 	var packed, renamed atomic.Int64
 	join.Go(func() { s.packOn(working, items, &packed) })
 	join.Go(func() { s.renameOn(working, items, &renamed) })
-	set := func(name, secret string) {
-		t.Helper()
-		var who struct {
-			Key []byte `json:"public_key"`
-		}
-		s.must(json.Unmarshal(c.done(command.PublicKey, map[string]any{}).Data, &who))
-		sealed, err := command.Seal([]byte(secret), (*[32]byte)(who.Key))
-		s.must(err)
-		r := c.done(command.SetSecret, map[string]any{"name": name, "sealed": sealed})
-		if !strings.Contains(string(r.Data), command.Fingerprint([]byte(secret))) {
-			t.Errorf("%s: %s", name, r.Data)
-		}
-	}
-	set("mysql.next_password_file", "second-password")
+	c.set("mysql.next_password_file", "second-password")
 	s.rotate("second-password", &packed, &renamed)
-	set("mysql.password_file", "second-password")
-	set("mysql.next_password_file", "third-password")
+	c.set("mysql.password_file", "second-password")
+	c.set("mysql.next_password_file", "third-password")
 	s.rotate("third-password", &packed, &renamed)
 	s.Cloud.Switch(func(sw *uplinktest.Switches) { sw.Keys = []string{bed.CertyoKey, "certyo_sk_test_second"} })
-	set("certyo.key_file", "certyo_sk_test_second")
+	c.set("certyo.key_file", "certyo_sk_test_second")
 	s.Cloud.Switch(func(sw *uplinktest.Switches) { sw.Keys = []string{"certyo_sk_test_second"} })
 	before := s.status()["anchored_total"].(float64)
 	s.until("records go on with the other key", func() bool { return s.status()["anchored_total"].(float64) > before+20 })
-	set("fleet.password_file", "second-broker-password")
+	c.set("fleet.password_file", "second-broker-password")
 	s.must(s.Options.Broker.SetLogins(s.ctx, fleet, servers.Login{User: "station", Password: "second-broker-password"}))
 	c.done(command.PublicKey, map[string]any{})
 	end()
@@ -313,10 +301,104 @@ func TestSecretsFromAfar(t *testing.T) {
 	s.problems(0)
 	s.clean()
 	s.quiet()
+	s.silent("certyo_sk_test_second", "first-broker-password", "second-broker-password")
+	s.stop()
+}
+
+// set seals a secret to the station and sends it.
+func (c *commander) set(name, secret string) {
+	c.t.Helper()
+	var who struct {
+		Key []byte `json:"public_key"`
+	}
+	c.must(json.Unmarshal(c.done(command.PublicKey, map[string]any{}).Data, &who))
+	sealed, err := command.Seal([]byte(secret), (*[32]byte)(who.Key))
+	c.must(err)
+	r := c.done(command.SetSecret, map[string]any{"name": name, "sealed": sealed})
+	if !strings.Contains(string(r.Data), command.Fingerprint([]byte(secret))) {
+		c.t.Errorf("%s: %s", name, r.Data)
+	}
+}
+
+// silent holds that the log has no secret.
+func (s *site) silent(secrets ...string) {
+	s.t.Helper()
 	for _, l := range s.Agent.Lines(nil) {
-		if strings.Contains(l.Raw, "certyo_sk_test_second") || strings.Contains(l.Raw, "broker-password") {
-			t.Errorf("the log holds a secret: %s", l.Raw)
+		for _, text := range secrets {
+			if strings.Contains(l.Raw, text) {
+				s.t.Errorf("the log holds a secret: %s", l.Raw)
+			}
 		}
 	}
+}
+
+// TestCertificateAndProxyFromAfar rotates what the way to the services asks for, over MQTT while the operator packs: the password of an HTTP
+// proxy before both of them, and the station's certificate. The broker then takes those of the new issuer only.
+func TestCertificateAndProxyFromAfar(t *testing.T) {
+	old, next := uplinktest.NewIssuer(t), uplinktest.NewIssuer(t)
+	_, cert, key := old.Issue("broker")
+	clients := filepath.Join(t.TempDir(), "clients.pem")
+	text := func(files ...string) (all string) {
+		t.Helper()
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += string(b)
+		}
+		return all
+	}
+	pair := func(a *uplinktest.Issuer) string {
+		_, cert, key := a.Issue(bed.Station)
+		return text(cert, key)
+	}
+	trust := func(a *uplinktest.Issuer) {
+		t.Helper()
+		if err := os.WriteFile(clients, []byte(text(a.File)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust(old)
+	broker := servers.SecureBroker(t, servers.Secure{CA: clients, Cert: cert, Key: key})
+	s := newSiteWith(t, servers.MariaDB(t), broker)
+	c := s.commanded()
+	proxy := uplinktest.NewTunnels(t, "station:first-proxy-secret")
+	s.Config.Broker, s.Config.BrokerCA, s.Config.BrokerCert = "ssl://"+broker.TLSAddr, "issuer", "pair"
+	s.Config.Certyo, s.Config.CertyoCA = "https://"+old.Front(s.Certyo.Addr()), "issuer"
+	s.Config.BrokerProxy, s.Config.CertyoProxy, s.Config.ProxyUser = proxy.URL(), proxy.URL(), "station"
+	for name, secret := range map[string]string{"issuer": text(old.File), "pair": pair(old), "proxy-password": "first-proxy-secret"} {
+		s.Config.Secrets[name] = secret
+	}
+	s.started()
+	pid := s.Agent.PID()
+	items := s.stock(1, 10)
+	working, end := context.WithCancel(s.ctx)
+	defer end()
+	var join sync.WaitGroup
+	var packed, renamed atomic.Int64
+	join.Go(func() { s.packOn(working, items, &packed) })
+	join.Go(func() { s.renameOn(working, items, &renamed) })
+
+	c.set("certyo.proxy_password_file", "second-proxy-secret")
+	c.set("fleet.proxy_password_file", "second-proxy-secret")
+	proxy.SetAccount("station:second-proxy-secret")
+	s.goesOn(&packed, &renamed)
+	c.done(command.PublicKey, map[string]any{})
+
+	c.set("fleet.cert_file", pair(next))
+	broker.Kill()
+	trust(next)
+	s.must(broker.Start(s.ctx))
+	c.done(command.PublicKey, map[string]any{})
+	s.goesOn(&packed, &renamed)
+	end()
+	join.Wait()
+	s.problems(0)
+	s.clean()
+	if s.Agent.PID() != pid {
+		t.Error("the agent was started again")
+	}
+	s.silent("first-proxy-secret", "second-proxy-secret", "PRIVATE KEY")
 	s.stop()
 }

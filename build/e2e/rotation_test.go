@@ -83,6 +83,12 @@ func (s *site) rotate(password string, packed, renamed *atomic.Int64) {
 	for _, id := range ids {
 		_, _ = root.ExecContext(s.ctx, fmt.Sprintf("KILL %d", id)) // it may have gone by itself
 	}
+	s.goesOn(packed, renamed)
+}
+
+// goesOn waits until more items are packed and more changes anchored than now.
+func (s *site) goesOn(packed, renamed *atomic.Int64) {
+	s.t.Helper()
 	items, names := packed.Load(), renamed.Load()
 	status := s.status()
 	s.until("work goes on", func() bool {

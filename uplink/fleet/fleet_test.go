@@ -11,6 +11,7 @@ import (
 
 	"station-agent/build/servers"
 	"station-agent/uplink/fleet/message"
+	"station-agent/uplink/uplinktest"
 )
 
 func TestBirthIsRetainedAndHealthIsNot(t *testing.T) {
@@ -178,7 +179,8 @@ func TestOldConnectionNeverCallsTheStationLost(t *testing.T) {
 
 func TestOverTLSTheBrokerIsVerified(t *testing.T) {
 	m := servers.Broker(t)
-	certificate, roots := newCertificate(t)
+	a := uplinktest.NewIssuer(t)
+	certificate, _, _ := a.Issue("broker")
 	r := newRelay(t, tls.NewListener(listen(t), &tls.Config{Certificates: []tls.Certificate{certificate}}), m.Addr)
 	cond := newCondition()
 	cfg := config("ssl://" + r.Addr().String())
@@ -186,7 +188,7 @@ func TestOverTLSTheBrokerIsVerified(t *testing.T) {
 	if err := receive(t, cond.lost, "Lost"); !strings.Contains(err, "certificate") {
 		t.Errorf("Lost says: %s", err)
 	}
-	cfg.TLS = &tls.Config{RootCAs: roots}
+	cfg.TLS = &tls.Config{RootCAs: a.Pool}
 	start(t, cfg, healthy, cond)
 	receive(t, cond.back, "Back")
 }

@@ -1,17 +1,7 @@
 package fleet_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,78 +10,8 @@ import (
 	"station-agent/build/servers"
 	"station-agent/uplink/fleet"
 	"station-agent/uplink/fleet/message"
+	"station-agent/uplink/uplinktest"
 )
-
-// issuer is a certificate authority for a test, with its files.
-type issuer struct {
-	t    *testing.T
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	file string
-	pool *x509.CertPool
-}
-
-func newIssuer(t *testing.T) *issuer {
-	t.Helper()
-	a := &issuer{t: t, pool: x509.NewCertPool(), file: filepath.Join(t.TempDir(), "ca.pem")}
-	a.cert, a.key = a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	a.pool.AddCert(a.cert)
-	a.write(a.file, "CERTIFICATE", a.cert.Raw)
-	return a
-}
-
-// sign makes a certificate, its own issuer if there is none yet.
-func (a *issuer) sign(template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	parent, by := a.cert, a.key
-	if parent == nil {
-		parent, by = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return cert, key
-}
-
-// issue gives a certificate for a name, as it is used here and as files.
-func (a *issuer) issue(name string) (pair tls.Certificate, certFile, keyFile string) {
-	a.t.Helper()
-	cert, key := a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	dir := a.t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	a.write(certFile, "CERTIFICATE", cert.Raw)
-	a.write(keyFile, "PRIVATE KEY", der)
-	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}, certFile, keyFile
-}
-
-func (a *issuer) write(file, kind string, der []byte) {
-	a.t.Helper()
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		a.t.Fatal(err)
-	}
-}
-
-// who is a client with a certificate of this issuer.
-func (a *issuer) who(name string) *tls.Config {
-	a.t.Helper()
-	pair, _, _ := a.issue(name)
-	return &tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{pair}}
-}
 
 // rights let a station write and read what is its own, by the name in its certificate, and a watcher read everything.
 const rights = `
@@ -116,11 +36,11 @@ topic readwrite #
 const elsewhere = "11111111-3a51-4a3e-9d0f-6f6f3b1f0a11"
 
 // secured is a broker that knows who may do what, and a spy that sees everything.
-func secured(t *testing.T) (m *servers.Mosquitto, a *issuer, spy *fleet.Desk, heard <-chan fleet.Said) {
+func secured(t *testing.T) (m *servers.Mosquitto, a *uplinktest.Issuer, spy *fleet.Desk, heard <-chan fleet.Said) {
 	t.Helper()
-	a = newIssuer(t)
-	_, cert, key := a.issue("broker")
-	m = servers.SecureBroker(t, servers.Secure{CA: a.file, Cert: cert, Key: key, ACL: rights}, servers.Login{User: "spy", Password: "spy"})
+	a = uplinktest.NewIssuer(t)
+	_, cert, key := a.Issue("broker")
+	m = servers.SecureBroker(t, servers.Secure{CA: a.File, Cert: cert, Key: key, ACL: rights}, servers.Login{User: "spy", Password: "spy"})
 	all := access("tcp://" + m.Addr)
 	all.User, all.Password = "spy", func() (string, error) { return "spy", nil }
 	spy, heard = sit(t, all, "spy", "#")
@@ -128,9 +48,8 @@ func secured(t *testing.T) (m *servers.Mosquitto, a *issuer, spy *fleet.Desk, he
 }
 
 // as gives an access by certificate.
-func (a *issuer) as(m *servers.Mosquitto, name string) fleet.Access {
-	a.t.Helper()
-	return fleet.Access{Brokers: []string{"ssl://" + m.TLSAddr}, TLS: a.who(name)}
+func as(a *uplinktest.Issuer, m *servers.Mosquitto, name string) fleet.Access {
+	return fleet.Access{Brokers: []string{"ssl://" + m.TLSAddr}, TLS: a.Client(name)}
 }
 
 // awaitSaid waits for a message on a leaf of the station that fits.
@@ -160,19 +79,19 @@ func is(mode message.Mode) func(message.State) bool {
 
 func TestCertificateIsAskedForAtEachConnect(t *testing.T) {
 	m, a, _, heard := secured(t)
-	stranger := newIssuer(t)
+	stranger := uplinktest.NewIssuer(t)
 	var current atomic.Pointer[tls.Certificate]
-	wrong, _, _ := stranger.issue(station)
+	wrong, _, _ := stranger.Issue(station)
 	current.Store(&wrong)
 	cfg := config("")
 	cfg.Brokers = []string{"ssl://" + m.TLSAddr}
-	cfg.TLS = &tls.Config{RootCAs: a.pool, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return current.Load(), nil }}
+	cfg.TLS = &tls.Config{RootCAs: a.Pool, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return current.Load(), nil }}
 	cond := newCondition()
 	start(t, cfg, healthy, cond)
 	if err := receive(t, cond.lost, "Lost"); !strings.Contains(err, "client certificate") {
 		t.Errorf("with the certificate of a stranger: %s", err)
 	}
-	right, _, _ := a.issue(station)
+	right, _, _ := a.Issue(station)
 	current.Store(&right)
 	receive(t, cond.back, "Back")
 	awaitSaid(t, heard, "state", is(message.Ready))
@@ -183,9 +102,9 @@ func TestCertificateIsAskedForAtEachConnect(t *testing.T) {
 func TestNobodyGetsBeyondTheirRights(t *testing.T) {
 	m, a, spy, heard := secured(t)
 	own, other := message.Place{Environment: "test", Station: station}, message.Place{Environment: "test", Station: elsewhere}
-	thisOne, got := sit(t, a.as(m, station), "this", own.Topic("+"), other.Topic("+"), "#")
-	watcher, seen := sit(t, a.as(m, "watcher"), "watcher", "station-agent/#")
-	commander, _ := sit(t, a.as(m, "commander"), "commander")
+	thisOne, got := sit(t, as(a, m, station), "this", own.Topic("+"), other.Topic("+"), "#")
+	watcher, seen := sit(t, as(a, m, "watcher"), "watcher", "station-agent/#")
+	commander, _ := sit(t, as(a, m, "commander"), "commander")
 	say := func(d *fleet.Desk, topic string) {
 		t.Helper()
 		if err := d.Say(t.Context(), topic, []byte("{}"), 1, false); err != nil {
@@ -229,7 +148,7 @@ func TestNobodyGetsBeyondTheirRights(t *testing.T) {
 func TestStationWithTheCertificateOfAnotherIsNotSeen(t *testing.T) {
 	m, a, spy, heard := secured(t)
 	cfg := config("")
-	cfg.Access = a.as(m, elsewhere)
+	cfg.Access = as(a, m, elsewhere)
 	cond := newCondition()
 	start(t, cfg, healthy, cond)
 	receive(t, cond.back, "Back") // Mosquitto doesn't say that it drops what it acknowledges
@@ -276,7 +195,7 @@ func TestTwoLiveAgentsAreBothTold(t *testing.T) {
 	for n := range 2 {
 		twin, cond := newCondition(), newCondition()
 		cfg := config("")
-		cfg.Access, cfg.Session, cfg.Twin = a.as(m, station), uint64(42+n), twin
+		cfg.Access, cfg.Session, cfg.Twin = as(a, m, station), uint64(42+n), twin
 		twins, brokers = append(twins, twin), append(brokers, cond)
 		stops = append(stops, start(t, cfg, healthy, cond))
 		awaitSaid(t, heard, "state", func(s message.State) bool { return s.State == message.Ready && s.Session == cfg.Session })
