@@ -62,7 +62,7 @@ test-arm: ## all unit tests that need no server as programs of an ARMv6 and of a
 
 .PHONY: race
 race: ## the race detector over what needs no server, or not for long (wants a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -count=1 -skip '^Test(Walk|OwnBookkeeping|ATableThat|SnapshotModes|AServerThatIsAway|AKeptWay|BackToTheLog|AWayThat|AChangeOfWay)' ./agent ./station/... ./store/record ./uplink/capture ./uplink/certyo ./uplink/deliver ./uplink/fleet/... ./uplink/uplinktest ./build/combos
+	GORACE=atexit_sleep_ms=10 CGO_ENABLED=1 $(GO) test -race -count=1 -skip '^Test(Walk|OwnBookkeeping|ATableThat|SnapshotModes|AServerThatIsAway|AKeptWay|BackToTheLog|AWayThat|AChangeOfWay)' ./agent ./station/... ./store/record ./uplink/capture ./uplink/certyo ./uplink/deliver ./uplink/fleet/... ./uplink/uplinktest ./build/combos
 
 .PHONY: lint
 lint: ## gofmt, vet for every target, staticcheck

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -274,10 +275,21 @@ func TestATrialWithoutABrokerEnds(t *testing.T) {
 func TestAPauseEndsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard(slog.New(slog.DiscardHandler))
-		var rests []time.Time
+		var mu sync.Mutex
+		var list []time.Time
+		rests := func() []time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			return list
+		}
+		rest := func(at time.Time) {
+			mu.Lock()
+			defer mu.Unlock()
+			list = append(list, at)
+		}
 		armed := make(chan struct{})
-		p := &pausing{rests: []func(time.Time){func(at time.Time) { rests = append(rests, at) }}, armed: armed, cond: b.condition("pause")}
-		if err := p.begin(time.Hour); err == nil || len(rests) != 0 {
+		p := &pausing{rests: []func(time.Time){rest}, armed: armed, cond: b.condition("pause")}
+		if err := p.begin(time.Hour); err == nil || len(rests()) != 0 {
 			t.Error("it rests before capture knows where it starts")
 		}
 		close(armed)
@@ -290,13 +302,13 @@ func TestAPauseEndsByItself(t *testing.T) {
 		}
 		time.Sleep(time.Hour - time.Second)
 		synctest.Wait()
-		if !p.on() || len(rests) != 2 || b.why("pause") == "" {
-			t.Errorf("before its end: %v %q", rests, b.why("pause"))
+		if !p.on() || len(rests()) != 2 || b.why("pause") == "" {
+			t.Errorf("before its end: %v %q", rests(), b.why("pause"))
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if p.on() || len(rests) != 3 || !rests[2].IsZero() || b.why("pause") != "" || p.end() {
-			t.Errorf("after it: %v %q", rests, b.why("pause"))
+		if p.on() || len(rests()) != 3 || !rests()[2].IsZero() || b.why("pause") != "" || p.end() {
+			t.Errorf("after it: %v %q", rests(), b.why("pause"))
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,12 +182,11 @@ func TestWhatASweepFoundAndThenMissedHasTwoKeys(t *testing.T) {
 // shaky is a source whose first snapshots fail, once that is wanted.
 type shaky struct {
 	bed
-	fails int
+	fails atomic.Int32
 }
 
 func (s *shaky) Snapshot(ctx context.Context, want []Want, run string) (record.Position, []State, error) {
-	if s.fails > 0 {
-		s.fails--
+	if s.fails.Add(-1) >= 0 {
 		return record.Position{}, nil, errors.New("the server went away")
 	}
 	return s.bed.Snapshot(ctx, want, run)
@@ -204,7 +204,7 @@ func TestRowsAreComparedWhenAPersonWantsIt(t *testing.T) {
 		stop := begin(t, r)
 		defer func() { stop() }()
 		time.Sleep(time.Minute)
-		source.fails = 3
+		source.fails.Store(3)
 		r.Compare()
 		r.Compare() // is the same wish
 		time.Sleep(5 * time.Minute)

@@ -209,7 +209,7 @@ func TestRunEndsAtOnce(t *testing.T) {
 			b.post = func([]record.Record) ([]record.Delivery, error) { return nil, waitError{after: time.Hour} }
 			b.Put(items("a", "b")...)
 		},
-		"store away": func(b *bench) { b.trouble = errors.New("disk"); b.Put(items("a", "b")...) },
+		"store away": func(b *bench) { b.fail(errors.New("disk")); b.Put(items("a", "b")...) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, Config{Linger: time.Hour, Batch: 2}, func(b *bench) {
@@ -224,7 +224,7 @@ func TestRunEndsAtOnce(t *testing.T) {
 func TestAnUnusableStoreEndsTheAgent(t *testing.T) {
 	readOnly := record.Stop(errors.New("read-only"))
 	for name, set := range map[string]func(b *bench){
-		"outbox": func(b *bench) { b.trouble = readOnly },
+		"outbox": func(b *bench) { b.fail(readOnly) },
 		"ledger": func(b *bench) { b.unread = readOnly },
 	} {
 		t.Run(name, func(t *testing.T) {

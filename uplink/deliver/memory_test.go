@@ -54,6 +54,13 @@ func signal(c chan struct{}) {
 	}
 }
 
+// fail lets the outbox fail from now on.
+func (m *memory) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trouble = err
+}
+
 // Pick counts bytes as a store does that compresses.
 func (m *memory) Pick(_ []record.Queued, max, maxBytes int, skip func(*record.Queued) bool) (head []record.Queued, err error) {
 	m.mu.Lock()
