@@ -165,8 +165,9 @@ func (c *condition) Back() {
 	c.known, c.lost = true, false
 }
 
-// oneLine keeps a text from outside from breaking a line of the log or the terminal.
+// oneLine keeps a text from outside from breaking a line of the log or the terminal, and joins what are several: errors together.
 func oneLine(s string) string {
+	s = strings.ReplaceAll(s, "\n", "; ")
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
