@@ -119,11 +119,11 @@ func TestReadsNameNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newReads(time.Second, rules)
-	for _, code := range []string{"EMP-4711", p.cfg.Packing.code(station.Undo), "PKG-1"} {
+	for _, code := range []string{"EMP-8305172946", p.cfg.Packing.code(station.Undo), "PKG-1"} {
 		r.saw(record.Tag{Reader: "scanner", Code: code})
 	}
 	seen := fmt.Sprint(r.list())
-	if strings.Contains(seen, "4711") || strings.Contains(seen, p.cfg.Packing.CommandPrefix) || !strings.Contains(seen, "badge:") ||
+	if strings.Contains(seen, "8305172946") || strings.Contains(seen, p.cfg.Packing.CommandPrefix) || !strings.Contains(seen, "badge:") ||
 		!strings.Contains(seen, "command:undo") || !strings.Contains(seen, "PKG-1") {
 		t.Error(seen)
 	}
