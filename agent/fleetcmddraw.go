@@ -152,6 +152,9 @@ func (it entry) line(name int) string {
 	}
 	t := own[0]
 	text := t.Code + ": " + cmp.Or(t.Text, t.Name)
+	if t.Over {
+		text = "(over, if it stays so) " + text
+	}
 	if n := len(open) - 1; n > 0 {
 		text = fmt.Sprintf("[+%d] ", n) + text
 	}

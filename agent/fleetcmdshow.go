@@ -147,6 +147,9 @@ func showStation(out io.Writer, r watch.Row, events []message.Event) error {
 		if t.LeftS != nil {
 			note += ", " + short(*t.LeftS) + " left"
 		}
+		if t.Over {
+			note += ", over if it stays so"
+		}
 		if t.Acknowledged {
 			note += ", acknowledged"
 		}

@@ -106,7 +106,8 @@ func lookAround(ctx context.Context, show *show, b *bed.Bed, db *servers.Databas
 		{"the command codes", fmt.Sprintf("%s commands --config %s/agent.toml", b.Options.Agent, b.Dir)},
 		{"the rows", strings.Join(db.Client(), " ") + " external -e 'SELECT hash, buylo_name, external_package_id FROM buylo_products'"},
 		{"what Certyo got", "curl -s -H 'X-API-Key: " + bed.CertyoKey + "' 'http://" + b.Cloud.Addr() + "/api/v1/records?tenantId=" + bed.Tenant + "'"},
-		{"what the fleet sees", strings.Join(broker.Client(), " ") + " -v -t 'station-agent/#'"},
+		{"what the fleet sees", b.Options.Agent + " fleet watch --environment test --broker tcp://" + broker.Addr},
+		{"what the fleet is told", strings.Join(broker.Client(), " ") + " -v -t 'station-agent/#'"},
 	} {
 		fmt.Printf("\n  %s\n    %s\n", c[0], c[1])
 	}

@@ -3,6 +3,7 @@ package watch
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -41,6 +42,7 @@ type Trouble struct {
 	ForS         float64 `json:"for_s"`
 	Exact        bool    `json:"-"`            // false: it stands for longer, nobody saw since when
 	Acknowledged bool    `json:"acknowledged"` // somebody knows, until it clears
+	Over         bool    `json:"over"`         // it doesn't stand now, and is cleared if it stays away
 	Shared       int     `json:"shared"`       // so many stations have it from the same cause; 0: it alone
 	mark         string  // tells one occurrence from the next
 }
@@ -105,9 +107,12 @@ func (f *Fleet) standing(s *station, now time.Time) Standing {
 	return Standing(cmp.Or(s.state.State, message.Init))
 }
 
+// outsider is what a trouble is about that no station says.
+const outsider = "station"
+
 // found makes a trouble that was seen from outside.
 func found(code string, severity message.Severity, since time.Time, exact bool, mark, text, hint string) Trouble {
-	return Trouble{Problem: message.Problem{Name: "station", Code: code, Severity: severity, Since: since, Text: text, Hint: hint, Count: 1}, Exact: exact, mark: mark}
+	return Trouble{Problem: message.Problem{Name: outsider, Code: code, Severity: severity, Since: since, Text: text, Hint: hint, Count: 1}, Exact: exact, mark: mark}
 }
 
 // outside gives what is found from outside.
@@ -145,6 +150,12 @@ func (f *Fleet) outside(s *station, standing Standing, now time.Time) (list []Tr
 	return list
 }
 
+// over tells whether a station that works says in its health, since it told its alarms, that a problem doesn't stand.
+func (s *station) over(name string) bool {
+	return s.working() && s.health != nil && s.healthAt.After(s.alarmsAt) &&
+		!slices.ContainsFunc(s.health.Problems, func(p message.Problem) bool { return p.Name == name })
+}
+
 // troubles gives all that somebody has to look at now.
 func (f *Fleet) troubles(s *station, standing Standing, now time.Time) []Trouble {
 	list := f.outside(s, standing, now)
@@ -159,7 +170,7 @@ func (f *Fleet) troubles(s *station, standing Standing, now time.Time) []Trouble
 		} else if standing == Standing(message.Closed) {
 			continue // it was so when they went home; only what runs out does so at night, too
 		}
-		list = append(list, Trouble{Problem: p, Exact: true, mark: strconv.FormatInt(p.Since.Unix(), 10)})
+		list = append(list, Trouble{Problem: p, Exact: true, Over: s.over(p.Name), mark: strconv.FormatInt(p.Since.Unix(), 10)})
 	}
 	for i := range list {
 		t := &list[i]

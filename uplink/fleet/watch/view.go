@@ -141,10 +141,11 @@ func severity(s message.Severity) int {
 	return 3
 }
 
-// byWeight puts what needs a person first: not acknowledged, by severity, by the time left, the oldest first.
+// byWeight puts what needs a person first: not acknowledged, not over, by severity, by the time left, what is seen from outside before
+// what a station that is lost said last, the oldest first.
 func byWeight(a, b Trouble) int {
-	return cmp.Or(boolean(a.Acknowledged)-boolean(b.Acknowledged), severity(a.Severity)-severity(b.Severity), cmp.Compare(left(a), left(b)),
-		a.Since.Compare(b.Since), strings.Compare(a.Code, b.Code))
+	return cmp.Or(boolean(a.Acknowledged)-boolean(b.Acknowledged), boolean(a.Over)-boolean(b.Over), severity(a.Severity)-severity(b.Severity),
+		cmp.Compare(left(a), left(b)), boolean(a.Name != outsider)-boolean(b.Name != outsider), a.Since.Compare(b.Since), strings.Compare(a.Code, b.Code))
 }
 
 func boolean(b bool) int {
@@ -182,7 +183,7 @@ func compare(a, b Row) int {
 		return cmp.Or(boolean(len(ta) == 0)-boolean(len(tb) == 0), slices.Index(Standings, a.Standing)-slices.Index(Standings, b.Standing), byName(a, b))
 	}
 	x, y := ta[0], tb[0]
-	return cmp.Or(severity(x.Severity)-severity(y.Severity), cmp.Compare(left(x), left(y)), x.Since.Compare(y.Since), byName(a, b))
+	return cmp.Or(boolean(x.Over)-boolean(y.Over), severity(x.Severity)-severity(y.Severity), cmp.Compare(left(x), left(y)), x.Since.Compare(y.Since), byName(a, b))
 }
 
 func byName(a, b Row) int {

@@ -299,6 +299,31 @@ func TestTheWorstTroubleComesFirst(t *testing.T) {
 	}
 }
 
+func TestWhatIsOverAndWhatIsSeenFromOutside(t *testing.T) {
+	h := newHall(t, Config{})
+	h.state(one, message.Ready, 1, 1, "a", noon)
+	h.say(one, message.AlarmsLeaf, message.Alarms{Session: 1, At: h.now, Alarms: []message.Problem{
+		{Name: "mysql", Code: "mysql_away", Severity: message.Critical, Since: noon}, {Name: "certyo", Code: "certyo_away", Severity: message.Warning, Since: noon}}}, false)
+	want := func(want string) {
+		t.Helper()
+		r, _ := h.Row(one, h.now)
+		var got []string
+		for _, x := range r.Troubles {
+			got = append(got, x.Code+map[bool]string{true: " over"}[x.Over])
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	want("mysql_away, certyo_away")
+	h.now = noon.Add(30 * time.Second)
+	h.say(one, message.HealthLeaf, message.Health{Problems: []message.Problem{{Name: "certyo"}}}, false)
+	want("certyo_away, mysql_away over")
+	h.now = noon.Add(time.Minute)
+	h.state(one, message.Lost, 1, 1, "a", noon)
+	want("lost, mysql_away, certyo_away") // what it said last may not be over
+}
+
 func TestOneCauseOfManyStationsIsOneLine(t *testing.T) {
 	h := newHall(t, Config{})
 	h.now = noon.Add(3 * time.Hour)
