@@ -165,9 +165,8 @@ func (c *condition) Back() {
 	c.known, c.lost = true, false
 }
 
-// oneLine keeps a text from outside from breaking a line of the log or the terminal, and joins what are several: errors together.
+// oneLine keeps a text from outside from breaking a line of the log or the terminal.
 func oneLine(s string) string {
-	s = strings.ReplaceAll(s, "\n", "; ")
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -150,14 +149,5 @@ func TestKeeperSavesWhatChanged(t *testing.T) {
 	}
 	if row, here := again.picture.Lookup("a"); !here || row.Package == nil || again.picture.Online(time.Now()) {
 		t.Error("the rows from the card are not in the picture, or pass for fresh")
-	}
-}
-
-// Two causes of one problem are told apart on the one line that there is room for.
-func TestAProblemOfTwoCausesIsOneLine(t *testing.T) {
-	b := newBoard(slog.New(slog.DiscardHandler))
-	b.condition("capture").Lost(errors.Join(errors.New("binlog: access denied"), errors.New("polling: no\x1b[31m column")))
-	if got := b.problems()[0].Text; got != "binlog: access denied; polling: no [31m column" {
-		t.Errorf("%q", got)
 	}
 }

@@ -93,21 +93,24 @@ func (c *capturing) probe(ctx context.Context, t *tracked, way, why string) (by,
 		}
 		why = "it was the first that works"
 	}
-	var failed []error
+	var failed error
 	for _, w := range ways {
 		err := c.probeOne(ctx, t, w)
 		if err != nil && w == byBinlog && len(ways) > 1 && wait(ctx, decideAgain/2) {
 			err = c.probeOne(ctx, t, w)
 		}
 		if err == nil {
-			if len(failed) > 0 {
-				why = oneLine(errors.Join(failed...).Error())
+			if failed != nil {
+				why = oneLine(failed.Error())
 			}
 			return w, why, nil
 		}
-		failed = append(failed, fmt.Errorf("%s: %w", w, err))
+		if err = fmt.Errorf("%s: %w", w, err); failed != nil {
+			err = fmt.Errorf("%w; %w", failed, err) // stands on one line
+		}
+		failed = err
 	}
-	return "", "", errors.Join(failed...)
+	return "", "", failed
 }
 
 func (c *capturing) probeOne(ctx context.Context, t *tracked, way string) error {
