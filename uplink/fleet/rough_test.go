@@ -17,6 +17,7 @@ import (
 	"station-agent/build/servers"
 	"station-agent/uplink/fleet"
 	"station-agent/uplink/fleet/message"
+	"station-agent/uplink/uplinktest"
 )
 
 // queue is the Events of a test.
@@ -291,13 +292,12 @@ func heap() uint64 {
 }
 
 func TestSecondBrokerIsUsedWhenTheFirstIsAway(t *testing.T) {
-	away := listen(t)
-	away.Close()
+	away := uplinktest.Refusing(t)
 	m := servers.Broker(t)
 	_, heard := sit(t, access("tcp://"+m.Addr), "spy", "#")
 	cond := newCondition()
-	start(t, fleet.Config{Access: access("tcp://"+away.Addr().String(), "tcp://"+m.Addr), Environment: "test", Station: station}, healthy, cond)
-	if err := receive(t, cond.lost, "Lost"); !strings.Contains(err, away.Addr().String()) {
+	start(t, fleet.Config{Access: access("tcp://"+away, "tcp://"+m.Addr), Environment: "test", Station: station}, healthy, cond)
+	if err := receive(t, cond.lost, "Lost"); !strings.Contains(err, away) {
 		t.Error(err)
 	}
 	awaitSaid(t, heard, "state", is(message.Ready))
