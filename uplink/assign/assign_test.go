@@ -134,6 +134,15 @@ func (l *lamp) times() int {
 	return l.lost
 }
 
+// turned waits until the lamp turned so often, and holds it against what is wanted.
+func (l *lamp) turned(t *testing.T, want ...string) {
+	t.Helper()
+	until(t, "the condition turns", func() bool { return len(l.seen()) >= len(want) })
+	if got := l.seen(); !slices.Equal(got, want) {
+		t.Errorf("condition turned %v, want %v", got, want)
+	}
+}
+
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)

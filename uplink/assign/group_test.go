@@ -226,7 +226,7 @@ func TestStopInTheMiddleOfAPackage(t *testing.T) {
 		_, stop := settler(t, agentDB(t, db.Addr, nil), j)
 		until(t, "the first row is locked", func() bool { return locked(t, db, "a") })
 		began := time.Now()
-		if err := stop(); err != nil || time.Since(began) > time.Second {
+		if err := stop(); err != nil || time.Since(began) >= rowsWait {
 			t.Errorf("stopped after %v: %v", time.Since(began), err)
 		}
 		if err := tx.Rollback(); err != nil {
