@@ -156,7 +156,7 @@ func (l *load) goesOn(t *testing.T, when string) {
 	t.Helper()
 	began := time.Now()
 	for want := l.count() + 100; l.count() < want; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > 30*time.Second {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			t.Fatalf("%s: stands still, last error %v", when, l.errs[len(l.errs)-1])
