@@ -208,6 +208,19 @@ func exec(t *testing.T, db *servers.Database, text string, args ...any) {
 	}
 }
 
+// hold locks a row until the server dies or the test ends.
+func hold(t *testing.T, db *servers.Database, hash string) {
+	t.Helper()
+	tx, err := db.Root().Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback() })
+	if _, err := tx.Exec("SELECT * FROM `external`.buylo_products WHERE hash = ? FOR UPDATE", hash); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // shows reads what the row shows.
 func shows(t *testing.T, db *servers.Database, hash string) (v record.Value) {
 	t.Helper()

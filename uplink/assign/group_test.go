@@ -483,6 +483,7 @@ func TestServerKilledInPackages(t *testing.T) {
 			}
 			j.add(together(uint64(n*items+1), uint64(n+1), pkg("P"), may(none), hashes...)...)
 		}
+		hold(t, db, fmt.Sprintf("%d-0", packages-1)) // so that not all are settled before the server dies
 		settler(t, agentDB(t, db.Addr, nil), j)
 		until(t, "some are settled", func() bool { return len(j.Open()) < packages*items/2 })
 		db.Kill()

@@ -293,14 +293,7 @@ func TestServerKilled(t *testing.T) {
 			row(t, db, hash, none)
 			intents = append(intents, record.Intent{ID: uint64(n + 1), Hash: hash, Package: pkg("P"), Replaces: may(none)})
 		}
-		tx, err := db.Root().Begin() // holds one row, so that not all are settled before the server dies
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer tx.Rollback()
-		if _, err := tx.Exec("SELECT * FROM `external`.buylo_products WHERE hash = ? FOR UPDATE", intents[rows-11].Hash); err != nil {
-			t.Fatal(err)
-		}
+		hold(t, db, intents[rows-11].Hash) // so that not all are settled before the server dies
 		j := newJournal()
 		l, _ := settler(t, agentDB(t, db.Addr, nil), j)
 		j.add(intents[:rows-10]...)
