@@ -216,7 +216,7 @@ func hold(t *testing.T, db *servers.Database, hash string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tx.Rollback() })
-	if _, err := tx.Exec("SELECT * FROM `external`.buylo_products WHERE hash = ? FOR UPDATE", hash); err != nil {
+	if _, err := tx.Exec("SELECT * FROM `external`.buylo_products WHERE hash = '" + hash + "' FOR UPDATE"); err != nil {
 		t.Fatal(err)
 	}
 }
