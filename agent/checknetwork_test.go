@@ -89,25 +89,17 @@ func deaf(t *testing.T) string {
 		t.Fatal(err)
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
+	limit := 30 * time.Second // the first one fills it, however slowly
 	for range 4 {
-		conn, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
+		conn, err := net.DialTimeout("tcp", addr, limit)
 		if err != nil {
 			return addr
 		}
 		t.Cleanup(func() { conn.Close() })
+		limit = 100 * time.Millisecond
 	}
 	t.Fatal("the queue takes everything")
 	return ""
-}
-
-func closedPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // How long a hop may take in a test that waits for its end, and in one that doesn't want to be wrong on a slow machine.
@@ -216,7 +208,7 @@ func TestWalkFits(t *testing.T) {
 // TestWalkFails breaks one hop after the other, for each service.
 func TestWalkFails(t *testing.T) {
 	o := newOutside(t, servers.MySQL(t))
-	full, shut, picky := deaf(t), closedPort(t), behindTLS(t, o.cert, o.service.Addr(), tls.RequireAnyClientCert)
+	full, shut, picky := deaf(t), uplinktest.Refusing(t), behindTLS(t, o.cert, o.service.Addr(), tls.RequireAnyClientCert)
 	for _, c := range []struct {
 		name   string
 		target string

@@ -106,6 +106,9 @@ func TestTheLampDoesNotWaitForTheLog(t *testing.T) {
 
 func TestLampsOfARunningAgent(t *testing.T) {
 	p := newPlace(t)
+	for _, signal := range []string{"accepted", "opened", "undone"} { // long enough to be seen by whoever looks now and then
+		p.cfg.Patterns = append(p.cfg.Patterns, patternConfig{Signal: signal, Green: "3000", Lasts: "3s"})
+	}
 	a, stop := p.lamps(p.leds("red", "green", "white"))
 	shows := func(signal string) {
 		t.Helper()

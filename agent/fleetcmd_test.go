@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -180,23 +179,20 @@ func TestFleetExportForgetsAStationThatIsRemoved(t *testing.T) {
 	h.state(1, message.Ready)
 	h.state(2, message.Lost)
 	h.say(2, message.AlarmsLeaf, message.Alarms{Alarms: []message.Problem{troubled("mysql_away", "away")}}, true)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	ln.Close()
 	ctx, stop := context.WithCancel(t.Context())
 	ran := make(chan int, 1)
+	var said output
 	go func() {
-		ran <- execute(ctx, []string{"fleet", "--broker", "tcp://" + h.m.Addr, "-e", "test", "export", "--listen", address}, io.Discard, io.Discard)
+		ran <- execute(ctx, []string{"fleet", "--broker", "tcp://" + h.m.Addr, "-e", "test", "export", "--listen", "127.0.0.1:0"}, io.Discard, &said)
 	}()
 	defer func() { stop(); <-ran }()
+	said.until(t, "/metrics\n", 1)
+	_, url, _ := strings.Cut(strings.TrimSpace(said.String()), " at ")
 	await := func(what string, fits func(string) bool) {
 		t.Helper()
 		var got string
 		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-			res, err := http.Get("http://" + address + "/metrics")
+			res, err := http.Get(url)
 			if err != nil {
 				continue
 			}

@@ -103,7 +103,8 @@ func (k *keeper) save() error {
 		return nil
 	}
 	seq := k.known.Load() // before the rows, which may be of a newer read
-	rows, at := k.picture.Kept(), time.Now().Add(-k.picture.Age(time.Now()))
+	now := time.Now()
+	rows, at := k.picture.Kept(), now.Add(-k.picture.Age(now))
 	if slices.EqualFunc(rows, k.saved, sameRow) {
 		return nil
 	}

@@ -142,7 +142,7 @@ func (p *place) agent() *store.Store {
 // await waits until somebody listens at a socket.
 func (p *place) await(socket string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; {
+	for deadline := time.Now().Add(30 * time.Second); ; {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			conn.Close()

@@ -92,6 +92,9 @@ func (o *obeying) do(name, args string) (last message.Result, all []message.Resu
 			}
 		case err := <-o.ended:
 			o.ended <- err
+			for len(results) > 0 { // came before, and may have been passed over
+				all = append(all, <-results)
+			}
 			return message.Result{}, all
 		case <-time.After(30 * time.Second):
 			o.t.Fatalf("no answer to %s", name)

@@ -100,8 +100,8 @@ func TestWalkToTheBrokerThroughAProxy(t *testing.T) {
 		{"wss://" + webs + "/mqtt", proxy, "right", "", "", every},
 		{"ssl://" + mqtts, proxy, "wrong", "proxy", "ask who runs it", every},
 		{"wss://" + webs, proxy, "wrong", "proxy", "fleet.proxy", every},
-		{"ssl://" + closedPort(t), proxy, "right", "proxy", "502", every},
-		{"ssl://" + mqtts, closedPort(t), "right", "tcp", "this is the way to proxy", every},
+		{"ssl://" + uplinktest.Refusing(t), proxy, "right", "proxy", "502", every},
+		{"ssl://" + mqtts, uplinktest.Refusing(t), "right", "tcp", "this is the way to proxy", every},
 		{"ssl://" + mqtts, proxy, "none", "login", "no such file", "login"},
 	} {
 		cfg := *p.cfg

@@ -117,7 +117,11 @@ func TestARecordingOfTheRunningAgentRunsAgain(t *testing.T) {
 	live.until(t, `"command:close"`, 1)
 	leave()
 	file := p.path("bench.ndjson")
-	p.want(0, []string{"bytes: station-agent replay"}, "recording", file)
+	p.until("the last answer is kept", func() bool { // it is logged before
+		p.want(0, []string{"bytes: station-agent replay"}, "recording", file)
+		text, err := os.ReadFile(file)
+		return err == nil && strings.Count(string(text), `"told":`) >= strings.Count(log.String(), "msg=verdict")
+	})
 	stop()
 
 	text, err := os.ReadFile(file)

@@ -53,7 +53,7 @@ func TestStatus(t *testing.T) {
 	control := http.NewServeMux()
 	serve(t, &socketServer{socket, lookMode, mux, "status.socket", cond})
 	serve(t, &socketServer{controlBeside(socket), controlMode, control, "status.control_socket", b.condition("control socket")})
-	for deadline := time.Now().Add(5 * time.Second); ; {
+	for deadline := time.Now().Add(30 * time.Second); ; {
 		if _, _, code := command(t, "status", "--socket", socket); code == 0 {
 			break
 		}

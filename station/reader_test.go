@@ -177,8 +177,11 @@ func TestReader(t *testing.T) {
 	expect(`scanner1 ]C1 "01\x1d2" `)
 	send("S1\xff\xff\r")
 	expect(`scanner1  "" not UTF-8`)
-	send("S1PKG-2026-00")
-	time.AfterFunc(200*time.Millisecond, func() { _ = s.Unplug() })
+	send("S1PKG-1\rS1PKG-2026-00")
+	expect(`scanner1  "PKG-1" `) // so what came with it is read
+	if err := s.Unplug(); err != nil {
+		t.Fatal(err)
+	}
 	expect(`scanner1  "" cut off: the reader was unplugged`)
 	if err := s.Plug(); err != nil {
 		t.Fatal(err)

@@ -169,7 +169,7 @@ func TestAcknowledgedWorkSurvivesKill(t *testing.T) {
 	items := map[string]bool{}
 	events, lastEvent := map[eventNumber]uint64{}, uint64(0)
 	for round := range 10 {
-		for _, line := range killed(t, dir) {
+		for _, line := range killed(t, dir, round%5 == 4) {
 			var a, b uint64
 			switch what, rest, _ := strings.Cut(line, " "); what {
 			case "scan":
@@ -277,16 +277,19 @@ func keys(m map[uint64]bool) func(func(uint64) bool) {
 	}
 }
 
-// killed runs a working child, kills it and gives the whole lines that it printed.
-func killed(t *testing.T, dir string) (lines []string) {
+// killed runs a working child, kills it a moment after its first line, or early, after its start, and gives the whole lines that
+// it printed.
+func killed(t *testing.T, dir string, early bool) (lines []string) {
 	t.Helper()
 	c := child("work", dir)
 	out, err := c.StdoutPipe()
 	ok(t, err)
 	ok(t, c.Start())
-	timer := time.AfterFunc(time.Duration(50+rand.IntN(150))*time.Millisecond, func() { c.Process.Kill() })
-	defer timer.Stop()
-	for r := bufio.NewReader(out); ; {
+	for r := bufio.NewReader(out); ; early = false {
+		if early || len(lines) == 1 {
+			timer := time.AfterFunc(time.Duration(50+rand.IntN(150))*time.Millisecond, func() { c.Process.Kill() })
+			defer timer.Stop()
+		}
 		line, err := r.ReadString('\n')
 		if err != nil {
 			break

@@ -347,7 +347,7 @@ func TestAnAskerIsHeardAndAskedAgain(t *testing.T) {
 		if n++; n == 4 {
 			return nil, 0, errors.New("no answer: switch it on")
 		}
-		return []byte{byte('0' + n)}, 10 * time.Millisecond, nil
+		return []byte{byte('0' + n%10)}, 10 * time.Millisecond, nil
 	}, "x"}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

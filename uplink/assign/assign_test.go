@@ -134,6 +134,15 @@ func (l *lamp) times() int {
 	return l.lost
 }
 
+// turned waits until the lamp turned so often, and holds it against what is wanted.
+func (l *lamp) turned(t *testing.T, want ...string) {
+	t.Helper()
+	until(t, "the condition turns", func() bool { return len(l.seen()) >= len(want) })
+	if got := l.seen(); !slices.Equal(got, want) {
+		t.Errorf("condition turned %v, want %v", got, want)
+	}
+}
+
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)
@@ -195,6 +204,19 @@ func exec(t *testing.T, db *servers.Database, text string, args ...any) {
 		t.Fatal(err)
 	}
 	if _, err := db.Root().Exec(text, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hold locks a row until the server dies or the test ends.
+func hold(t *testing.T, db *servers.Database, hash string) {
+	t.Helper()
+	tx, err := db.Root().Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback() })
+	if _, err := tx.Exec("SELECT * FROM `external`.buylo_products WHERE hash = '" + hash + "' FOR UPDATE"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -293,6 +293,7 @@ func TestServerKilled(t *testing.T) {
 			row(t, db, hash, none)
 			intents = append(intents, record.Intent{ID: uint64(n + 1), Hash: hash, Package: pkg("P"), Replaces: may(none)})
 		}
+		hold(t, db, intents[rows-11].Hash) // so that not all are settled before the server dies
 		j := newJournal()
 		l, _ := settler(t, agentDB(t, db.Addr, nil), j)
 		j.add(intents[:rows-10]...)

@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -15,24 +16,26 @@ func TestFewLargeRowsAreReadAhead(t *testing.T) {
 		"missing": (&mapper{}).tx(Tx{Missing: make([]Absence, ahead)}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			q, n := newQueue(), 0
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			for ; q.put(ctx, tx) == nil; n++ {
-				if n > 10 {
-					t.Fatal("there is no end")
+			synctest.Test(t, func(t *testing.T) {
+				q, n := newQueue(), 0
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				defer cancel()
+				for ; q.put(ctx, tx) == nil; n++ {
+					if n > 10 {
+						t.Fatal("there is no end")
+					}
 				}
-			}
-			if n == 0 {
-				t.Error("not even one")
-			}
-			for range n {
-				tx := <-q.list
-				q.took(&tx)
-			}
-			if !q.room.TryAcquire(ahead) {
-				t.Error("room is lost")
-			}
+				if n == 0 {
+					t.Error("not even one")
+				}
+				for range n {
+					tx := <-q.list
+					q.took(&tx)
+				}
+				if !q.room.TryAcquire(ahead) {
+					t.Error("room is lost")
+				}
+			})
 		})
 	}
 }

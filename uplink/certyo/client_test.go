@@ -289,8 +289,10 @@ func TestRedirectsAreNeverFollowed(t *testing.T) {
 }
 
 func TestNetworkErrorsAreTriedAgain(t *testing.T) {
-	s, c := pair(t, func(cfg *Config) { cfg.PostTimeout = 50 * time.Millisecond })
-	again := func(says string) {
+	var hasty Config
+	s, c := pair(t, func(cfg *Config) { hasty = *cfg })
+	hasty.PostTimeout = 50 * time.Millisecond
+	again := func(c *Client, says string) {
 		t.Helper()
 		_, err := c.Post(t.Context(), rows(1))
 		if _, ok := errors.AsType[*Error](err); !ok || record.ClassOf(err) != record.Again || !strings.Contains(err.Error(), says) {
@@ -298,16 +300,16 @@ func TestNetworkErrorsAreTriedAgain(t *testing.T) {
 		}
 	}
 	s.LoseAnswers(1)
-	again("EOF")
+	again(c, "EOF")
 	s.Switch(func(w *uplinktest.Switches) { w.Slow = time.Minute })
-	again("no complete answer within 50ms")
+	again(New(hasty), "no complete answer within 50ms")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Post(ctx, rows(1)); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	s.Stop()
-	again("refused")
+	again(c, "refused")
 	if len(s.Records()) != 1 {
 		t.Fatal("the lost answer's record was not taken")
 	}

@@ -11,6 +11,7 @@ import (
 	"station-agent/build/servers"
 	"station-agent/uplink/fleet"
 	"station-agent/uplink/fleet/message"
+	"station-agent/uplink/uplinktest"
 )
 
 func access(brokers ...string) fleet.Access { return fleet.Access{Brokers: brokers} }
@@ -101,15 +102,14 @@ func TestDialNamesWhatFails(t *testing.T) {
 	if _, err := fleet.Dial(t.Context(), a, "x", nil, nil); err == nil || !strings.Contains(err.Error(), `"watcher"`) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a wrong password: %v", err)
 	}
-	away := listen(t)
-	away.Close()
-	a.Brokers, a.Password = []string{"tcp://" + away.Addr().String(), "tcp://" + m.Addr}, func() (string, error) { return "right", nil }
+	away := uplinktest.Refusing(t)
+	a.Brokers, a.Password = []string{"tcp://" + away, "tcp://" + m.Addr}, func() (string, error) { return "right", nil }
 	d, err := fleet.Dial(t.Context(), a, "x", nil, nil)
 	if err != nil {
 		t.Fatalf("the second broker is there: %v", err)
 	}
 	d.Leave()
-	a.Brokers = []string{"tcp://" + away.Addr().String(), "http://x"}
+	a.Brokers = []string{"tcp://" + away, "http://x"}
 	if _, err := fleet.Dial(t.Context(), a, "x", nil, nil); err == nil || !strings.Contains(err.Error(), "refused") || !strings.Contains(err.Error(), "no scheme") {
 		t.Errorf("both are away: %v", err)
 	}

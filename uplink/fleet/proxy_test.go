@@ -82,8 +82,7 @@ func TestEveryWayLeadsThroughTheProxy(t *testing.T) {
 func TestProxyThatRefusesIsNamedAndItsPasswordIsNot(t *testing.T) {
 	m := servers.Broker(t)
 	p := uplinktest.NewTunnels(t, "me:s3cret")
-	closed := listen(t)
-	closed.Close()
+	closed := uplinktest.Refusing(t)
 	for name, c := range map[string]struct {
 		broker string
 		proxy  func(*url.URL) (*url.URL, error)
@@ -91,8 +90,8 @@ func TestProxyThatRefusesIsNamedAndItsPasswordIsNot(t *testing.T) {
 	}{
 		"wrong password":    {"tcp://" + m.Addr, through(p.URL(), url.UserPassword("me", "wr0ng-s3cret")), "refuses the account"},
 		"no account":        {"wss://" + m.WebAddr, through(p.URL(), nil), "refuses the account"},
-		"broker behind it":  {"tcp://" + closed.Addr().String(), through(p.URL(), url.UserPassword("me", "s3cret")), "502"},
-		"proxy away":        {"ssl://" + m.Addr, through("http://"+closed.Addr().String(), url.UserPassword("me", "s3cret")), "refused"},
+		"broker behind it":  {"tcp://" + closed, through(p.URL(), url.UserPassword("me", "s3cret")), "502"},
+		"proxy away":        {"ssl://" + m.Addr, through("http://"+closed, url.UserPassword("me", "s3cret")), "refused"},
 		"other scheme":      {"tcp://" + m.Addr, through(strings.Replace(p.URL(), "http", "ftp", 1), nil), "no scheme of a proxy"},
 		"no HTTP":           {"tcp://" + m.Addr, through(odd(t, "220 ready\r\n\r\n"), nil), "is it an HTTP proxy"},
 		"endless":           {"tcp://" + m.Addr, through(odd(t, "HTTP/1.1 200 OK\r\n"), nil), "is it an HTTP proxy"},

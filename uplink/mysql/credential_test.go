@@ -156,7 +156,7 @@ func (l *load) goesOn(t *testing.T, when string) {
 	t.Helper()
 	began := time.Now()
 	for want := l.count() + 100; l.count() < want; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > 30*time.Second {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			t.Fatalf("%s: stands still, last error %v", when, l.errs[len(l.errs)-1])
@@ -252,7 +252,7 @@ func TestBothRefused(t *testing.T) {
 			pool := open(t, db, files.both)
 			before, began := failed(t, db), time.Now()
 			text := Explain(pool.Ping()).Error()
-			for time.Since(began) < paceLeast/2 {
+			for time.Since(began) < paceLeast/4 { // half of what it may be left alone for
 				if err := Explain(pool.Ping()); err == nil || err.Error() != text {
 					t.Fatalf("%v after %s", err, text)
 				}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,15 +15,16 @@ import (
 
 // log is a Log whose standings are numbers.
 type log struct {
-	n, mark uint64
-	broken  error
+	n      atomic.Uint64
+	mark   uint64
+	broken error
 }
 
 func (l *log) Standings(mark uint64, chunk int, f func([]record.Standing) error) (uint64, error) {
 	if l.broken != nil {
 		return mark, l.broken
 	}
-	next := min(mark+uint64(chunk), l.n)
+	next := min(mark+uint64(chunk), l.n.Load())
 	var list []record.Standing
 	for seq := mark + 1; seq <= next; seq++ {
 		list = append(list, record.Standing{Seq: seq})
@@ -65,7 +67,8 @@ func (c *cond) Back()          { c.err = nil }
 // With MySQL down nothing is lost and nobody is pestered; after a restart, with the mark as it was kept, it goes on.
 func TestNothingIsLostWhileMySQLIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, g, c := &log{n: 250}, &target{fails: errors.New("connection refused")}, &cond{}
+		l, g, c := &log{}, &target{fails: errors.New("connection refused")}, &cond{}
+		l.n.Store(250)
 		start := func() (stop func()) {
 			w := New(Config{Log: l, Target: g, Condition: c, Explain: func(err error) error { return err }})
 			ctx, cancel := context.WithCancel(t.Context())
@@ -95,7 +98,7 @@ func TestNothingIsLostWhileMySQLIsDown(t *testing.T) {
 		g.fails = nil
 		stop = start()
 		says("1-100 101-200 201-250", 0)
-		l.n = 260
+		l.n.Store(260)
 		says("1-100 101-200 201-250 251-260", 11*time.Second)
 		if c.err != nil || l.mark != 260 {
 			t.Fatal(c.err, l.mark)

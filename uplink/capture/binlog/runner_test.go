@@ -372,10 +372,10 @@ func TestASilentServer(t *testing.T) {
 		before, ask bool
 		within      time.Duration
 	}{
-		{"noticed while reading", false, false, 12 * time.Second},
-		{"noticed while connecting", true, false, 12 * time.Second},
-		{"asked while reading", false, true, time.Second},
-		{"asked while connecting", true, true, time.Second},
+		{"noticed while reading", false, false, 30 * time.Second},
+		{"noticed while connecting", true, false, 30 * time.Second},
+		{"asked while reading", false, true, readTimeout / 2},
+		{"asked while connecting", true, true, readTimeout / 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

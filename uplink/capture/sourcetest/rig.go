@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	armedWithin = 20 * time.Second
+	armedWithin = 30 * time.Second
 	endedWithin = 3 * time.Second
 )
 
