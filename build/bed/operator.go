@@ -9,7 +9,7 @@ import (
 
 // patience is how long an operator waits for a lamp before scanning again. The agent promises 100 ms; this is a machine
 // with other work to do.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // breath is how long an operator takes at least to hold the same code before the scanner again: more than the cool-down of
 // the bed's configuration, within which it would be one scan.

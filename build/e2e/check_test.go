@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"station-agent/build/bed"
 	"station-agent/build/servers"
@@ -154,7 +153,12 @@ func TestCheckBench(t *testing.T) {
 	}
 	s.must(s.Bridge.Arrive(s.ctx, bed.Hash(9), bed.OtherStation))
 	defer s.lay(tag4)() // lies there all the time, and is none that comes
-	time.Sleep(200 * time.Millisecond)
+	s.until("the antenna has read it", func() bool {
+		return slices.ContainsFunc(s.status()["readers"].([]any), func(r any) bool {
+			one := r.(map[string]any)
+			return one["name"] == "antenna" && one["last_read_s"] != nil
+		})
+	})
 	var lift func()
 	b := s.bench(0, func() { lift = s.lay(tag1); s.must(s.Bridge.Arrive(s.ctx, bed.Hash(3), bed.Station)) })
 	lift()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -100,10 +101,10 @@ func (c *commander) sign(cmd message.Command) []byte {
 // result waits for a result of a command that wanted accepts.
 func (c *commander) result(cmd message.Command, what string, wanted func(message.Result) bool) (found message.Result) {
 	c.t.Helper()
-	again := time.Now().Add(2 * time.Second) // the station may just not have been there
+	again := time.Now().Add(5 * time.Second) // the station may just not have been there
 	c.until(what, func() bool {
 		if time.Now().After(again) && c.last != nil {
-			again = time.Now().Add(2 * time.Second)
+			again = time.Now().Add(5 * time.Second)
 			c.publish(c.last)
 		}
 		c.mu.Lock()
@@ -238,16 +239,18 @@ func TestHostileCommands(t *testing.T) {
 		token.Wait()
 	}
 	s.rows("PKG-2026-0001", items...)
+	asked := map[string]bool{} // an answer may take longer than the next question
 	c.until("commands count again", func() bool {
 		cmd := c.order(command.PublicKey, map[string]any{})
+		asked[cmd.Nonce] = true
 		c.publish(c.sign(cmd))
 		time.Sleep(200 * time.Millisecond)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return len(c.results) > 0 && c.results[len(c.results)-1].Nonce == cmd.Nonce
+		return slices.ContainsFunc(c.results, func(r message.Result) bool { return asked[r.Nonce] })
 	})
 	session := s.status()["session"]
-	c.done(command.Restart, map[string]any{})
+	restarted := c.done(command.Restart, map[string]any{})
 	c.until("the next session", func() bool { now, err := s.Agent.Status(s.ctx); return err == nil && now["session"] != session })
 	session = s.status()["session"]
 	c.mu.Lock()
@@ -257,7 +260,7 @@ func TestHostileCommands(t *testing.T) {
 	c.until("an answer to the replay", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return len(c.results) > before && c.results[before].Status == message.Refused
+		return slices.ContainsFunc(c.results[before:], func(r message.Result) bool { return r.Nonce == restarted.Nonce && r.Status == message.Refused })
 	})
 	if now := s.status()["session"]; now != session {
 		t.Errorf("the replay was done: session %v after %v", now, session)
@@ -278,8 +281,9 @@ func TestSecretsFromAfar(t *testing.T) {
 	s.started()
 	items := s.stock(1, 10)
 	working, end := context.WithCancel(s.ctx)
-	defer end()
 	var join sync.WaitGroup
+	defer join.Wait()
+	defer end()
 	var packed, renamed atomic.Int64
 	join.Go(func() { s.packOn(working, items, &packed) })
 	join.Go(func() { s.renameOn(working, items, &renamed) })
@@ -374,8 +378,9 @@ func TestCertificateAndProxyFromAfar(t *testing.T) {
 	pid := s.Agent.PID()
 	items := s.stock(1, 10)
 	working, end := context.WithCancel(s.ctx)
-	defer end()
 	var join sync.WaitGroup
+	defer join.Wait()
+	defer end()
 	var packed, renamed atomic.Int64
 	join.Go(func() { s.packOn(working, items, &packed) })
 	join.Go(func() { s.renameOn(working, items, &renamed) })

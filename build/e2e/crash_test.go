@@ -57,6 +57,7 @@ func crash(s *site, n int) *work {
 	s.started()
 	s.stock(1, 30)
 	var join sync.WaitGroup
+	defer join.Wait()
 	working, end := context.WithCancel(ctx)
 	defer end()
 	join.Go(func() { w.operate(working, rand.New(rand.NewPCG(seed, 1))) })

@@ -224,6 +224,12 @@ func (s *site) problem(name string, want bool) string {
 	}
 }
 
+// problemSays waits until the text of a problem has a part: what it counts comes one by one, and is looked at once a second.
+func (s *site) problemSays(name, part string) {
+	s.t.Helper()
+	s.until(name+" says "+part, func() bool { return strings.Contains(s.problem(name, true), part) })
+}
+
 // stop wants a clean end within five seconds.
 func (s *site) stop() {
 	s.t.Helper()

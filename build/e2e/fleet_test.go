@@ -72,7 +72,7 @@ func (f *subscriber) state(t *testing.T, want string) {
 
 func (f *subscriber) wait(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	f.within(t, 20*time.Second, what, done)
+	f.within(t, 30*time.Second, what, done)
 }
 
 func (f *subscriber) within(t *testing.T, limit time.Duration, what string, done func() bool) {
@@ -103,6 +103,9 @@ func TestFleetSeesTheWork(t *testing.T) {
 	s.pack("PKG-2026-0001", items...)
 	f.state(t, "alert")
 	f.wait(t, "a health that tells of the queue", func() bool {
+		if len(f.health) == 0 {
+			return false
+		}
 		h := f.health[len(f.health)-1]
 		return h["queue_records"].(float64) >= 4 && h["oldest_unsent_s"].(float64) > 0 && h["scans"] == float64(4) &&
 			len(h["problems"].([]any)) > 0 && h["capture_lag_s"] != nil && h["last_scan_s"] != nil
@@ -175,13 +178,8 @@ func TestConnectionsNameTheStation(t *testing.T) {
 		if db.Flavor == "mariadb" {
 			show = "SHOW SLAVE HOSTS"
 		}
-		named := false // it asks for the log a moment after capture says that it can
-		for end := time.Now().Add(10 * time.Second); !named && time.Now().Before(end); {
-			named = s.replicaNamed(db, show)
-		}
-		if !named {
-			t.Error("the reader of the binary log isn't named")
-		}
+		// it asks for the log a moment after capture says that it can
+		s.until("the reader of the binary log is named", func() bool { return s.replicaNamed(db, show) })
 		s.stop()
 	})
 }

@@ -49,7 +49,7 @@ func TestLookedFor(t *testing.T) {
 	waiting := s.scan(elsewhere, "waiting")
 	final, err := s.Final(s.ctx, waiting)
 	s.must(err)
-	if took := final.At.Sub(waiting.At); final.Verdict != "unknown" || took < 2500*time.Millisecond || took > 5*time.Second {
+	if took := final.Time.Sub(waiting.Time); final.Verdict != "unknown" || took < 2500*time.Millisecond || took > 5*time.Second {
 		t.Errorf("after %v: %s", took, final.Raw)
 	}
 	if !strings.Contains(final.Text, "elsewhere") || !strings.Contains(final.Text, bed.OtherStation) {

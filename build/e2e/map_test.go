@@ -174,7 +174,7 @@ func (s *site) lay(tag string) (lift func()) {
 // radio waits for a verdict on a tag.
 func (s *site) radio(mark int) bed.Line {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
 	defer cancel()
 	l, err := s.Agent.Wait(ctx, mark, func(l bed.Line) bool { return l.Msg == "verdict" && l.Reader == "antenna" })
 	s.must(err)

@@ -102,14 +102,24 @@ func (s *site) problems(n int) {
 func (s *site) saidOnce(mark int) {
 	s.t.Helper()
 	lost, recovered := map[string]int{}, map[string]int{}
-	for _, l := range s.Agent.Lines(nil)[mark:] {
-		switch l.Msg {
-		case "lost":
-			lost[l.What]++
-		case "recovered":
-			recovered[l.What]++
+	s.until("all that was lost recovers", func() bool { // what stood unused may notice late
+		clear(lost)
+		clear(recovered)
+		for _, l := range s.Agent.Lines(nil)[mark:] {
+			switch l.Msg {
+			case "lost":
+				lost[l.What]++
+			case "recovered":
+				recovered[l.What]++
+			}
 		}
-	}
+		for what := range lost {
+			if recovered[what] == 0 {
+				return false
+			}
+		}
+		return true
+	})
 	for what, n := range lost {
 		if n != 1 || recovered[what] != 1 {
 			s.t.Errorf("%s: lost %d times, recovered %d times", what, n, recovered[what])

@@ -32,7 +32,8 @@ func TestProof(t *testing.T) {
 	s.rows("PKG-2026-0001", c)
 
 	s.until("all is anchored", func() bool {
-		return strings.Contains(s.command(0, "proof", "PKG-2026-0001"), "\nPROVEN: it holds 1 item.")
+		status := s.status()
+		return status["queue_records"] == 0.0 && status["unanchored"] == 0.0 && strings.Contains(s.command(0, "proof", "PKG-2026-0001"), "\nPROVEN: it holds 1 item.")
 	})
 	s.holds("PKG-2026-0001", packed, a, b)
 	s.holds("PKG-2026-0001", moved, b)

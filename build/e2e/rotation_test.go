@@ -27,8 +27,9 @@ func TestRotation(t *testing.T) {
 		items := s.stock(1, 10)
 		pid := s.Agent.PID()
 		working, end := context.WithCancel(s.ctx)
-		defer end()
 		var join sync.WaitGroup
+		defer join.Wait()
+		defer end()
 		var packed, renamed atomic.Int64
 		join.Go(func() { s.packOn(working, items, &packed) })
 		join.Go(func() { s.renameOn(working, items, &renamed) })

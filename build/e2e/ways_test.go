@@ -11,7 +11,7 @@ import (
 // TestItemsFirstAndSweep packs the other two ways, with the rows after each step.
 func TestItemsFirstAndSweep(t *testing.T) {
 	s := newSite(t, servers.MySQL(t))
-	s.Config.Packing.Way, s.Config.Packing.RowsAge, s.Config.Packing.Reopen = "items first", "1s", "0s"
+	s.Config.Packing.Way, s.Config.Packing.RowsAge, s.Config.Packing.Reopen = "items first", "3s", "0s"
 	s.started()
 	items := s.stock(1, 8)
 	s.itemsFirst(items)
@@ -88,7 +88,7 @@ func (s *site) sweep(items []string) {
 
 	s.scan("PKG-2026-0001", "label used")
 	s.MySQL.Cut()
-	s.until("the rows are old", func() bool { age, _ := s.status()["rows_age_s"].(float64); return age > 1 })
+	s.until("the rows are old", func() bool { age, _ := s.status()["rows_age_s"].(float64); return age > 3 })
 	s.scan("PKG-2026-0004", "rows too old")
 	s.MySQL.Restore()
 	s.until("the rows are new", func() bool { age, _ := s.status()["rows_age_s"].(float64); return age < 1 })
