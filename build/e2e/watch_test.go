@@ -69,12 +69,12 @@ func TestPrometheusSeesTheWork(t *testing.T) {
 	s.Certyo.Cut()
 	s.pack("PKG-2026-0001", s.stock(1, 2)...)
 	alarm := regexp.MustCompile(`station_agent_alarm\{[^}]*thing="certyo"[^}]*\} 1`)
-	own, fleet := both(`standing="alert"} 1`, `thing="certyo"`, `station_agent_scans_total{environment="test",station="`+bed.Station+`"} 4`)
+	own, _ := both(`standing="alert"} 1`, `thing="certyo"`, `station_agent_scans_total{environment="test",station="`+bed.Station+`"} 4`)
 	names := regexp.MustCompile(`(?m)^# TYPE \w+ `).FindAllString(own, -1)
 	if len(names) < 30 {
 		t.Errorf("the agent tells only %d metrics", len(names))
 	}
-	fleet = s.scraped(exported, append(names, `standing="alert"} 1`)...) // whose health is older
+	fleet := s.scraped(exported, append(names, `standing="alert"} 1`)...) // whose health is older
 	if alarm.FindString(own) == "" || alarm.FindString(fleet) == "" {
 		t.Errorf("no alarm of certyo:\n%s\n%s", own, fleet)
 	}
