@@ -78,7 +78,7 @@ func TestTheLiveTableTakesKeysAndGivesTheTerminalBack(t *testing.T) {
 		_, text, _ = strings.Cut(text, want)
 	}
 	until(enterScreen)
-	until("mysql_away: the server")
+	until("[+1] silent: its state")
 	if _, err := far.WriteString("/none\r"); err != nil {
 		t.Fatal(err)
 	}
