@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -280,18 +278,13 @@ func TestSecretsFromAfar(t *testing.T) {
 	s.Config.Secrets["mysql-password"], s.Config.Secrets["next-password"] = servers.CapturePassword, "none-yet"
 	s.started()
 	items := s.stock(1, 10)
-	working, end := context.WithCancel(s.ctx)
-	var join sync.WaitGroup
-	defer join.Wait()
+	packed, renamed, end := s.work(items)
 	defer end()
-	var packed, renamed atomic.Int64
-	join.Go(func() { s.packOn(working, items, &packed) })
-	join.Go(func() { s.renameOn(working, items, &renamed) })
 	c.set("mysql.next_password_file", "second-password")
-	s.rotate("second-password", &packed, &renamed)
+	s.rotate("second-password", packed, renamed)
 	c.set("mysql.password_file", "second-password")
 	c.set("mysql.next_password_file", "third-password")
-	s.rotate("third-password", &packed, &renamed)
+	s.rotate("third-password", packed, renamed)
 	s.Cloud.Switch(func(sw *uplinktest.Switches) { sw.Keys = []string{bed.CertyoKey, "certyo_sk_test_second"} })
 	c.set("certyo.key_file", "certyo_sk_test_second")
 	s.Cloud.Switch(func(sw *uplinktest.Switches) { sw.Keys = []string{"certyo_sk_test_second"} })
@@ -301,7 +294,6 @@ func TestSecretsFromAfar(t *testing.T) {
 	s.must(s.Options.Broker.SetLogins(s.ctx, fleet, servers.Login{User: "station", Password: "second-broker-password"}))
 	c.done(command.PublicKey, map[string]any{})
 	end()
-	join.Wait()
 	s.problems(0)
 	s.clean()
 	s.quiet()
@@ -377,18 +369,13 @@ func TestCertificateAndProxyFromAfar(t *testing.T) {
 	s.started()
 	pid := s.Agent.PID()
 	items := s.stock(1, 10)
-	working, end := context.WithCancel(s.ctx)
-	var join sync.WaitGroup
-	defer join.Wait()
+	packed, renamed, end := s.work(items)
 	defer end()
-	var packed, renamed atomic.Int64
-	join.Go(func() { s.packOn(working, items, &packed) })
-	join.Go(func() { s.renameOn(working, items, &renamed) })
 
 	c.set("certyo.proxy_password_file", "second-proxy-secret")
 	c.set("fleet.proxy_password_file", "second-proxy-secret")
 	proxy.SetAccount("station:second-proxy-secret")
-	s.goesOn(&packed, &renamed)
+	s.goesOn(packed, renamed)
 	c.done(command.PublicKey, map[string]any{})
 
 	c.set("fleet.cert_file", pair(next))
@@ -396,9 +383,8 @@ func TestCertificateAndProxyFromAfar(t *testing.T) {
 	trust(next)
 	s.must(broker.Start(s.ctx))
 	c.done(command.PublicKey, map[string]any{})
-	s.goesOn(&packed, &renamed)
+	s.goesOn(packed, renamed)
 	end()
-	join.Wait()
 	s.problems(0)
 	s.clean()
 	if s.Agent.PID() != pid {

@@ -26,20 +26,14 @@ func TestRotation(t *testing.T) {
 		s.started()
 		items := s.stock(1, 10)
 		pid := s.Agent.PID()
-		working, end := context.WithCancel(s.ctx)
-		var join sync.WaitGroup
-		defer join.Wait()
+		packed, renamed, end := s.work(items)
 		defer end()
-		var packed, renamed atomic.Int64
-		join.Go(func() { s.packOn(working, items, &packed) })
-		join.Go(func() { s.renameOn(working, items, &renamed) })
-		s.rotate("second-password", &packed, &renamed)
+		s.rotate("second-password", packed, renamed)
 		s.Config.Secrets["mysql-password"] = "second-password" // the old one's file is brought up, and the next one laid ready
 		s.Config.Secrets["next-password"] = "third-password"
 		s.must(s.WriteConfig())
-		s.rotate("third-password", &packed, &renamed)
+		s.rotate("third-password", packed, renamed)
 		end()
-		join.Wait()
 		s.problems(0)
 		r := s.clean()
 		t.Logf("%s", r)
@@ -112,6 +106,16 @@ func (s *site) connections() (ids []int64) {
 	}
 	s.must(rows.Err())
 	return ids
+}
+
+// work lets the operator pack and rows change until end, which waits for both and may be called again.
+func (s *site) work(items []string) (packed, renamed *atomic.Int64, end func()) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	packed, renamed = new(atomic.Int64), new(atomic.Int64)
+	var join sync.WaitGroup
+	join.Go(func() { s.packOn(ctx, items, packed) })
+	join.Go(func() { s.renameOn(ctx, items, renamed) })
+	return packed, renamed, func() { cancel(); join.Wait() }
 }
 
 // packOn packs the items again and again, one to a package, and takes each out again.

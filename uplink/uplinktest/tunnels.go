@@ -79,6 +79,7 @@ func (p *Tunnels) leave(conn net.Conn) {
 	conn.Close()
 }
 
+// ServeHTTP opens a tunnel to the host that CONNECT names: 405 for another method, 407 for another account, 502 if nobody is there.
 func (p *Tunnels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect {
 		w.WriteHeader(http.StatusMethodNotAllowed)
