@@ -178,3 +178,15 @@ func TestStandingsOfWatchAndMetricsAreTheSame(t *testing.T) {
 		t.Errorf("%q and %q", list, metrics.Standings)
 	}
 }
+
+// Who watches tells an alarm that stands from one that only waits for calm.
+func TestWhatIsOverIsSaid(t *testing.T) {
+	r := watch.Row{Name: "Bench 1", Standing: watch.Standing(message.Ready), Troubles: []watch.Trouble{{Problem: troubled("mysql_away", "the server is away"), Over: true}}}
+	var shown strings.Builder
+	if err := showStation(&shown, r, nil); err != nil {
+		t.Fatal(err)
+	}
+	if line := (entry{rows: []watch.Row{r}}).line(8); !strings.Contains(line, "(over, if it stays so) mysql_away") || !strings.Contains(shown.String(), "over if it stays so") {
+		t.Errorf("%s\n%s", line, shown.String())
+	}
+}
